@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine: `make serve` and `make test`. Each sets up .venv when it is missing or stale.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+MODEL  ?= lenet
+
+.PHONY: help serve test check lock clean
+help:                    ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+
+serve: $(STAMP)          ## train a model if the store has none, then serve it on http://127.0.0.1:8000
+	@$(BIN)/python -m training fit $(MODEL) --if-missing
+	@exec $(BIN)/python -m service --model $(MODEL)
+
+test: $(STAMP)           ## the whole test suite
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)          ## formatting, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set, hashes, no registry's address)
+	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --custom-compile-command "make lock" --extra service --extra training --group dev --upgrade \
+	    pyproject.toml -o requirements.lock
+
+clean:                   ## remove the virtual environment and the caches (never the checkpoints)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"digits needs Python 3.11 or later, found {v[0]}.{v[1]} ($(PYTHON)); try: make PYTHON=python3.11")'
+	@echo "setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

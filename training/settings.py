@@ -1,0 +1,15 @@
+"""Settings that training and serving share: where the store is and which model is meant when none is named."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class StoreSettings(BaseSettings):
+    """Read from the environment: `DIGITS_STORE`, `DIGITS_MODEL`."""
+
+    model_config = SettingsConfigDict(env_prefix="DIGITS_")
+
+    store: str = Field("./checkpoints", description="The checkpoint store: a folder, or any path that epath can open")
+    model: str = Field("lenet", description="The model meant when a request or a command names none")
