@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from training.errors import DigitsError
+
 if TYPE_CHECKING:
     import jax
     from numpy.typing import ArrayLike, NDArray
@@ -22,7 +24,7 @@ CLASSES = 10
 FULL_INK = 255.0
 
 
-class PixelError(ValueError):
+class PixelError(DigitsError, ValueError):
     """A pixel is not a finite number in 0…scale. `row` and `pixel` say which, `value` what was found."""
 
     def __init__(self, row: int, pixel: int, value: float, scale: float) -> None:

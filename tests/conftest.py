@@ -1,0 +1,32 @@
+"""What tests share: a few real digits, and a small network trained on them once."""
+
+import numpy as np
+import pytest
+
+from tests.small import QUICK, TINY, unwatched
+from training import mnist
+from training.card import Card
+from training.data.digits import Digits
+from training.job import run
+from training.network import Params
+from training.store import Store
+
+
+@pytest.fixture(scope="session")
+def few_digits() -> Digits:
+    """The first 4,000 training images."""
+    return mnist.train().take(np.arange(4000))
+
+
+@pytest.fixture(scope="session")
+def trained_store(tmp_path_factory: pytest.TempPathFactory, few_digits: Digits) -> Store:
+    """A store with version 1 of the model `tiny`. Tests only read it."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    run(store, "tiny", TINY, QUICK, few_digits, source="a test", resume=False, watch=unwatched)
+    return store
+
+
+@pytest.fixture(scope="session")
+def trained(trained_store: Store) -> tuple[Card, Params]:
+    """Card and weights of the model `tiny`."""
+    return trained_store.load("tiny", 1)

@@ -1,0 +1,11 @@
+"""A network and a recipe small enough for tests."""
+
+from training.layers import Dense, Dropout, Flatten, Layers
+from training.recipe import Recipe
+
+TINY: Layers = (Flatten(), Dense(16, activation="relu"), Dropout(0.1), Dense(10))
+QUICK = Recipe(epochs=3, validation_images=500)
+
+
+def unwatched(**progress) -> None:
+    """A `Watch` that looks away."""

@@ -1,0 +1,148 @@
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from tests.small import QUICK, TINY, unwatched
+from training import job
+from training.data.split import split
+from training.errors import DigitsError
+from training.fit import Diverged, before_first_epoch, fit
+from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
+from training.runs import Run, RunBusy
+from training.store import Store
+
+CONVOLUTIONAL = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))
+
+
+def same(a, b) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def epochs_of(layers, recipe, digits, start=None):
+    start = start or before_first_epoch(layers, recipe)
+    return list(fit(layers, recipe, *split(digits, recipe.validation_images), start, unwatched))
+
+
+def test_training_learns(few_digits):
+    *_, last = epochs_of(TINY, QUICK, few_digits)
+    assert last.history[-1].validation_error < 0.2 < last.history[0].validation_error + 0.1
+    assert [row.epoch for row in last.history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("layers", [TINY, CONVOLUTIONAL])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(few_digits, layers):
+    first, second, other = (
+        epochs_of(layers, replace(QUICK, epochs=1, seed=seed), few_digits)[-1].state.params for seed in (0, 0, 1)
+    )
+    assert same(first, second)
+    assert not same(first, other)
+
+
+def test_going_on_from_any_epoch_ends_bit_identical(few_digits):
+    whole = epochs_of(CONVOLUTIONAL, QUICK, few_digits)
+    again = epochs_of(CONVOLUTIONAL, QUICK, few_digits, start=whole[0])
+    assert same(again[-1].state, whole[-1].state)
+    assert len(again) == 2
+
+
+def test_a_run_on_disk_is_what_it_was(few_digits, tmp_path):
+    store = Store(tmp_path)
+    (epoch,) = epochs_of(TINY, replace(QUICK, epochs=1), few_digits)
+    with Run.open(store.path, TINY, QUICK, "data", resume=True) as run:
+        assert run.epochs == 0
+        run.save(epoch)
+    with Run.open(store.path, TINY, QUICK, "data", resume=True) as run:
+        loaded = run.load(like=before_first_epoch(TINY, QUICK).state)
+        assert same(loaded.state, epoch.state)
+        assert loaded.history == epoch.history
+        with pytest.raises(RunBusy, match="another process is training just this"):
+            Run.open(store.path, TINY, QUICK, "data", resume=True).__enter__()
+    with Run.open(store.path, TINY, QUICK, "data", resume=False) as run:
+        assert run.epochs == 0, "without resume a run starts anew"
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 1e-3}])
+def test_a_run_with_other_options_is_another_run(few_digits, tmp_path, change):
+    (epoch,) = epochs_of(TINY, replace(QUICK, epochs=1), few_digits)
+    with Run.open(Store(tmp_path).path, TINY, QUICK, "data", resume=True) as run:
+        run.save(epoch)
+    with Run.open(Store(tmp_path).path, TINY, replace(QUICK, **change), "data", resume=True) as other:
+        assert other.epochs == 0
+
+
+def test_a_batch_larger_than_the_data_is_refused(few_digits):
+    with pytest.raises(DigitsError, match="a batch of 4000 is larger than the 3500 training images"):
+        epochs_of(TINY, replace(QUICK, batch_size=4000), few_digits)
+
+
+def test_a_loss_that_is_no_number_ends_training_with_advice(few_digits):
+    with pytest.raises(Diverged, match=r"the loss is .* in epoch 1: try a lower learning rate"):
+        epochs_of(TINY, replace(QUICK, optimizer="sgd", learning_rate=1e30), few_digits)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_every_optimizer_and_schedule_trains(few_digits, optimizer, schedule):
+    recipe = replace(QUICK, epochs=2, optimizer=optimizer, schedule=schedule, learning_rate=0.01)
+    assert epochs_of(TINY, recipe, few_digits)[-1].history[-1].validation_error < 0.3
+
+
+LAYERS = """
+layers = [
+  {kind = "flatten"}, {kind = "dense", features = 32, activation = "relu"},
+  {kind = "dropout", rate = 0.2}, {kind = "dense", features = 10},
+]
+"""
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    (folder / "tiny.toml").write_text(LAYERS)
+    return [
+        *(sys.executable, "-m", "training", "fit", "tiny", "--layers", str(folder / "tiny.toml")),
+        *("--store", str(folder), "--epochs", "6", "--validation-images", "1000", *options),
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Store:
+    """What the command leaves on the real 60,000 when nothing happens to it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(command(folder), capture_output=True, check=True)
+    return Store(folder)
+
+
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_a_process_stopped_in_the_middle_resumes_bit_identical(tmp_path, undisturbed, ending, code):
+    with subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            if re.match(r" +3 ", line):
+                break
+        time.sleep(0.05)
+        process.send_signal(ending)
+        _, said = process.communicate()
+        assert process.returncode == code
+    assert "Traceback" not in said
+    assert Store(tmp_path).models() == []
+
+    resumed = subprocess.run(command(tmp_path, "--resume"), capture_output=True, text=True, check=True).stdout
+    assert not re.search(r"^ +[12] ", resumed, re.MULTILINE), "epochs that were done are not done again"
+    assert re.search(r"^ +6 ", resumed, re.MULTILINE)
+    card, params = Store(tmp_path).load("tiny", 1)
+    other_card, other_params = undisturbed.load("tiny", 1)
+    assert same(params, other_params)
+    assert card.golden == other_card.golden
+    assert card.calibration == other_card.calibration
+
+
+def test_a_published_run_leaves_nothing_behind(few_digits, tmp_path):
+    store = Store(tmp_path)
+    job.run(store, "tiny", TINY, replace(QUICK, epochs=1), few_digits, source="a test", resume=True, watch=unwatched)
+    assert list((tmp_path / job.RUNS).iterdir()) == []

@@ -1,0 +1,21 @@
+"""`python -m training`: every command of the offline side."""
+
+import typer
+
+from training.commands import data, evaluate, fit, models
+
+app = typer.Typer(
+    help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command(epilog="Example:  python -m training fit lenet --epochs 12 --seed 1")(fit.fit)
+app.command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
+app.command(epilog="Example:  python -m training models --json")(models.models)
+app.command(epilog="Example:  python -m training promote lenet 3")(models.promote)
+app.command(epilog="Example:  python -m training rollback lenet")(models.rollback)
+app.add_typer(data.app)
+
+if __name__ == "__main__":
+    app(prog_name="python -m training")

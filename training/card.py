@@ -1,0 +1,128 @@
+"""The card of a version: what it is, where it came from, how good it is. Any answer can be traced to one."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from training.images import CLASSES, PIXELS, SIDE
+from training.layers import Layers
+from training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from training.images import Images
+
+FORMAT = 1
+"""Raised when a card can no longer be read as before."""
+
+
+class EpochRow(msgspec.Struct, frozen=True):
+    """What one epoch of training came to."""
+
+    epoch: int
+    """Counted from 1."""
+    loss: float
+    """Mean cross-entropy over the epoch's batches, in nats, with dropout on."""
+    validation_error: float
+    """The share of wrong answers on the validation images, 0…1."""
+    images_per_s: float
+    seconds: float
+
+
+class Data(msgspec.Struct, frozen=True):
+    """What a version was trained on."""
+
+    source: str
+    """`mnist`, or the path that was given."""
+    sha256: str
+    """Over all pictures and labels, training and validation together."""
+    training_images: int
+    validation_images: int
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """How a version does on a set of pictures."""
+
+    images: int
+    errors: int
+    error: float
+    """errors / images, 0…1."""
+    interval: tuple[float, float]
+    """The 95 % interval of the error (Wilson 1927)."""
+    log_loss: float
+    """Mean negative log-probability of the right digit, in nats."""
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """What turns logits into probabilities that can be trusted."""
+
+    temperature: float
+    """Logits are divided by it (Guo et al. 2017)."""
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """Histograms over the validation images, for drift to be measured against; counts, bins of equal width."""
+
+    ink: tuple[int, ...]
+    """Mean ink of a picture, 20 bins over 0…0.5."""
+    confidence: tuple[int, ...]
+    """The largest probability, 20 bins over 0…1."""
+    digits: tuple[int, ...]
+    """The predicted digit, 10 bins."""
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """Pictures with the probabilities that the version gave when it was published."""
+
+    pixels: bytes
+    """n x 784 bytes; base64 in JSON."""
+    probabilities: tuple[tuple[float, ...], ...]
+
+    @property
+    def images(self) -> Images:
+        """The pictures, uint8 [n, 28, 28]."""
+        return np.frombuffer(self.pixels, np.uint8).reshape(-1, SIDE, SIDE)
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """card.json."""
+
+    format: int = FORMAT
+    model: str
+    layers: Layers
+    weights: int
+    recipe: Recipe
+    data: Data
+    created: datetime.datetime
+    code: str
+    """The version of this package, with the commit where it runs from a checkout."""
+    libraries: dict[str, str]
+    device: str
+    training_seconds: float
+    history: tuple[EpochRow, ...]
+    validation: Metrics
+    calibration: Calibration
+    reference: Reference
+    golden: Golden
+
+
+def reference(images: Images, probabilities: np.ndarray) -> Reference:
+    """The histograms of pictures uint8 [n, 28, 28] and their probabilities [n, 10]."""
+    ink = images.reshape(-1, PIXELS).mean(axis=1) / 255
+    return Reference(
+        ink=_counts(np.clip(ink, 0, 0.5), 20, 0.5),
+        confidence=_counts(probabilities.max(axis=1), 20, 1.0),
+        digits=tuple(np.bincount(probabilities.argmax(axis=1), minlength=CLASSES).tolist()),
+    )
+
+
+def golden(images: Images, probabilities: np.ndarray) -> Golden:
+    """Golden predictions: pictures uint8 [n, 28, 28] with their probabilities [n, 10]."""
+    return Golden(images.tobytes(), tuple(tuple(row) for row in probabilities.tolist()))
+
+
+def _counts(values: np.ndarray, bins: int, top: float) -> tuple[int, ...]:
+    return tuple(np.histogram(values, bins=bins, range=(0.0, top))[0].tolist())

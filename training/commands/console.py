@@ -1,0 +1,28 @@
+"""What commands share: the two consoles, and errors as one line."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from training.errors import DigitsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+stdout = Console()  # results
+stderr = Console(stderr=True)  # progress and errors, so that results can be piped
+
+
+@contextmanager
+def friendly_errors() -> Iterator[None]:
+    """A DigitsError inside the block becomes one red line on stderr and exit code 1; any other error passes."""
+    try:
+        yield
+    except DigitsError as error:
+        line = " ".join(str(error).split())
+        stderr.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,98 @@
+"""`python -m training models | promote | rollback`: what the store holds, and what is live."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import typer
+
+from training.commands.console import friendly_errors, stdout
+from training.commands.options import JsonOption, ModelArgument, StoreOption, default_model, default_store, open_store
+from training.manifest import StoreError
+
+
+class Row(msgspec.Struct):
+    """A version as `models` lists it."""
+
+    model: str
+    version: int
+    aliases: list[str]
+    bytes: int
+    validation_error: float | None = None
+    interval: tuple[float, float] | None = None
+    weights: int | None = None
+    created: datetime | None = None
+    problem: str | None = None
+    """Why the version cannot be used; then the facts of its card are not known."""
+
+
+def models(store: StoreOption = "", as_json: JsonOption = False) -> None:
+    """List every version of every model: validation error, date, size, aliases."""
+    store = store or default_store()
+    with friendly_errors():
+        rows = _rows(store)
+    if as_json:
+        typer.echo(msgspec.json.encode(rows))
+        return
+    if not rows:
+        stdout.print(f"the store {store} is empty; fill it with [bold]python -m training fit lenet[/]")
+        return
+    from rich.table import Table
+
+    table = Table(
+        "model", "version", "aliases", "validation error %", "weights", "size", "created (UTC)", box=None
+    )
+    for row in rows:
+        table.add_row(row.model, str(row.version), ", ".join(row.aliases), *_facts(row))
+    stdout.print(table)
+
+
+def promote(
+    model: Annotated[str, typer.Argument(help="A model's name.")],
+    version: Annotated[str, typer.Argument(help="A version's number, or an alias.")],
+    store: StoreOption = "",
+) -> None:
+    """Make a version the champion: the one that the service answers with."""
+    with friendly_errors():
+        number = open_store(store or default_store()).promote(model, version)
+    stdout.print(f"version {number} is the champion of {model}")
+
+
+def rollback(model: ModelArgument = "", store: StoreOption = "") -> None:
+    """Make the previous champion the champion again."""
+    model = model or default_model()
+    with friendly_errors():
+        number = open_store(store or default_store()).rollback(model)
+    stdout.print(f"version {number} is the champion of {model} again")
+
+
+def _rows(path: str) -> list[Row]:
+    store = open_store(path)
+    rows = []
+    for model in store.models():
+        aliases = store.aliases(model)
+        for version in store.versions(model):
+            names = sorted(name for name, of in aliases.items() if of == version)
+            row = Row(model, version, names, store.size_bytes(model, version))
+            try:
+                card = store.card(model, version)
+            except StoreError as error:
+                row.problem = str(error)
+            else:
+                row.validation_error, row.interval = card.validation.error, card.validation.interval
+                row.weights, row.created = card.weights, card.created
+            rows.append(row)
+    return rows
+
+
+def _facts(row: Row) -> list[str]:
+    size = f"{row.bytes / 1e6:.1f} MB"
+    if row.interval is None:
+        return ["[red]damaged[/]", "", size, ""]
+    low, high = row.interval
+    return [
+        f"{100 * (row.validation_error or 0):.2f} ({100 * low:.2f}-{100 * high:.2f})",
+        f"{row.weights:,}",
+        size,
+        f"{row.created:%Y-%m-%d %H:%M}",
+    ]

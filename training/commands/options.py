@@ -1,0 +1,59 @@
+"""Options that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from training.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from training.data.digits import Digits
+    from training.store import Store
+
+
+class Ink(StrEnum):
+    """The colour of the strokes in people's own digits."""
+
+    WHITE = "white"
+    BLACK = "black"
+
+
+ModelArgument = Annotated[str, typer.Argument(help="A model's name.  [default: DIGITS_MODEL]", show_default=False)]
+StoreOption = Annotated[str, typer.Option(help="The checkpoint store.  [default: DIGITS_STORE]", show_default=False)]
+VersionOption = Annotated[str, typer.Option(help="A version's number, or an alias.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+ScaleOption = Annotated[float, typer.Option(help="Own digits: the number that means full ink; 1 if pixels run 0…1.")]
+InkOption = Annotated[Ink, typer.Option(help="Own digits: the colour of the strokes; black if 0 is ink.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Your own digits instead of MNIST: IDX, CSV, Parquet, .npz, or a folder of pictures per class.",
+        show_default=False,
+    ),
+]
+
+
+def default_model() -> str:
+    """The model meant when a command names none."""
+    return StoreSettings().model
+
+
+def default_store() -> str:
+    """Where the store is when a command does not say."""
+    return StoreSettings().store
+
+
+def open_store(path: str) -> "Store":
+    """The store at a path."""
+    from training.store import Store
+
+    return Store(path)
+
+
+def read_digits(path: Path, scale: float, ink: Ink) -> "Digits":
+    """People's own digits."""
+    from training.data.load import load
+
+    return load(path, scale=scale, ink=ink.value)

@@ -1,0 +1,64 @@
+"""A network compiled ahead of time for a few sizes of batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from training.convolution import inference_form
+from training.images import SIDE
+from training.network import forward
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from training.images import Images
+    from training.layers import Layers
+    from training.network import Params
+
+ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
+"""Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
+
+
+class CompiledNetwork:
+    """Probabilities of a network whose logits are divided by `temperature`.
+
+    Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
+    batches. Safe to call from several threads.
+    """
+
+    def __init__(
+        self, layers: Layers, params: Params, *, temperature: float = 1.0, row_sizes: Sequence[int] = ROW_SIZES
+    ) -> None:
+        self.row_sizes = tuple(sorted(row_sizes))
+        self._params = jax.device_put(params)
+        logits = forward(layers, inference_form())
+
+        def probabilities(params: Params, images: jax.Array) -> jax.Array:
+            return jax.nn.softmax(logits(params, images) / temperature)
+
+        abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self._params)
+        self._compiled = {
+            rows: jax.jit(probabilities).lower(abstract, jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)).compile()
+            for rows in self.row_sizes
+        }
+
+    def __call__(self, images: Images) -> NDArray[np.float32]:
+        """Probabilities float32 [n, 10] for images uint8 [n, 28, 28], n >= 1."""
+        largest = self.row_sizes[-1]
+        parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _batch(self, images: Images) -> NDArray[np.float32]:
+        rows = len(images)
+        size = next(size for size in self.row_sizes if size >= rows)
+        if size != rows:
+            padded = np.zeros((size, SIDE, SIDE), np.uint8)  # a new one each time: JAX may read it in place
+            padded[:rows] = images
+            images = padded
+        return np.asarray(self._compiled[size](self._params, images))[:rows]

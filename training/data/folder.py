@@ -1,0 +1,80 @@
+"""A folder of pictures per class: sub-folders 0…9 of PNG, JPEG, BMP, GIF or TIFF files, each 28 x 28."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from training.data.digits import DataError, Digits
+from training.images import CLASSES, SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from training.images import Images
+
+Ink = Literal["white", "black"]
+
+NAMES = tuple(str(digit) for digit in range(CLASSES))
+DEEP_MODES = ("I", "F")  # 16 and 32 bits per pixel: their range is nowhere stated, so there is no honest way to 0…255
+
+
+def read_folder(path: Path, ink: Ink = "white") -> Digits:
+    """Digits from the pictures in the sub-folders 0…9 of `path`, ordered by class and then by name.
+
+    `ink` is the colour of the strokes: white on black as in MNIST, or black on white. Colours become grey by
+    luminance and transparent parts are background. Hidden files, and files beside the sub-folders, are ignored; a
+    class may be missing. Raises DataError naming the sub-folder or the picture that is not as it should be.
+    """
+    classes = [entry for entry in _visible(path) if entry.is_dir()]
+    for folder in classes:
+        if folder.name not in NAMES:
+            raise DataError(f"{folder}: is not a class, want sub-folders named 0 to 9")
+    pictures = [(picture, int(folder.name)) for folder in classes for picture in _visible(folder)]
+    if not pictures:
+        raise DataError(f"{path}: holds no pictures, want sub-folders named 0 to 9 with pictures inside")
+    images = np.stack([read_picture(picture, ink) for picture, _ in pictures])  # [n, 28, 28]
+    return Digits(images, np.array([digit for _, digit in pictures], dtype=np.uint8))
+
+
+def read_picture(path: Path, ink: Ink = "white") -> Images:
+    """One picture as uint8 [28, 28], 255 where the ink is. Raises DataError naming the file."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder, want a picture")
+    try:
+        with Image.open(path) as picture:
+            _check(path, picture)
+            pixels = np.asarray(_grey(picture, paper="black" if ink == "white" else "white"))
+    except DataError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's readers raise
+        raise DataError(f"{path}: not a readable picture, want PNG, JPEG, BMP, GIF or TIFF") from error
+    return pixels if ink == "white" else 255 - pixels
+
+
+def _check(path: Path, picture: Image.Image) -> None:
+    """Refuse what could only be turned into 28 x 28 grey levels by a guess."""
+    if picture.size != (SIDE, SIDE):
+        width, height = picture.size
+        raise DataError(f"{path}: is {width} x {height} pixels, want {SIDE} x {SIDE}")
+    if picture.mode.startswith(DEEP_MODES):
+        raise DataError(f"{path}: has more than 8 bits per pixel (mode {picture.mode}), want 8")
+    frames = getattr(picture, "n_frames", 1)  # only formats that can be animated have it
+    if frames != 1:
+        raise DataError(f"{path}: holds {frames} frames, want 1")
+
+
+def _grey(picture: Image.Image, paper: str) -> Image.Image:
+    """The picture upright, laid on paper where it is transparent, as 8-bit grey levels."""
+    upright = ImageOps.exif_transpose(picture)
+    if upright.has_transparency_data:
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, paper), upright.convert("RGBA"))
+    return upright.convert("L")
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """The entries of a folder by name, without hidden ones."""
+    return (entry for entry in sorted(folder.iterdir()) if not entry.name.startswith("."))

@@ -1,0 +1,60 @@
+"""Numbers as a file holds them -> Digits, with errors that name the file, the row and the pixel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.data.digits import DataError, Digits
+from training.images import CLASSES, FULL_INK, PIXELS, SIDE, PixelError, quantise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from training.data.digits import Labels
+    from training.images import Images
+
+NUMBERS = "iuf"  # the kinds of NumPy dtype that are real numbers; booleans and strings are not
+
+
+def digits_from(path: Path, pixels: NDArray[Any], labels: NDArray[Any], scale: float = FULL_INK) -> Digits:
+    """Digits from real numbers: pixels [n, 28, 28] or [n, 784] in 0…scale, and labels [n], whole numbers 0…9.
+
+    Raises DataError, naming `path` and the first wrong row (counted from 0), when they are anything else.
+    """
+    if pixels.shape[1:] not in {(SIDE, SIDE), (PIXELS,)}:
+        raise DataError(f"{path}: images have shape {list(pixels.shape)}, want [n, {SIDE}, {SIDE}] or [n, {PIXELS}]")
+    if labels.shape != pixels.shape[:1]:
+        raise DataError(f"{path}: labels have shape {list(labels.shape)}, want [{len(pixels)}]: one for each image")
+    if len(pixels) == 0:
+        raise DataError(f"{path}: there are 0 digits, want at least 1")
+    for name, array in (("images", pixels), ("labels", labels)):
+        if array.dtype.kind not in NUMBERS:
+            raise DataError(f"{path}: {name} are {array.dtype}, want numbers")
+    return Digits(_images(path, pixels, scale), _labels(path, labels))
+
+
+def _images(path: Path, pixels: NDArray[Any], scale: float) -> Images:
+    """Images uint8 [n, 28, 28] from numbers [n, 784] or [n, 28, 28] in 0…scale."""
+    try:
+        images = quantise(pixels, scale)
+    except PixelError as error:
+        raise DataError(
+            f"{path}: row {error.row}, pixel{error.pixel} is {error.value:g}, want a number from 0 to {scale:g}"
+        ) from error
+    # Forgetting the scale is the classic mistake, and it makes every picture black without a word.
+    if scale == FULL_INK and pixels.dtype.kind == "f" and pixels.max() <= 1 and (pixels % 1).any():
+        raise DataError(f"{path}: pixels are fractions up to {pixels.max():g}, want 0 to 255; for 0…1 say scale 1")
+    return images
+
+
+def _labels(path: Path, labels: NDArray[Any]) -> Labels:
+    """Labels uint8 [n] from numbers [n] that are whole and in 0…9."""
+    good = (labels >= 0) & (labels < CLASSES) & (labels % 1 == 0)  # NaN compares false
+    if not good.all():
+        row = int(np.argmin(good))
+        raise DataError(f"{path}: row {row}, digit is {labels[row]:g}, want a whole number from 0 to {CLASSES - 1}")
+    return labels.astype(np.uint8)

@@ -1,0 +1,42 @@
+"""The validation split: fixed by its own seed, so that every training run, whatever its seed, holds out the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.data.digits import DataError
+from training.images import CLASSES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.data.digits import Digits
+
+SEED = 1998  # the year of MNIST; independent of the training seed on purpose
+
+
+def split(digits: Digits, validation: int = 5000, seed: int = SEED) -> tuple[Digits, Digits]:
+    """(train, validation): exactly `validation` digits held out, each class in its share, both in original order.
+
+    Raises DataError unless 1 <= validation < n.
+    """
+    if not 1 <= validation < len(digits):
+        raise DataError(f"validation is {validation}, want 1 to {len(digits) - 1}: there are {len(digits)} digits")
+    # NumPy promises that a bit generator's raw stream never changes, and nothing such for permutation() (NEP 19).
+    # A split that moved with a release of NumPy would mix digits that a checkpoint was calibrated on into training.
+    order = np.argsort(np.random.PCG64(seed).random_raw(len(digits)), kind="stable")
+    shuffled = digits.labels[order]
+    held_out = np.zeros(len(digits), dtype=np.bool_)
+    for digit, share in enumerate(_shares(digits, validation)):
+        held_out[order[shuffled == digit][:share]] = True
+    return digits.take(~held_out), digits.take(held_out)
+
+
+def _shares(digits: Digits, validation: int) -> NDArray[np.int64]:
+    """How many digits of each class are held out, int64 [10] with sum `validation`: largest remainders round up."""
+    shares, remainders = np.divmod(np.bincount(digits.labels, minlength=CLASSES) * validation, len(digits))
+    left = validation - int(shares.sum())
+    shares[np.argsort(-remainders, kind="stable")[:left]] += 1
+    return shares.astype(np.int64)

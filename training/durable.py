@@ -1,0 +1,77 @@
+"""Files that survive a crash: replaced whole, flushed to the disk, guarded by locks.
+
+Paths are `epath.Path`s, so a store may lie on any file system that epath opens. Flushing and locking have a meaning on
+mounted file systems only; elsewhere they do nothing, and the manifest of a version is what guards its reader.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from etils import epath
+
+
+def is_mounted(path: epath.Path) -> bool:
+    """Whether the path is the operating system's own and not, say, `gs://…`."""
+    return "://" not in os.fspath(path)
+
+
+def flush(path: epath.Path) -> None:
+    """Waits until the file or folder is on the disk; of a folder that is its list of names."""
+    if is_mounted(path):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def flush_tree(folder: epath.Path) -> None:
+    """Flushes a folder and everything below it."""
+    for child in folder.iterdir():
+        if child.is_dir():
+            flush_tree(child)
+        else:
+            flush(child)
+    flush(folder)
+
+
+def replace_file(path: epath.Path, content: bytes) -> None:
+    """Gives the file new content: a reader or a crash at any moment finds the old content or the new, no mixture."""
+    aside = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    try:
+        aside.write_bytes(content)
+        flush(aside)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    flush(path.parent)
+
+
+@contextmanager
+def locked(path: epath.Path, *, wait: bool = True) -> Iterator[bool]:
+    """Holds the lock of a folder while the block runs; yields whether it was got, which without `wait` it may not be.
+
+    The lock is advisory (flock on the folder itself), leaves no file behind and ends with the process that holds it.
+    """
+    if not is_mounted(path):
+        yield True
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)

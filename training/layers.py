@@ -1,0 +1,197 @@
+"""A network is a list of layers: data, not code.
+
+The same list is what a user writes (TOML or JSON), what the card of a checkpoint stores, and what the service rebuilds.
+This file knows the kinds of layers, the shape each one gives, and how to read a list from a file; it needs no JAX.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import msgspec
+
+from training.errors import DigitsError
+from training.images import CLASSES, SIDE
+
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+Shape = tuple[int, ...]
+"""The shape of one image's activations, without the batch axis: (height, width, channels) or (features,)."""
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class LayerError(DigitsError, ValueError):
+    """A list of layers that is not a network; the message names the layer by its place and kind."""
+
+
+class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    def shape(self, before: Shape) -> Shape:
+        """The shape after this layer. Raises ValueError when `before` does not fit."""
+        raise NotImplementedError
+
+    def weights(self, before: Shape) -> int:  # noqa: ARG002 - most kinds have none
+        """How many trainable numbers this layer holds."""
+        return 0
+
+
+class Conv(_Layer, frozen=True, tag="conv"):
+    """A two-dimensional convolution with bias: [h, w, c] -> [h', w', features]."""
+
+    features: Positive
+    kernel: Positive
+    stride: Positive = 1
+    padding: Literal["valid", "same"] = "valid"
+    activation: Activation | None = None
+
+    def shape(self, before: Shape) -> Shape:
+        height, width, _ = _picture(before)
+        sides = tuple(_windows(side, self.kernel, self.stride, self.padding) for side in (height, width))
+        return (*sides, self.features)
+
+    def weights(self, before: Shape) -> int:
+        return (self.kernel**2 * before[-1] + 1) * self.features
+
+
+class MaxPool(_Layer, frozen=True, tag="max_pool"):
+    """The largest value of each size x size window, windows side by side: [h, w, c] -> [h / size, w / size, c]."""
+
+    size: Positive = 2
+
+    def shape(self, before: Shape) -> Shape:
+        height, width, channels = _picture(before)
+        return (
+            _windows(height, self.size, self.size, "valid"),
+            _windows(width, self.size, self.size, "valid"),
+            channels,
+        )
+
+
+class Dense(_Layer, frozen=True, tag="dense"):
+    """A fully connected layer with bias: [f] -> [features]."""
+
+    features: Positive
+    activation: Activation | None = None
+
+    def shape(self, before: Shape) -> Shape:
+        if len(before) != 1:
+            raise ValueError(f"gets {_say(before)}, wants one axis: put a flatten layer before it")
+        return (self.features,)
+
+    def weights(self, before: Shape) -> int:
+        return (before[0] + 1) * self.features
+
+
+class Dropout(_Layer, frozen=True, tag="dropout"):
+    """While training, each value is zeroed with probability `rate` (Srivastava et al. 2014); otherwise nothing."""
+
+    rate: Rate
+
+    def shape(self, before: Shape) -> Shape:
+        return before
+
+
+class Flatten(_Layer, frozen=True, tag="flatten"):
+    """All values of an image in one row: [h, w, c] -> [h * w * c]."""
+
+    def shape(self, before: Shape) -> Shape:
+        return (math.prod(before),)
+
+
+class Reshape(_Layer, frozen=True, tag="reshape"):
+    """The same values in another shape, row by row."""
+
+    to: tuple[Positive, ...]
+
+    def shape(self, before: Shape) -> Shape:
+        if math.prod(self.to) != math.prod(before):
+            raise ValueError(
+                f"gets {_say(before)}, {math.prod(before)} values, wants {math.prod(self.to)} for {_say(self.to)}"
+            )
+        return self.to
+
+
+Layer = Conv | MaxPool | Dense | Dropout | Flatten | Reshape
+Layers = tuple[Layer, ...]
+
+INPUT: Shape = (SIDE, SIDE, 1)
+
+
+def shapes(layers: Layers) -> list[Shape]:
+    """The shape after each layer, for an input of 28 x 28 x 1.
+
+    Raises LayerError, naming the layer, where a layer does not fit the one before it or the last gives no 10 logits.
+    """
+    if not layers:
+        raise LayerError("the network has no layers, wants at least one")
+    found: list[Shape] = []
+    before = INPUT
+    for place, layer in enumerate(layers):
+        try:
+            before = layer.shape(before)
+        except ValueError as error:
+            raise LayerError(f"layers[{place}] ({kind(layer)}) {error}") from None
+        found.append(before)
+    if before != (CLASSES,):
+        end = f"layers[{len(layers) - 1}] ({kind(layers[-1])})"
+        raise LayerError(f"{end} gives {_say(before)}, the last layer must give {_say((CLASSES,))}: one logit a digit")
+    return found
+
+
+def count_weights(layers: Layers) -> int:
+    """How many trainable numbers the network holds."""
+    return sum(layer.weights(before) for layer, before in zip(layers, [INPUT, *shapes(layers)], strict=False))
+
+
+def with_dropout(layers: Layers, rate: float) -> Layers:
+    """The same network with every dropout layer at `rate`. Raises LayerError when it has none to set."""
+    if not any(isinstance(layer, Dropout) for layer in layers):
+        raise LayerError("the network has no dropout layer whose rate could be set: add one to its list")
+    return tuple(Dropout(rate) if isinstance(layer, Dropout) else layer for layer in layers)
+
+
+def kind(layer: Layer) -> str:
+    """The name of a layer's kind as a list writes it, such as `max_pool`."""
+    return str(layer.__struct_config__.tag)
+
+
+class LayerFile(msgspec.Struct, forbid_unknown_fields=True):
+    """A file with a user's own network: `layers` is the list."""
+
+    layers: Layers
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """A checked list of layers from a .toml or .json file. Raises LayerError naming the file and the layer."""
+        path = Path(path)
+        if path.suffix not in {".toml", ".json"}:
+            raise LayerError(f"{path} is no list of layers: want a .toml or a .json file")
+        decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
+        try:
+            file = decode(path.read_bytes(), type=cls)
+            shapes(file.layers)
+        except FileNotFoundError:
+            raise LayerError(f"{path} does not exist") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, LayerError) as error:
+            raise LayerError(f"{path}: {error}") from None
+        return file
+
+
+def _picture(shape: Shape) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise ValueError(f"gets {_say(shape)}, wants three axes [height, width, channels]")
+    return shape[0], shape[1], shape[2]
+
+
+def _windows(side: int, size: int, stride: int, padding: str) -> int:
+    if padding == "same":
+        return -(-side // stride)
+    if size > side:
+        raise ValueError(f"has a {size} x {size} window, larger than the {side} pixels it gets")
+    return (side - size) // stride + 1
+
+
+def _say(shape: Shape) -> str:
+    return "[" + ", ".join(("n", *map(str, shape))) + "]"

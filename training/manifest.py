@@ -1,0 +1,102 @@
+"""The manifest of a version: the SHA-256 of every file in it.
+
+Orbax does not notice bit rot: a flipped bit in a checkpoint loads as wrong weights. So nothing is loaded that differs
+from its manifest, and the manifest vouches for itself, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from training.errors import DigitsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from etils import epath
+
+MANIFEST = "manifest.json"
+
+
+class StoreError(DigitsError):
+    """The base of what can be wrong with a store."""
+
+
+class CorruptVersion(StoreError):
+    """A file of a version differs from its manifest, or the version does not answer as it did when published."""
+
+
+class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    files: dict[str, str]
+    """SHA-256 of every file of the version but this one, by its path inside the version."""
+    sha256: str
+    """SHA-256 of `files`."""
+
+
+def write(folder: epath.Path) -> None:
+    """Writes the manifest of all files in a folder."""
+    (folder / MANIFEST).write_bytes(_encode(_hashes(folder)))
+
+
+def verify(folder: epath.Path) -> None:
+    """Compares every file of a folder with its manifest. Raises CorruptVersion naming the first that differs."""
+    wanted, found = _read(folder), _hashes(folder)
+    for name in sorted({*wanted, *found}):
+        _compare(folder / name, found.get(name), wanted.get(name))
+
+
+def read_verified(folder: epath.Path, name: str) -> bytes:
+    """The content of one file. Raises CorruptVersion when it is not what the manifest says."""
+    wanted = _read(folder).get(name)
+    path = folder / name
+    content = path.read_bytes() if path.exists() else None
+    _compare(path, None if content is None else _sha256(content), wanted)
+    return content or b""
+
+
+def files(folder: epath.Path, under: str = "") -> Iterator[str]:
+    """The files of a version but its manifest, by their paths inside it."""
+    for child in folder.iterdir():
+        name = f"{under}{child.name}"
+        if child.is_dir():
+            yield from files(child, f"{name}/")
+        elif name != MANIFEST:
+            yield name
+
+
+def _read(folder: epath.Path) -> dict[str, str]:
+    path = folder / MANIFEST
+    content = path.read_bytes()
+    try:
+        hashes = msgspec.json.decode(content, type=_Manifest).files
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptVersion(f"{path} is damaged: {error}") from None
+    if _encode(hashes) != content:
+        raise CorruptVersion(f"{path} is damaged: it differs from its own SHA-256")
+    return hashes
+
+
+def _encode(hashes: dict[str, str]) -> bytes:
+    manifest = _Manifest(hashes, _sha256(msgspec.json.encode(hashes)))
+    return msgspec.json.format(msgspec.json.encode(manifest))
+
+
+def _hashes(folder: epath.Path) -> dict[str, str]:
+    return {name: _sha256((folder / name).read_bytes()) for name in sorted(files(folder))}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _compare(path: epath.Path, found: str | None, wanted: str | None) -> None:
+    if found == wanted:
+        return
+    if found is None:
+        raise CorruptVersion(f"{path} is missing, the manifest wants it")
+    if wanted is None:
+        raise CorruptVersion(f"{path} is not in the manifest")
+    raise CorruptVersion(f"{path} is damaged: its SHA-256 is {found}, the manifest wants {wanted}")

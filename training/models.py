@@ -1,0 +1,39 @@
+"""The networks that digits knows by name. A new one needs no code: `--layers my_net.toml`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
+
+if TYPE_CHECKING:
+    from training.layers import Layers
+
+MODELS: dict[str, Layers] = {
+    "mlp": (
+        Flatten(),
+        Dense(200, activation="relu"),
+        Dropout(0.3),
+        Dense(10),
+    ),
+    "mlp_deep": (
+        Flatten(),
+        Dense(500, activation="relu"),
+        Dropout(0.3),
+        Dense(300, activation="relu"),
+        Dropout(0.3),
+        Dense(10),
+    ),
+    # LeCun et al. 1998, with the sizes of the article that digits starts from
+    "lenet": (
+        Conv(32, kernel=5, activation="relu"),
+        MaxPool(2),
+        Conv(32, kernel=3, activation="relu"),
+        MaxPool(2),
+        Flatten(),
+        Dense(100, activation="relu"),
+        Dropout(0.3),
+        Dense(10),
+    ),
+}
+"""Weights: mlp 159,010, mlp_deep 545,810, lenet 91,190."""

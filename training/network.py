@@ -1,0 +1,107 @@
+"""A list of layers built into a Flax NNX module, and that module taken apart into a pure function and its weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from training.images import normalise
+from training.layers import INPUT, Conv, Dense, Dropout, Flatten, Layer, Layers, MaxPool, Reshape, kind, shapes
+
+if TYPE_CHECKING:
+    from training.convolution import Form
+
+Params = dict[str, dict[str, jax.Array]]
+"""Weights by layer and then by name, `{"conv_0": {"kernel": …, "bias": …}, …}`: the tree that a checkpoint holds."""
+
+ACTIVATIONS = {"relu": jax.nn.relu, "gelu": jax.nn.gelu, "silu": jax.nn.silu, "tanh": jnp.tanh}
+
+
+class Network(nnx.Module):
+    """The network that `layers` describe, computing in the given form; its weights are drawn from `rngs`.
+
+    Raises LayerError when the layers do not fit each other.
+    """
+
+    def __init__(self, layers: Layers, form: Form, *, rngs: nnx.Rngs) -> None:
+        self.layers = layers
+        self.form = form
+        for place, (layer, before) in enumerate(zip(layers, [INPUT, *shapes(layers)], strict=False)):
+            if isinstance(layer, Conv | Dense):
+                setattr(self, name(place, layer), _linear(layer, before[-1], form, rngs))
+
+    def __call__(self, images: jax.Array, *, dropout_key: jax.Array | None = None) -> jax.Array:
+        """Logits float32 [n, 10] for images uint8 [n, 28, 28]; without a `dropout_key` nothing is dropped."""
+        x = normalise(images)[..., None]  # [n, 28, 28, 1]
+        for place, layer in enumerate(self.layers):
+            match layer:
+                case Conv() | Dense():
+                    x = getattr(self, name(place, layer))(x)
+                    if layer.activation:
+                        x = ACTIVATIONS[layer.activation](x)
+                case MaxPool():
+                    x = self.form.max_pool(x, layer.size)
+                case Dropout():
+                    if dropout_key is not None:
+                        x = nnx.Dropout(layer.rate)(x, rngs=jax.random.fold_in(dropout_key, place))
+                case Flatten():
+                    x = x.reshape(len(x), -1)
+                case Reshape():
+                    x = x.reshape(len(x), *layer.to)
+        return x
+
+
+class Forward(Protocol):
+    """A network as a pure function: logits float32 [n, 10] for images uint8 [n, 28, 28]."""
+
+    def __call__(self, params: Params, images: jax.Array, *, dropout_key: jax.Array | None = None) -> jax.Array: ...
+
+
+def forward(layers: Layers, form: Form) -> Forward:
+    """The network that `layers` describe as a pure function of its weights. Nothing is computed or drawn here."""
+    graph = nnx.graphdef(_abstract(layers, form))
+
+    def logits(params: Params, images: jax.Array, *, dropout_key: jax.Array | None = None) -> jax.Array:
+        return nnx.merge(graph, params)(images, dropout_key=dropout_key)
+
+    return logits
+
+
+def initialise(layers: Layers, form: Form, key: jax.Array) -> Params:
+    """Weights drawn afresh: He et al. 2015 for kernels, zeros for biases."""
+    return nnx.to_pure_dict(nnx.state(Network(layers, form, rngs=nnx.Rngs(key))))
+
+
+def abstract_params(layers: Layers, form: Form) -> Params:
+    """The tree of weights with `jax.ShapeDtypeStruct` for leaves, on the first device: what Orbax restores into."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    params = nnx.to_pure_dict(nnx.state(_abstract(layers, form)))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), params)
+
+
+def name(place: int, layer: Layer) -> str:
+    """What the weights of a layer are called, such as `conv_0` or `dense_5`."""
+    return f"{kind(layer)}_{place}"
+
+
+def _abstract(layers: Layers, form: Form) -> Network:
+    return nnx.eval_shape(lambda: Network(layers, form, rngs=nnx.Rngs(0)))
+
+
+def _linear(layer: Conv | Dense, features: int, form: Form, rngs: nnx.Rngs) -> nnx.Module:
+    kernel_init = nnx.initializers.he_normal()
+    if isinstance(layer, Dense):
+        return nnx.Linear(features, layer.features, kernel_init=kernel_init, rngs=rngs)
+    return nnx.Conv(
+        features,
+        layer.features,
+        kernel_size=(layer.kernel, layer.kernel),
+        strides=layer.stride,
+        padding=layer.padding.upper(),
+        kernel_init=kernel_init,
+        conv_general_dilated=form.convolve,
+        rngs=rngs,
+    )

@@ -1,0 +1,33 @@
+"""Where a version came from: the code, the libraries and the device it was trained with."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import jax
+
+LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def code() -> str:
+    """The version of this package; from a checkout also the commit, with `-dirty` when files differ from it."""
+    version = metadata.version("digits")
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return version
+    return f"{version}+{commit}"
+
+
+def libraries() -> dict[str, str]:
+    """Versions of the libraries that decide the outcome."""
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def device() -> str:
+    """What JAX computes on, such as `1 x cpu`."""
+    devices = jax.devices()
+    return f"{len(devices)} x {devices[0].device_kind}"

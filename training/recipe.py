@@ -1,0 +1,29 @@
+"""How a network is trained: everything that decides the outcome, and that travels with the weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Optimizer = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["cosine", "linear", "constant"]
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One training run; with the layers and the data it determines every weight."""
+
+    epochs: Positive = 8
+    batch_size: Positive = 64
+    optimizer: Optimizer = "adamw"
+    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 2e-3
+    """At its peak, after the warm-up."""
+    schedule: Schedule = "cosine"
+    """How the rate falls after the warm-up: to zero along a cosine or a line, or not at all."""
+    warmup_epochs: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-2
+    """Decoupled from the gradient (Loshchilov & Hutter 2019); adamw only."""
+    validation_images: Positive = 5000
+    """Taken from the training images, the same ones for every seed; all choices are made on them."""
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
