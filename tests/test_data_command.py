@@ -74,18 +74,18 @@ def test_export_writes_the_test_set_as_parquet(tmp_path: Path) -> None:
 
 
 def test_export_turns_ones_own_digits_into_csv(mine: Path, tmp_path: Path) -> None:
-    assert run("export", "--from", mine, "--format", "csv", tmp_path / "mine.csv").exit_code == 0
+    assert run("export", "--data", mine, "--format", "csv", tmp_path / "mine.csv").exit_code == 0
     assert load(tmp_path / "mine.csv").sha256 == load(mine).sha256
 
 
 def test_a_file_that_exists_is_overwritten_only_by_force(mine: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     out.write_text("precious")
-    done = run("export", "--from", mine, out)
+    done = run("export", "--data", mine, out)
     assert done.exit_code == 1
     assert done.stderr == f"error: {out}: exists already; --force overwrites it\n"
     assert out.read_text() == "precious"
-    assert run("export", "--from", mine, out, "--force").exit_code == 0
+    assert run("export", "--data", mine, out, "--force").exit_code == 0
     assert out.read_text().startswith("digit,pixel0,")
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_exists_is_overwritten_only_by_force(mine: Path, tmp_path: P
         ("export", "out.csv", "--format", "xlsx"),
         ("export", "out.csv", "--scale", "1"),
         ("export", "out.csv", "--ink", "black"),
-        ("export", "out.csv", "--split", "test", "--from", "mine.csv"),
+        ("export", "out.csv", "--split", "test", "--data", "mine.csv"),
         ("show", "out.jpg"),
         ("show", "out.png", "--digit", "10"),
         ("show", "out.png", "--count", "0"),
@@ -111,7 +111,7 @@ def test_misuse_ends_with_code_2(arguments: tuple[str, ...], tmp_path: Path, mon
 def test_bad_data_is_one_line_on_stderr_and_code_1(tmp_path: Path) -> None:
     bad = tmp_path / "a [bold] name.csv"
     bad.write_text("label\n5\n")
-    done = run("export", "--from", bad, tmp_path / "out.csv")
+    done = run("export", "--data", bad, tmp_path / "out.csv")
     assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr == (
@@ -128,7 +128,7 @@ def test_a_missing_folder_for_the_output_is_noticed_first(tmp_path: Path) -> Non
 
 def test_show_draws_the_digits_asked_for(mine: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
-    done = run("show", out, "--from", mine, "--digit", 4, "--digit", 9, "--columns", 3, "--zoom", 2)
+    done = run("show", out, "--data", mine, "--digit", 4, "--digit", 9, "--columns", 3, "--zoom", 2)
     assert done.stdout == f"{out}: 6 digits\n"
     with Image.open(out) as picture:
         assert picture.size == (3 * 62 + 6, 2 * 78 + 6)
@@ -136,7 +136,7 @@ def test_show_draws_the_digits_asked_for(mine: Path, tmp_path: Path) -> None:
 
 def test_show_with_a_seed_is_another_choice_and_the_same_every_time(mine: Path, tmp_path: Path) -> None:
     for name, arguments in {"first": (), "a": ("--seed", 1), "b": ("--seed", 1), "c": ("--seed", 2)}.items():
-        assert run("show", tmp_path / f"{name}.png", "--from", mine, "--count", 5, *arguments).exit_code == 0
+        assert run("show", tmp_path / f"{name}.png", "--data", mine, "--count", 5, *arguments).exit_code == 0
     first, a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in ("first", "a", "b", "c"))
     assert a == b
     assert len({first, a, c}) == 3
@@ -144,5 +144,5 @@ def test_show_with_a_seed_is_another_choice_and_the_same_every_time(mine: Path, 
 
 def test_show_says_when_a_digit_is_not_there(tmp_path: Path) -> None:
     write_parquet(tmp_path / "x.parquet", Digits(np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.uint8)))
-    done = run("show", tmp_path / "out.png", "--from", tmp_path / "x.parquet", "--digit", 4)
+    done = run("show", tmp_path / "out.png", "--data", tmp_path / "x.parquet", "--digit", 4)
     assert done.stderr == "error: there is no digit 4 among the 2\n"

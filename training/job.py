@@ -49,6 +49,7 @@ def run(
     With `resume` it goes on from the last epoch of an interrupted run of the same layers, recipe and digits, if there
     is one. Raises RunBusy while another process is at just that.
     """
+    store.aliases(model)  # a name that cannot be published is refused now and not after an hour
     training, validation = split(digits, recipe.validation_images)
     with Run.open(store.path / RUNS, layers, recipe, digits.sha256, resume=resume) as saved:
         epoch = before_first_epoch(layers, recipe)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import msgspec
+
+from training.errors import DigitsError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "linear", "constant"]
+
+
+class RecipeError(DigitsError, ValueError):
+    """A recipe with a value that makes no sense."""
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,3 +33,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     validation_images: Positive = 5000
     """Taken from the training images, the same ones for every seed; all choices are made on them."""
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @classmethod
+    def of(cls, **values: object) -> Self:
+        """The recipe with these values in place of the defaults. Raises RecipeError for one that makes no sense."""
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise RecipeError(f"the recipe cannot be followed: {error}") from None

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 import uuid
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from etils import epath
 
 from training import manifest
 from training.durable import flush, flush_tree, locked, replace_file
-from training.manifest import MANIFEST, StoreError
+from training.manifest import MANIFEST, CorruptVersion, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,13 @@ class Store:
         folder = self._version(model, version)
         manifest.verify(folder)
         card = _read_card(folder)
-        return card, ocp.load(folder / PARAMS, abstract_params(card.layers, inference_form()))
+        wanted, stored = abstract_params(card.layers, inference_form()), ocp.metadata(folder / PARAMS).metadata
+        if _shapes(stored) != _shapes(wanted):  # Orbax would fail half-way, with its own files still open
+            raise CorruptVersion(
+                f"{folder / PARAMS} does not hold the weights of the card's layers: "
+                f"found {_shapes(stored)}, want {_shapes(wanted)}"
+            )
+        return card, ocp.load(folder / PARAMS, wanted)
 
     def publish(self, card: Card, params: Params) -> int:
         """Adds a version and returns its number; the first version of a model becomes its champion.
@@ -206,6 +212,10 @@ def _versions(folder: epath.Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(c.name) for c in folder.iterdir() if _VERSION.fullmatch(c.name) and (c / MANIFEST).exists())
+
+
+def _shapes(params: dict[str, dict[str, Any]]) -> dict[str, tuple[int, ...]]:
+    return {f"{layer}.{name}": tuple(leaf.shape) for layer, of in params.items() for name, leaf in of.items()}
 
 
 def _read_card(folder: epath.Path) -> Card:

@@ -13,7 +13,7 @@ from training.errors import DigitsError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-stdout = Console()  # results
+stdout = Console(highlight=False)  # results
 stderr = Console(stderr=True)  # progress and errors, so that results can be piped
 
 

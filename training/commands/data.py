@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.commands.console import friendly_errors, stderr, stdout
+from training.commands.options import DataOption, Ink, InkOption, JsonOption, ScaleOption, read_digits
 
 # NumPy, pyarrow and Pillow are imported inside the commands, so that --help answers at once.
 if TYPE_CHECKING:
@@ -35,31 +36,16 @@ class Table(StrEnum):
     PARQUET = "parquet"
 
 
-class Ink(StrEnum):
-    """The colour of the strokes in people's own digits."""
-
-    WHITE = "white"
-    BLACK = "black"
-
-
 SplitOption = Annotated[
     Split | None, typer.Option(help="Part of MNIST; train unless told otherwise.", show_default=False)
 ]
-FromOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--from", help="Your own digits instead of MNIST: IDX, CSV, Parquet, .npz, or a folder of pictures per class."
-    ),
-]
-ScaleOption = Annotated[float, typer.Option(help="With --from: the number that means full ink; 1 if pixels run 0…1.")]
-InkOption = Annotated[Ink, typer.Option(help="With --from: the colour of the strokes; black if 0 is ink.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite OUT if it exists.")]
 
 
 @app.command(epilog="Example:  python -m training data verify --json")
 def verify(
     folder: Annotated[Path | None, typer.Option(help="Where the four files are; the bundled ones by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check the four files of MNIST against their SHA-256. Exit code 1 if one is missing or wrong."""
     from dataclasses import asdict
@@ -92,7 +78,7 @@ def export(
         Table | None, typer.Option("--format", help="The form; that of OUT's ending by default.", show_default=False)
     ] = None,
     split: SplitOption = None,
-    source: FromOption = None,
+    data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = Ink.WHITE,
     force: ForceOption = False,
@@ -101,19 +87,19 @@ def export(
     form = table or _form(out)
     _check_out(out, force)
     with friendly_errors():
-        digits = _digits(split, source, scale, ink)
+        digits = _digits(split, data, scale, ink)
         from training.data.tabular import write_csv, write_parquet
 
         with stderr.status(f"writing {len(digits):,} digits to {out}"):
             (write_csv if form is Table.CSV else write_parquet)(out, digits)
-    stdout.print(f"{out}: {len(digits):,} digits, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True, highlight=False)
+    stdout.print(f"{out}: {len(digits):,} digits, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
 
 
 @app.command(epilog="Example:  python -m training data show --digit 4 --digit 9 both.png")
 def show(
     out: Annotated[Path, typer.Argument(help="The .png to write.", show_default=False)],
     split: SplitOption = None,
-    source: FromOption = None,
+    data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = Ink.WHITE,
     count: Annotated[int, typer.Option(min=1, max=2000, help="How many digits at most.")] = 100,
@@ -132,27 +118,25 @@ def show(
         raise typer.BadParameter(f"{out.name} does not end in .png", param_hint="OUT")
     _check_out(out, force)
     with friendly_errors():
-        digits = _choose(_digits(split, source, scale, ink), digit, count, seed)
+        digits = _choose(_digits(split, data, scale, ink), digit, count, seed)
         from training.data.gallery import gallery
         from training.data.replacing import replacing
 
         picture = gallery(digits, columns=columns, zoom=zoom)
         with replacing(out) as aside:
             picture.save(aside)
-    stdout.print(f"{out}: {len(digits):,} digits", soft_wrap=True, highlight=False)
+    stdout.print(f"{out}: {len(digits):,} digits", soft_wrap=True)
 
 
-def _digits(split: Split | None, source: Path | None, scale: float, ink: Ink) -> "Digits":
+def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink) -> "Digits":
     """The digits that a command is about."""
-    if source is not None:
+    if data is not None:
         if split is not None:
-            raise typer.BadParameter("--split is a part of MNIST, want it without --from", param_hint="--split")
-        from training.data.load import load
-
-        with stderr.status(f"reading {source}"):
-            return load(source, scale=scale, ink=ink.value)
+            raise typer.BadParameter("--split is a part of MNIST, want it without --data", param_hint="--split")
+        with stderr.status(f"reading {data}"):
+            return read_digits(data, scale, ink)
     if scale != 255.0 or ink is not Ink.WHITE:
-        raise typer.BadParameter("--scale and --ink are about your own digits, want them with --from")
+        raise typer.BadParameter("--scale and --ink are about your own digits, want them with --data")
     from training import mnist
 
     with stderr.status("reading MNIST"):

@@ -67,7 +67,7 @@ def fit(
             if "champion" in opened.aliases(model):
                 return
             stdout.print(f"The store [bold]{store}[/] has no model [bold]{model}[/] yet: training one now.")
-        recipe = Recipe(
+        recipe = Recipe.of(
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,

@@ -39,9 +39,7 @@ def models(store: StoreOption = "", as_json: JsonOption = False) -> None:
         return
     from rich.table import Table
 
-    table = Table(
-        "model", "version", "aliases", "validation error %", "weights", "size", "created (UTC)", box=None
-    )
+    table = Table("model", "version", "aliases", "validation error %", "weights", "size", "created (UTC)", box=None)
     for row in rows:
         table.add_row(row.model, str(row.version), ", ".join(row.aliases), *_facts(row))
     stdout.print(table)

@@ -1,0 +1,174 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from training.__main__ import app
+from training.data.digits import Digits
+from training.store import Store
+
+LAYERS = 'layers = [{kind = "flatten"}, {kind = "dense", features = 10}]'
+
+
+def run(*arguments) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `python -m training …`; sentences are put back on one line."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, " ".join(done.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory, few_digits):
+    """A folder with somebody's digits, a network, and a store with two versions of it."""
+    folder = tmp_path_factory.mktemp("own")
+    np.savez(folder / "own.npz", images=few_digits.images, labels=few_digits.labels)
+    (folder / "net.toml").write_text(LAYERS)
+    for _ in range(2):
+        assert fit(folder, "--seed", 3)[0] == 0
+    return folder
+
+
+def fit(folder, *options) -> tuple[int, str, str]:
+    return run(
+        *("fit", "mine", "--layers", folder / "net.toml", "--data", folder / "own.npz", "--store", folder / "store"),
+        *("--epochs", 1, "--validation-images", 500, *options),
+    )
+
+
+def test_fit_prints_a_row_for_each_epoch_and_what_it_published(own):
+    code, out, _ = fit(own, "--epochs", 2)
+    assert code == 0
+    rows = re.findall(r"^ +(\d)  +\d\.\d{4}  +\d+\.\d\d%  +[\d,]+  +\d+\.\d$", out, re.MULTILINE)
+    assert rows == ["1", "2"]
+    assert re.search(
+        r"published mine version 3 in \S+/mine/3: validation error \d+\.\d\d% \(95 %: .*\), 7,850 weights", out
+    )
+    assert "to serve it: python -m training promote mine 3" in out
+
+
+def test_the_card_says_what_the_command_was_told(own):
+    card = Store(own / "store").card("mine", 1)
+    assert (card.recipe.seed, card.recipe.epochs, card.recipe.validation_images) == (3, 1, 500)
+    assert card.data.source == str(own / "own.npz")
+    assert (card.data.training_images, card.data.validation_images) == (3500, 500)
+    assert card.validation.images == 500
+    assert sum(card.reference.digits) == sum(card.reference.ink) == sum(card.reference.confidence) == 500
+
+
+def test_fit_if_missing_does_nothing_when_there_is_a_champion(own):
+    before = Store(own / "store").versions("mine")
+    assert run("fit", "mine", "--if-missing", "--store", own / "store") == (0, "", "")
+    assert Store(own / "store").versions("mine") == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["lent"], "no network is named 'lent': want one of mlp, mlp_deep, lenet, or --layers with a file"),
+        (
+            ["Mlp", "--layers", "net.toml"],
+            "'Mlp' is no model name: want lower-case letters, digits, - and _, at most 64",
+        ),
+        (["lenet", "--layers", "no.toml"], "no.toml does not exist"),
+        (["lenet", "--data", "no.csv"], "no.csv"),
+        (["mlp", "--validation-images", "60000"], "validation is 60000, want 1 to 59999: there are 60000 digits"),
+        (["mlp", "--batch-size", "59000"], "a batch of 59000 is larger than the 55000 training images"),
+        (
+            ["mlp", "--learning-rate", "-1"],
+            "the recipe cannot be followed: Expected `float` > 0.0 - at `$.learning_rate`",
+        ),
+    ],
+)
+def test_fit_refuses_in_one_line_and_exit_code_1(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.toml").write_text(LAYERS)
+    code, _, err = run("fit", *options, "--store", tmp_path)
+    assert code == 1
+    assert message in err
+    assert Store(tmp_path).models() == []
+
+
+def test_evaluate_scores_10000_of_10000_test_images(trained_store):
+    code, out, _ = run("evaluate", "tiny", "--store", trained_store.path, "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert (answer["model"], answer["version"], answer["images"]) == ("tiny", 1, 10_000)
+    assert answer["error"] == answer["errors"] / 10_000
+    assert answer["interval"][0] < answer["error"] < answer["interval"][1]
+
+
+def test_evaluate_counts_the_same_errors_in_words_and_in_the_table(own):
+    code, out, _ = run("evaluate", "mine", "--data", own / "own.npz", "--store", own / "store")
+    assert code == 0
+    errors = int(re.search(r"(\d+) of 4,000 wrong", out)[1])
+    counts = np.array(
+        [[int(n.replace("·", "0")) for n in line.split()[1:]] for line in out.splitlines() if re.match(r" *\d  ", line)]
+    )
+    assert counts.shape == (10, 10)
+    assert counts.sum() - counts.trace() == errors
+
+
+def test_evaluate_of_what_is_not_there_says_what_is(trained_store):
+    code, _, err = run("evaluate", "tiny", "--version", 7, "--store", trained_store.path)
+    assert code == 1
+    assert "there is no version '7' of tiny in the store" in err
+    assert "it holds 1, champion -> 1" in err
+
+
+def test_models_lists_versions_with_error_date_size_and_aliases(own):
+    code, out, _ = run("models", "--store", own / "store")
+    assert code == 0
+    assert re.search(r"mine +1 +champion +\d+\.\d\d \(\d+\.\d\d-\d+\.\d\d\) +7,850 +0\.\d MB +20\d\d-", out)
+    (first, second, *_) = json.loads(run("models", "--store", own / "store", "--json")[1])
+    assert (first["version"], first["aliases"], second["aliases"]) == (1, ["champion"], [])
+    assert first["bytes"] > 7850 * 4
+
+
+def test_models_shows_a_damaged_version_among_the_good_ones(trained, tmp_path):
+    store = Store(tmp_path)
+    for _ in range(2):
+        store.publish(*trained)
+    (tmp_path / "tiny" / "2" / "card.json").write_text("{}")
+    code, out, _ = run("models", "--store", tmp_path)
+    assert (code, out.count("damaged")) == (0, 1)
+    assert "card.json is damaged" in json.loads(run("models", "--store", tmp_path, "--json")[1])[1]["problem"]
+
+
+def test_models_of_an_empty_store_says_how_to_fill_it(tmp_path):
+    code, out, _ = run("models", "--store", tmp_path)
+    assert code == 0
+    assert "is empty; fill it with python -m training fit lenet" in out
+
+
+def test_promote_and_rollback_change_the_champion(trained, tmp_path):
+    for _ in range(2):
+        Store(tmp_path).publish(*trained)
+    assert run("promote", "tiny", 2, "--store", tmp_path) == (0, "version 2 is the champion of tiny\n", "")
+    assert run("rollback", "tiny", "--store", tmp_path) == (0, "version 1 is the champion of tiny again\n", "")
+    assert run("promote", "tiny", 9, "--store", tmp_path)[0] == 1
+
+
+@pytest.mark.parametrize("command", ["fit", "evaluate", "models", "promote", "rollback", "data"])
+def test_every_command_explains_itself(command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert "Usage:" in out
+    assert command == "data" or f"Example: python -m training {command}" in " ".join(out.split())
+
+
+def test_the_store_and_the_model_come_from_the_environment(trained_store, monkeypatch):
+    monkeypatch.setenv("DIGITS_STORE", str(trained_store.path))
+    monkeypatch.setenv("DIGITS_MODEL", "tiny")
+    code, out, _ = run("evaluate", "--json")
+    assert (code, json.loads(out)["model"]) == (0, "tiny")
+
+
+def test_digits_of_the_wrong_scale_are_not_guessed_at(tmp_path):
+    digits = Digits(np.zeros((20, 28, 28), np.uint8), np.zeros(20, np.uint8))
+    np.savez(tmp_path / "half.npz", images=digits.images / 255 + 0.5, labels=digits.labels)
+    code, _, err = run("evaluate", "tiny", "--data", tmp_path / "half.npz", "--store", tmp_path)
+    assert code == 1
+    assert err

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.calibrate import fit_temperature
+from training.data.digits import Digits
+from training.evaluate import confusion, predict, score
+
+
+def one_hot(digits):
+    return np.eye(10, dtype=np.float32)[digits]
+
+
+def test_errors_are_counted_over_every_picture():
+    right = np.arange(10_000) % 10
+    given_digits = right.copy()
+    given_digits[[0, 5000, 9999]] += 1
+    metrics = score(one_hot(given_digits % 10), right)
+    assert (metrics.images, metrics.errors, metrics.error) == (10_000, 3, 0.0003)
+
+
+def test_the_interval_is_wilsons():
+    """67 of 10,000: computed by hand from Wilson 1927."""
+    right = np.zeros(10_000, int)
+    digits = right.copy()
+    digits[:67] = 1
+    assert score(one_hot(digits), right).interval == pytest.approx((0.0052796, 0.0084992), abs=1e-6)
+
+
+def test_the_log_loss_of_a_certain_mistake_is_finite():
+    assert np.isfinite(score(one_hot([1]), [0]).log_loss)
+
+
+def test_the_last_partial_batch_is_scored():
+    digits = Digits(np.zeros((2345, 28, 28), np.uint8), np.zeros(2345, np.uint8))
+    done = []
+    assert predict(lambda images: np.full((len(images), 10), 0.1, np.float32), digits, done.append).shape == (2345, 10)
+    assert done == [1000, 1000, 345]
+
+
+def test_confusion_counts_right_digits_by_row():
+    counts = confusion(one_hot([3, 3, 5]), [3, 5, 5])
+    assert (counts[3, 3], counts[5, 3], counts[5, 5], counts.sum()) == (1, 1, 1, 3)
+
+
+@given(st.floats(0.3, 4.0))
+def test_the_temperature_of_overconfident_logits_is_found(temperature):
+    """Labels drawn from softmax(logits): logits multiplied by t are calibrated by dividing by t again."""
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(20_000, 10)) * 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = np.array([random.choice(10, p=row) for row in probabilities[:4000]])
+    found = fit_temperature((logits[:4000] * temperature).astype(np.float32), labels).temperature
+    assert found == pytest.approx(temperature, rel=0.1)
