@@ -121,7 +121,7 @@ def test_evaluate_of_what_is_not_there_says_what_is(trained_store):
 def test_models_lists_versions_with_error_date_size_and_aliases(own):
     code, out, _ = run("models", "--store", own / "store")
     assert code == 0
-    assert re.search(r"mine +1 +champion +\d+\.\d\d \(\d+\.\d\d-\d+\.\d\d\) +7,850 +0\.\d MB +20\d\d-", out)
+    assert re.search(r"mine +1 +champion +\d+\.\d\d% \(\d+\.\d\d-\d+\.\d\d\) +7,850 +0\.\d MB +20\d\d-", out)
     (first, second, *_) = json.loads(run("models", "--store", own / "store", "--json")[1])
     assert (first["version"], first["aliases"], second["aliases"]) == (1, ["champion"], [])
     assert first["bytes"] > 7850 * 4

@@ -57,6 +57,15 @@ def test_a_version_holds_orbax_weights_a_card_and_a_manifest_and_the_folder_noth
     assert sorted(p.name for p in (store.path / "tiny" / "1").iterdir()) == ["card.json", MANIFEST, "params"]
 
 
+def test_a_relative_path_and_one_in_the_home_directory_are_stores(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    Store("near").publish(*trained)
+    Store("~/far").publish(*trained)
+    for path in (tmp_path / "near", tmp_path / "home" / "far"):
+        assert Store(path).load("tiny", 1)[0] == trained[0]
+
+
 def test_the_first_version_becomes_champion_and_the_second_does_not(store, trained):
     store.publish(*trained)
     store.publish(*trained)

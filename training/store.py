@@ -17,7 +17,7 @@ import msgspec
 from etils import epath
 
 from training import manifest
-from training.durable import flush, flush_tree, locked, replace_file
+from training.durable import flush, flush_tree, is_mounted, locked, replace_file
 from training.manifest import MANIFEST, CorruptVersion, StoreError
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Store:
 
     def __init__(self, path: str | epath.PathLike) -> None:
         self.path = epath.Path(path)
+        if is_mounted(self.path):
+            self.path = self.path.expanduser().absolute()  # Orbax refuses a relative path
 
     def models(self) -> list[str]:
         """Names of the models that have a version, sorted."""

@@ -39,7 +39,9 @@ def models(store: StoreOption = "", as_json: JsonOption = False) -> None:
         return
     from rich.table import Table
 
-    table = Table("model", "version", "aliases", "validation error %", "weights", "size", "created (UTC)", box=None)
+    table = Table(
+        "model", "version", "aliases", "validation error", "weights", "size", "created", box=None, pad_edge=False
+    )
     for row in rows:
         table.add_row(row.model, str(row.version), ", ".join(row.aliases), *_facts(row))
     stdout.print(table)
@@ -89,8 +91,8 @@ def _facts(row: Row) -> list[str]:
         return ["[red]damaged[/]", "", size, ""]
     low, high = row.interval
     return [
-        f"{100 * (row.validation_error or 0):.2f} ({100 * low:.2f}-{100 * high:.2f})",
+        f"{row.validation_error:.2%} ({100 * low:.2f}-{100 * high:.2f})",
         f"{row.weights:,}",
         size,
-        f"{row.created:%Y-%m-%d %H:%M}",
+        f"{row.created:%Y-%m-%d}",
     ]

@@ -1,0 +1,141 @@
+"""The application: its paths, its life, and the one mapping from what can go wrong to status codes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from service.batching import Closed, EngineDead, PredictFailed, QueueFull
+from service.body import JSON
+from service.errors import (
+    BrokenAnswer,
+    MalformedBody,
+    NotReady,
+    RequestError,
+    TooLarge,
+    UnknownModel,
+    UnknownVersion,
+    WrongMediaType,
+    WrongValue,
+)
+from service.live import Live
+from service.routes import health, models, predict
+from service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from fastapi import FastAPI
+    from starlette.requests import Request
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S: Final = 1
+
+
+class Status(NamedTuple):
+    """A status code, and what to say for errors that do not bring words of their own."""
+
+    code: int
+    name: str = ""
+    message: str = ""
+
+
+STATUS: Final[dict[type[Exception], Status]] = {
+    MalformedBody: Status(400),
+    WrongValue: Status(422),
+    TooLarge: Status(413),
+    WrongMediaType: Status(415),
+    UnknownModel: Status(404),
+    UnknownVersion: Status(404),
+    NotReady: Status(503),
+    QueueFull: Status(503, "queue_full"),
+    Closed: Status(503, "draining", "the service is shutting down"),
+    EngineDead: Status(503, "engine_stopped", "the engine of a model has stopped"),
+    PredictFailed: Status(
+        500, "prediction_failed", "the model failed on this request; the log of the service says how"
+    ),
+    BrokenAnswer: Status(500, "prediction_failed", "the model's answer made no sense; the log of the service says how"),
+    ClientDisconnect: Status(499, "hung_up", "the client hung up"),  # nobody reads this
+    Exception: Status(500, "internal_error", "the service failed on this request; its log says how"),
+}
+
+
+def create_app(settings: ServiceSettings | None = None, live: Live | None = None) -> FastAPI:
+    """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown."""
+    settings = settings or ServiceSettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if app.state.live is None:
+            app.state.live = await asyncio.to_thread(Live.load, settings)
+        try:
+            yield
+        finally:
+            await app.state.live.close(settings.drain_timeout_s)
+
+    app = FastAPIOffline(
+        title="digits",
+        summary="Handwritten digits in, answers with probabilities out",
+        version=version("digits"),
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.settings, app.state.live = settings, live
+    for router in (predict.router, models.router, health.router):
+        app.include_router(router)
+    for kind in STATUS:
+        app.add_exception_handler(kind, _answer_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    return app
+
+
+async def _answer_error(_: Request, error: Exception) -> Response:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    if status.code == 500 and type(error) in STATUS:  # the server logs those that nobody expected
+        log.error("%s", error, exc_info=error.__cause__ or error)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status.code == 503 else {}
+    if isinstance(error, RequestError):
+        return _error(status.code, error.code, str(error), error.field, error.found, error.wanted, headers=headers)
+    message = status.message
+    if isinstance(error, QueueFull):
+        message = f"{error.waiting} pictures are waiting, and the limit is {error.limit}; try again later"
+    return _error(status.code, status.name, message, headers=headers)
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Answers what Starlette itself refuses: paths and methods that do not exist."""
+    if not isinstance(error, HTTPException):
+        raise TypeError(f"want an HTTPException, got {error!r}")
+    method, path = request.method, request.url.path
+    if error.status_code == 404:
+        return _error(404, "not_found", f"there is nothing at {path}; /docs describes what there is", "path", path)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        message = f"{method} is not possible at {path}, want {allowed}"
+        return _error(405, "method_not_allowed", message, "method", method, allowed, headers=error.headers)
+    return _error(error.status_code, "refused", str(error.detail), headers=error.headers)
+
+
+def _error(
+    status: int,
+    code: str,
+    message: str,
+    field: str | None = None,
+    found: str | None = None,
+    wanted: str | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    problem = {"code": code, "message": message, "field": field, "found": found, "wanted": wanted}
+    body = orjson.dumps({"error": problem}, option=orjson.OPT_APPEND_NEWLINE)
+    return Response(body, status, headers=headers, media_type=JSON)

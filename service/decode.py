@@ -1,0 +1,224 @@
+"""Bodies of requests -> pictures uint8 [n, 28, 28], or an error that says exactly what is wrong and where.
+
+What is right is recognised at the speed of C: `bytes(list)` takes whole numbers from 0 to 255 and nothing else but
+booleans, `array` takes numbers and nothing else but booleans. Only a body that is wrong is walked value by value.
+"""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import orjson
+
+from service.errors import MalformedBody, TooLarge, WrongValue
+from training.images import FULL_INK, PIXELS, SIDE, quantise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.images import Images
+
+    Fields = Callable[[int], str]
+
+FORM: Final = f"{PIXELS} ({SIDE} x {SIDE}, row by row)"
+PICTURE: Final = f"a list of {PIXELS} numbers or of {SIDE} rows of {SIDE}"
+BODY: Final = '{"pixels": [784 numbers]} or {"instances": [[784 numbers], …]}'
+KEYS: Final = ("pixels", "instances", "scale")
+SCALES: Final = (1e-300, 1e300)
+"""The scales that 64-bit arithmetic can divide by and multiply with."""
+
+
+class Decoded(NamedTuple):
+    """Pictures uint8 [n, 28, 28], and whether they came as a list of pictures: the answer takes the same form."""
+
+    images: Images
+    many: bool
+
+
+def decode_json(body: bytes, *, limit_rows: int) -> Decoded:
+    """The pictures of a JSON body. Raises MalformedBody, WrongValue, TooLarge."""
+    request = _object(body)
+    scale = _scale(request["scale"]) if "scale" in request else FULL_INK
+    booleans = b"true" in body or b"false" in body  # Python takes them for 1 and 0
+    if "pixels" in request:
+        return Decoded(_images([request["pixels"]], lambda _: "pixels", scale, booleans), many=False)
+    instances = request["instances"]
+    if type(instances) is not list:
+        raise _wrong_type("instances", instances, "a list of pictures")
+    if not instances:
+        raise WrongValue(
+            "empty",
+            "instances is empty, want at least one picture",
+            field="instances",
+            found="an empty list",
+            wanted=PICTURE,
+        )
+    if len(instances) > limit_rows:
+        raise too_many_rows(len(instances), limit_rows)
+    return Decoded(_images(instances, "instances[{}]".format, scale, booleans), many=True)
+
+
+def too_many_rows(rows: int, limit_rows: int) -> TooLarge:
+    """The error of a request with more pictures than a request may have."""
+    return TooLarge(
+        "too_many_pictures",
+        f"instances has {rows} pictures, want at most {limit_rows} in a request",
+        field="instances",
+        found=f"{rows} pictures",
+        wanted=f"at most {limit_rows}",
+    )
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The JSON object with the keys that are spoken here, exactly one of "pixels" and "instances" among them."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _malformed(body, error) from None
+    if type(request) is not dict:
+        found = describe(request)
+        raise WrongValue("wrong_type", f"the body is {found}, want an object: {BODY}", found=found, wanted=BODY)
+    for key in request:
+        if key not in KEYS:
+            name = orjson.dumps(shortened(key)).decode()
+            raise WrongValue(
+                "unknown_field",
+                f'{name} is not known here, want "pixels" or "instances", and "scale"',
+                field=shortened(key),
+                found=name,
+                wanted='"pixels" or "instances", and "scale"',
+            )
+    if ("pixels" in request) == ("instances" in request):
+        found = 'both "pixels" and "instances"' if "pixels" in request else 'neither "pixels" nor "instances"'
+        code = "conflicting_fields" if "pixels" in request else "missing_field"
+        raise WrongValue(code, f"the body has {found}, want one of them: {BODY}", found=found, wanted=BODY)
+    return request
+
+
+def _malformed(body: bytes, error: orjson.JSONDecodeError) -> MalformedBody:
+    if not body.strip():
+        return MalformedBody("empty_body", f"the body is empty, want {BODY}", found="nothing", wanted=BODY)
+    try:
+        body.decode()
+    except UnicodeDecodeError as wrong:
+        found = f"byte 0x{body[wrong.start]:02x} at offset {wrong.start}"
+        return MalformedBody("not_utf8", f"the body is not UTF-8: {found}", found=found, wanted="JSON in UTF-8")
+    found = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    return MalformedBody("invalid_json", f"the body is not valid JSON: {found}", found=found, wanted="JSON (RFC 8259)")
+
+
+def _scale(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise _wrong_type("scale", value, "a number, the value that means full ink")
+    if not SCALES[0] <= value <= SCALES[1]:
+        raise _out_of_range(
+            "scale", value, f"a number from {SCALES[0]:g} to {SCALES[1]:g}, the value that means full ink"
+        )
+    return float(value)
+
+
+def _images(pictures: list[Any], fields: Fields, scale: float, booleans: bool) -> Images:
+    """Pictures uint8 [n, 28, 28]. `booleans` says that true or false occur somewhere in the body."""
+    if not booleans:
+        if scale == FULL_INK:
+            with suppress(TypeError, ValueError):
+                return np.frombuffer(b"".join([bytes(_flat(picture)) for picture in pictures]), np.uint8).reshape(
+                    -1, SIDE, SIDE
+                )
+        with suppress(TypeError, ValueError):
+            return quantise(_numbers(pictures), scale)
+    for i, picture in enumerate(pictures):
+        _refuse_what_is_wrong(picture, fields(i), scale)
+    return quantise(_numbers(pictures), scale)
+
+
+def _flat(picture: Any) -> Any:
+    """784 values of either form; raises TypeError or ValueError for other lengths and for what has none.
+
+    A string or an object of the right length passes, as a list of strings: no string passes for a number.
+    """
+    if len(picture) == PIXELS:
+        return picture
+    if len(picture) != SIDE or any(len(row) != SIDE for row in picture):
+        raise ValueError
+    return [*chain.from_iterable(picture)]
+
+
+def _numbers(pictures: list[Any]) -> np.ndarray:
+    """Numbers float64 [n, 784]. Raises TypeError or ValueError for whatever is not a number; takes booleans."""
+    numbers = array("d")
+    for picture in pictures:
+        numbers.fromlist(_flat(picture))
+    return np.frombuffer(numbers).reshape(-1, PIXELS)
+
+
+def _refuse_what_is_wrong(picture: Any, field: str, scale: float) -> None:
+    """Raises WrongValue for the first thing in a picture that is wrong."""
+    if type(picture) is not list:
+        raise _wrong_type(field, picture, PICTURE)
+    if not (picture and type(picture[0]) is list):
+        if len(picture) != PIXELS:
+            raise _wrong_length(field, _count(picture, "pixel"), FORM)
+        _refuse_wrong_pixels(picture, field, scale)
+        return
+    if len(picture) != SIDE:
+        raise _wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels")
+    for i, row in enumerate(picture):
+        if type(row) is not list:
+            raise _wrong_type(f"{field}[{i}]", row, f"a row of {SIDE} numbers")
+        if len(row) != SIDE:
+            raise _wrong_length(f"{field}[{i}]", _count(row, "pixel"), f"{SIDE}")
+        _refuse_wrong_pixels(row, f"{field}[{i}]", scale)
+
+
+def _refuse_wrong_pixels(values: list[Any], field: str, scale: float) -> None:
+    for i, value in enumerate(values):
+        wanted = "a number from 0 to"
+        if type(value) not in (int, float):
+            raise _wrong_type(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
+        if not 0 <= value <= scale:
+            raise _out_of_range(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
+
+
+def _out_of_range(field: str, value: float, wanted: str) -> WrongValue:
+    found = describe(value)
+    return WrongValue("out_of_range", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
+
+
+def _wrong_type(field: str, value: Any, wanted: str) -> WrongValue:
+    found = describe(value)
+    return WrongValue("wrong_type", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
+
+
+def _wrong_length(field: str, found: str, wanted: str) -> WrongValue:
+    return WrongValue("wrong_length", f"{field} has {found}, want {wanted}", field=field, found=found, wanted=wanted)
+
+
+def _count(values: list[Any], noun: str) -> str:
+    return f"{len(values)} {noun}" if len(values) == 1 else f"{len(values)} {noun}s"
+
+
+def describe(value: Any) -> str:
+    """A JSON value in a few words: `"7" (a string)`, `true (a boolean)`, `a list of 3`, `256`."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return f"{str(value).lower()} (a boolean)"
+        case str():
+            return f"{orjson.dumps(shortened(value)).decode()} (a string)"
+        case list():
+            return f"a list of {len(value)}" if value else "an empty list"
+        case dict():
+            return "an object"
+        case _:
+            return repr(value)
+
+
+def shortened(text: str, limit: int = 40) -> str:
+    """The text, or its beginning when it is longer than the limit."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,54 @@
+"""Work for clients that are still there: whoever hangs up while waiting is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Self
+
+from starlette.requests import ClientDisconnect
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from starlette.types import Receive
+
+PATIENCE_S: Final = 0.05
+"""Most answers take less; only who waits longer is worth a task that listens for the hang-up."""
+
+
+class cancel_on_hang_up:  # noqa: N801 - a context manager, like asyncio.timeout
+    """Cancels what its block awaits when the client hangs up, and raises ClientDisconnect.
+
+    The body must have been read to its end: from then on, `receive` has only the hang-up to tell.
+    """
+
+    def __init__(self, receive: Receive, patience_s: float = PATIENCE_S) -> None:
+        self._receive, self._patience_s = receive, patience_s
+        self._listener: asyncio.Task[None] | None = None
+        self._gone = False
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("want a task to cancel")
+        self._task = task
+        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._listener:
+            self._listener.cancel()
+        if self._gone and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise ClientDisconnect from error
+
+    def _start(self) -> None:
+        self._listener = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._task.cancel()

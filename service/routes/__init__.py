@@ -1,0 +1,1 @@
+"""The service's paths, a file for each noun."""

@@ -1,0 +1,27 @@
+"""What a request finds in the application it came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.errors import NotReady
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from service.live import Live
+    from service.settings import ServiceSettings
+
+
+def current_live(request: Request) -> Live:
+    """The loaded versions. Raises NotReady before they are loaded."""
+    live: Live | None = request.app.state.live
+    if live is None:
+        raise NotReady("loading", "the service is loading its model")
+    return live
+
+
+def current_settings(request: Request) -> ServiceSettings:
+    """The settings of the application."""
+    settings: ServiceSettings = request.app.state.settings
+    return settings

@@ -1,0 +1,158 @@
+"""The shapes of questions and answers, for the OpenAPI page and for tests; the hot route itself goes round them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from training.images import CLASSES, PIXELS, SIDE
+
+Pixel: TypeAlias = Annotated[float, Field(ge=0)]
+Flat: TypeAlias = Annotated[list[Pixel], Field(min_length=PIXELS, max_length=PIXELS, title="784 numbers, row by row")]
+Line: TypeAlias = Annotated[list[Pixel], Field(min_length=SIDE, max_length=SIDE)]
+Nested: TypeAlias = Annotated[list[Line], Field(min_length=SIDE, max_length=SIDE, title="28 rows of 28 numbers")]
+Picture: TypeAlias = Flat | Nested
+Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Scale: TypeAlias = Annotated[
+    float, Field(ge=1e-300, le=1e300, description="The value that means full ink; 0 is background")
+]
+
+
+class OnePicture(BaseModel):
+    """A question about one picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pixels: Picture
+    scale: Scale = 255
+
+
+class ManyPictures(BaseModel):
+    """A question about a list of pictures."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instances: Annotated[list[Picture], Field(min_length=1)]
+    scale: Scale = 255
+
+
+class ModelName(BaseModel):
+    """Who answered: `GET /models/{name}/versions/{version}` has its card."""
+
+    name: str
+    version: int
+
+
+class Prediction(BaseModel):
+    """What one picture shows."""
+
+    digit: Annotated[int, Field(ge=0, lt=CLASSES)]
+    confidence: Annotated[Probability, Field(description="The probability of the digit")]
+    probabilities: Annotated[
+        list[Probability], Field(min_length=CLASSES, max_length=CLASSES, description="One for each digit, 0 to 9")
+    ]
+
+
+class OneAnswer(Prediction):
+    """The answer to `pixels`."""
+
+    model: ModelName
+
+
+class ManyAnswers(BaseModel):
+    """The answer to `instances`, in the same order."""
+
+    predictions: list[Prediction]
+    model: ModelName
+
+
+class Problem(BaseModel):
+    """What is wrong and where."""
+
+    code: Annotated[str, Field(description="For programs: it does not change when the message does")]
+    message: Annotated[str, Field(description="For people: what was found and what is wanted")]
+    field: Annotated[str | None, Field(description="Where: `instances[3]`")]
+    found: Annotated[str | None, Field(description="What stood there")]
+    wanted: Annotated[str | None, Field(description="What should have")]
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer of status 4xx or 5xx."""
+
+    error: Problem
+
+
+class Health(BaseModel):
+    """The process is alive, or ready."""
+
+    status: str
+
+
+class LoadedVersion(BaseModel):
+    """A version that answers requests."""
+
+    name: str
+    version: int
+    aliases: Annotated[list[str], Field(description="What else it can be called in `?version=`")]
+    default: Annotated[bool, Field(description="Whether it answers when a request names no model")]
+
+
+class LoadedModels(BaseModel):
+    """All that is loaded."""
+
+    models: list[LoadedVersion]
+
+
+class VersionCard(BaseModel):
+    """The card of a loaded version: layers, recipe, data, metrics, code, libraries."""
+
+    name: str
+    version: int
+    aliases: list[str]
+    card: dict[str, Any]
+
+
+ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
+    400: ("The body can't be read", ("empty_body", "not_utf8", "invalid_json")),
+    404: ("The model or the version is not loaded", ("unknown_model", "unknown_version")),
+    413: ("The body is too long, or has too many pictures", ("body_too_large", "too_many_pictures")),
+    415: (
+        "The body is not JSON in UTF-8, or it is compressed",
+        ("unsupported_media_type", "unsupported_charset", "unsupported_encoding"),
+    ),
+    422: (
+        "A value is not what it has to be",
+        (
+            "wrong_type",
+            "wrong_length",
+            "out_of_range",
+            "empty",
+            "missing_field",
+            "conflicting_fields",
+            "unknown_field",
+            "unknown_parameter",
+            "repeated_parameter",
+            "empty_parameter",
+        ),
+    ),
+    500: ("The service failed; its log says how", ("prediction_failed", "internal_error")),
+    503: ("No answer now; try again after `Retry-After`", ("queue_full", "loading", "draining", "engine_stopped")),
+}
+"""Status -> what it means, and the codes that come with it."""
+
+
+def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI page says about the errors of a path."""
+    return {
+        status: {
+            "model": ErrorAnswer,
+            "description": f"{ERRORS[status][0]}. Codes: {', '.join(f'`{code}`' for code in ERRORS[status][1])}",
+            **(
+                {"headers": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}}
+                if status == 503
+                else {}
+            ),
+        }
+        for status in statuses
+    }

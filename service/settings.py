@@ -1,0 +1,36 @@
+"""Settings of the service: the environment's `DIGITS_…`, or the options of `python -m service`."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from training.settings import StoreSettings
+
+
+class ServiceSettings(StoreSettings):
+    """Read from the environment: `DIGITS_HOST`, `DIGITS_PORT` and so on."""
+
+    host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 is every one of this machine's")
+    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any free one")
+    body_limit_bytes: int = Field(16 * 2**20, ge=1, description="A request body longer than this is refused (413)")
+    request_limit_rows: int = Field(4096, ge=1, description="A request with more pictures than this is refused (413)")
+    queue_limit_rows: int = Field(
+        8192, ge=1, description="Pictures that may wait for the engine; what comes on top is refused (503)"
+    )
+    drain_timeout_s: int = Field(
+        20, ge=0, description="After SIGTERM, accepted requests have this long to finish before they are cut off"
+    )
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
+        "warning", description="What is logged; info adds a line for each request"
+    )
+
+    @model_validator(mode="after")
+    def _largest_request_fits_the_queue(self) -> Self:
+        if self.request_limit_rows > self.queue_limit_rows:
+            raise ValueError(
+                f"request_limit_rows is {self.request_limit_rows}, want at most queue_limit_rows, which is "
+                f"{self.queue_limit_rows}: a larger request could never be accepted"
+            )
+        return self

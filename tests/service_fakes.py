@@ -1,0 +1,113 @@
+"""Fakes for the tests of the service: a predictor whose answers say which picture they belong to, and a server."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+
+from service.app import create_app
+from service.live import Live, LiveVersion
+from service.server import DrainingServer
+from service.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+
+ALIASES = {"lenet": {"champion": 3, "stable": 3, "previous": 2}, "mlp": {"champion": 1}}
+CARD = {"model": "lenet", "layers": [], "validation": {"error": 0.0044}}
+TRACES = 2**16
+
+
+def picture(digit: int, trace: int = 0) -> np.ndarray:
+    """A picture uint8 [28, 28] that FakePredictor takes for the digit; the trace, below 65536, comes back."""
+    image = np.zeros((28, 28), np.uint8)
+    image[0, 0], image[0, 1], image[0, 2] = digit, trace % 256, trace // 256
+    return image
+
+
+def trace_of(confidence: float) -> int:
+    """The trace of the picture that an answer belongs to."""
+    return round((confidence - 0.5) * 4 * TRACES)
+
+
+class FakePredictor:
+    """Reads digit and trace from the first three pixels. Waits while `gate` is closed, raises for a poison digit."""
+
+    def __init__(self, name: str = "lenet", version: int = 3, *, row_sizes: tuple[int, ...] = (1, 4, 16)) -> None:
+        self.name, self.version, self.card, self.row_sizes = name, version, CARD, row_sizes
+        self.gate = threading.Event()
+        self.gate.set()
+        self.poison: int | None = None
+        self.nan: int | None = None
+        self.batches: list[int] = []
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        assert images.dtype == np.uint8
+        assert images.shape[1:] == (28, 28)
+        self.batches.append(len(images))
+        assert self.gate.wait(10)
+        digits = images[:, 0, 0] % 10
+        if self.poison in digits:
+            raise ValueError(f"poison: {self.poison}")
+        confidence = 0.5 + (images[:, 0, 1] + 256.0 * images[:, 0, 2]) / 4 / TRACES
+        probabilities = np.repeat((1 - confidence)[:, None] / 9, 10, axis=1).astype(np.float32)
+        probabilities[np.arange(len(images)), digits] = confidence
+        if self.nan is not None:
+            probabilities[digits == self.nan] = np.nan
+        return probabilities
+
+
+def live_with(*predictors: FakePredictor, queue_limit_rows: int = 8192) -> Live:
+    """What is loaded, with fakes in place of networks."""
+    return Live([LiveVersion.start(p, queue_limit_rows=queue_limit_rows) for p in predictors], ALIASES)
+
+
+def app_with(*predictors: FakePredictor, **settings: int) -> FastAPI:
+    """The application, with fakes in place of networks."""
+    chosen = ServiceSettings(**settings)
+    return create_app(chosen, live_with(*predictors, queue_limit_rows=chosen.queue_limit_rows))
+
+
+@contextlib.asynccontextmanager
+async def client_of(app: FastAPI):
+    """A client that talks to the application without a socket; the application's life is the block."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def served(app: FastAPI) -> Iterator[tuple[str, int]]:
+    """The application under the real server on a free port: (host, port)."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        ready = threading.Event()
+        server = DrainingServer(app, app.state.settings, ready.set)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        assert ready.wait(10)
+        try:
+            yield listener.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def eventually(condition, timeout_s: float = 5.0) -> None:
+    """Waits until the condition holds."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not become true in time"
+        time.sleep(0.002)

@@ -1,0 +1,638 @@
+import asyncio
+import json
+import logging
+import socket
+import threading
+
+import httpx
+import jsonschema_rs
+import numpy as np
+import pytest
+
+from service.errors import NotReady
+from service.examples import FOUR, SEVEN, drawn
+from service.schemas import ERRORS
+from service.settings import ServiceSettings
+from tests.service_fakes import (
+    CARD,
+    FakePredictor,
+    app_with,
+    client_of,
+    eventually,
+    live_with,
+    picture,
+    served,
+    trace_of,
+)
+
+pytestmark = pytest.mark.anyio
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def flat(digit, trace=0):
+    return picture(digit, trace).ravel().tolist()
+
+
+def problem(response, status, code, message, field=None):
+    """Asserts that a response is this error, in the one shape that errors have."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    error = response.json()["error"]
+    assert response.json().keys() == {"error"}
+    assert error.keys() == {"code", "message", "field", "found", "wanted"}
+    assert (error["code"], error["message"], error["field"]) == (code, message, field)
+    if status in ERRORS and code != "not_found":
+        assert code in ERRORS[status][1]  # documented
+    return error
+
+
+# Answers
+
+
+async def test_one_picture_gets_one_answer():
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.post("/predict", json={"pixels": flat(7, 40_000)})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    answer = response.json()
+    assert list(answer) == ["digit", "confidence", "probabilities", "model"]
+    assert answer["digit"] == 7
+    assert trace_of(answer["confidence"]) == 40_000
+    assert len(answer["probabilities"]) == 10
+    assert answer["probabilities"][7] == answer["confidence"] == max(answer["probabilities"])
+    assert answer["model"] == {"name": "lenet", "version": 3}
+
+
+async def test_a_list_of_pictures_gets_a_list_of_answers_in_its_order():
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.post("/predict", json={"instances": [flat(n % 10, n) for n in range(50)]})
+    answer = response.json()
+    assert list(answer) == ["predictions", "model"]
+    assert [p["digit"] for p in answer["predictions"]] == [n % 10 for n in range(50)]
+    assert [trace_of(p["confidence"]) for p in answer["predictions"]] == [*range(50)]
+    assert answer["model"] == {"name": "lenet", "version": 3}
+
+
+async def test_a_list_of_one_picture_gets_a_list_of_one_answer():
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.post("/predict", json={"instances": [flat(7)]})
+    assert [p["digit"] for p in response.json()["predictions"]] == [7]
+
+
+async def test_probabilities_are_written_as_the_32_bit_numbers_they_are():
+    class Thirds(FakePredictor):
+        def __call__(self, images):
+            return np.tile(np.array([1 / 3, 2 / 3] + [0] * 8, np.float32), (len(images), 1))
+
+    async with client_of(app_with(Thirds())) as client:
+        response = await client.post("/predict", json={"pixels": flat(1)})
+    assert b'"confidence":0.6666667,"probabilities":[0.33333334,0.6666667,0.0' in response.content
+
+
+async def test_hundreds_of_concurrent_requests_each_get_their_own_answer():
+    predictor = FakePredictor()
+    async with client_of(app_with(predictor)) as client:
+
+        async def ask(n):
+            size = (1, 1, 2, 5, 30)[n % 5]
+            traces = [100 * n + i for i in range(size)]
+            response = await client.post("/predict", json={"instances": [flat(t % 10, t) for t in traces]})
+            assert [trace_of(p["confidence"]) for p in response.json()["predictions"]] == traces
+            assert [p["digit"] for p in response.json()["predictions"]] == [t % 10 for t in traces]
+
+        await asyncio.gather(*(ask(n) for n in range(300)))
+    assert max(predictor.batches) == 16
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?model=lenet", "?version=3", "?version=champion", "?version=stable&model=lenet"]
+)
+async def test_model_and_version_choose(query):
+    async with client_of(app_with(FakePredictor(), FakePredictor("mlp", 1))) as client:
+        response = await client.post(f"/predict{query}", json={"pixels": flat(1)})
+    assert response.json()["model"] == {"name": "lenet", "version": 3}
+
+
+async def test_a_version_of_another_model_can_be_asked():
+    async with client_of(app_with(FakePredictor(), FakePredictor("mlp", 12))) as client:
+        response = await client.post("/predict?model=mlp&version=12", json={"pixels": flat(1)})
+    assert response.json()["model"] == {"name": "mlp", "version": 12}
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "message", "field"),
+    [
+        ("model=resnet", 404, "unknown_model", "model 'resnet' is not loaded; loaded: lenet", "model"),
+        (
+            "version=9",
+            404,
+            "unknown_version",
+            "version '9' of lenet is not loaded; loaded: 3 (champion, stable)",
+            "version",
+        ),
+        (
+            "version=previous",
+            404,
+            "unknown_version",
+            "version 'previous' is version 2 of lenet, which is not loaded; loaded: 3 (champion, stable)",
+            "version",
+        ),
+        (
+            "version=03",
+            404,
+            "unknown_version",
+            "version '03' of lenet is not loaded; loaded: 3 (champion, stable)",
+            "version",
+        ),
+        (
+            "version=",
+            422,
+            "empty_parameter",
+            "query parameter version is empty, want a number or an alias such as champion",
+            "version",
+        ),
+        ("model", 422, "empty_parameter", "query parameter model is empty, want the name of a model", "model"),
+        (
+            "modle=mlp",
+            422,
+            "unknown_parameter",
+            "query parameter 'modle' is not known here, want model or version",
+            "modle",
+        ),
+        (
+            "version=3&version=2",
+            422,
+            "repeated_parameter",
+            "query parameter version is given twice, want it once",
+            "version",
+        ),
+    ],
+)
+async def test_a_wrong_query_has_its_own_error(query, status, code, message, field):
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.post(f"/predict?{query}", json={"pixels": flat(1)})
+    problem(response, status, code, message, field)
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "message", "field"),
+    [
+        (
+            {},
+            "unsupported_media_type",
+            "Content-Type is missing, want application/json; with curl: -H 'Content-Type: application/json'",
+            "Content-Type",
+        ),
+        (
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            "unsupported_media_type",
+            "Content-Type is application/x-www-form-urlencoded, want application/json; "
+            "with curl: -H 'Content-Type: application/json'",
+            "Content-Type",
+        ),
+        (
+            {"Content-Type": "text/csv; header=present"},
+            "unsupported_media_type",
+            "Content-Type is text/csv, want application/json",
+            "Content-Type",
+        ),
+        (
+            {"Content-Type": "application/json; charset=latin-1"},
+            "unsupported_charset",
+            "Content-Type says charset=latin-1, want application/json in UTF-8",
+            "Content-Type",
+        ),
+        (
+            {**JSON, "Content-Encoding": "gzip"},
+            "unsupported_encoding",
+            "Content-Encoding is gzip, want the body as it is",
+            "Content-Encoding",
+        ),
+    ],
+)
+async def test_an_unknown_media_type_has_its_own_error(headers, code, message, field):
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.post("/predict", content=json.dumps({"pixels": flat(1)}), headers=headers)
+    problem(response, 415, code, message, field)
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "Application/JSON;charset=utf-8", 'application/json; charset="UTF-8"']
+)
+async def test_json_may_be_spelt_as_the_standards_allow(media_type):
+    async with client_of(app_with(FakePredictor())) as client:
+        body = json.dumps({"pixels": flat(1)})
+        response = await client.post("/predict", content=body, headers={"Content-Type": media_type})
+    assert response.status_code == 200
+
+
+async def test_malformed_json_is_400_and_a_wrong_value_422():
+    async with client_of(app_with(FakePredictor())) as client:
+        malformed = await client.post("/predict", content=b'{"pixels": [NaN]}', headers=JSON)
+        wrong = await client.post("/predict", json={"instances": [flat(1), flat(2)[1:]]})
+    problem(
+        malformed,
+        400,
+        "invalid_json",
+        "the body is not valid JSON: unexpected character, expected a JSON value at line 1, column 13",
+    )
+    message = "instances[1] has 783 pixels, want 784 (28 x 28, row by row)"
+    error = problem(wrong, 422, "wrong_length", message, "instances[1]")
+    assert (error["found"], error["wanted"]) == ("783 pixels", "784 (28 x 28, row by row)")
+
+
+async def test_one_bad_request_does_not_harm_its_neighbours():
+    async with client_of(app_with(FakePredictor())) as client:
+        bodies = [{"pixels": flat(n % 10, n)} if n % 3 else {"pixels": flat(n)[1:]} for n in range(1, 60)]
+        responses = await asyncio.gather(*(client.post("/predict", json=body) for body in bodies))
+    for n, response in enumerate(responses, 1):
+        if n % 3:
+            assert trace_of(response.json()["confidence"]) == n
+        else:
+            assert response.status_code == 422
+
+
+async def test_more_pictures_than_allowed_are_413():
+    async with client_of(app_with(FakePredictor(), request_limit_rows=4)) as client:
+        response = await client.post("/predict", json={"instances": [flat(1)] * 5})
+        exact = await client.post("/predict", json={"instances": [flat(1)] * 4})
+    assert exact.status_code == 200
+    message = "instances has 5 pictures, want at most 4 in a request"
+    problem(response, 413, "too_many_pictures", message, "instances")
+
+
+async def test_a_long_body_is_refused_by_its_announced_length():
+    body = json.dumps({"pixels": flat(1)})
+    async with client_of(app_with(FakePredictor(), body_limit_bytes=len(body))) as client:
+        exact = await client.post("/predict", content=body, headers=JSON)
+        response = await client.post("/predict", content=body + " ", headers=JSON)
+    assert exact.status_code == 200
+    problem(response, 413, "body_too_large", f"the body has {len(body) + 1} bytes, want at most {len(body)}")
+
+
+async def test_a_long_body_without_a_length_is_refused_as_it_arrives():
+    read = []
+
+    async def endless():
+        while True:
+            read.append(1000)
+            yield b" " * 1000
+
+    async with client_of(app_with(FakePredictor(), body_limit_bytes=10_000)) as client:
+        response = await client.post("/predict", content=endless(), headers=JSON)
+    problem(response, 413, "body_too_large", "the body has more than 10000 bytes, want at most 10000")
+    assert sum(read) == 11_000
+
+
+@pytest.mark.parametrize("path", ["/", "/predict/", "/models/lenet", "/static-offline-docs/nothing.js"])
+async def test_an_unknown_path_is_404(path):
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.get(path)
+    message = f"there is nothing at {path}; /docs describes what there is"
+    problem(response, 404, "not_found", message, "path")
+
+
+async def test_a_wrong_method_is_405_and_says_which_is_right():
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.get("/predict")
+    problem(response, 405, "method_not_allowed", "GET is not possible at /predict, want POST", "method")
+    assert response.headers["allow"] == "POST"
+
+
+async def test_a_full_queue_is_503_and_says_when_to_come_back():
+    predictor = FakePredictor()
+    app = app_with(predictor, queue_limit_rows=4, request_limit_rows=4)
+    async with client_of(app) as client:
+        predictor.gate.clear()
+        computing = asyncio.create_task(client.post("/predict", json={"pixels": flat(1)}))
+        while not predictor.batches:
+            await asyncio.sleep(0.001)
+        waiting = asyncio.create_task(client.post("/predict", json={"instances": [flat(2)] * 3}))
+        while app.state.live.resolve().batcher.waiting_rows != 3:
+            await asyncio.sleep(0.001)
+        response = await client.post("/predict", json={"instances": [flat(3)] * 2})
+        message = "3 pictures are waiting, and the limit is 4; try again later"
+        problem(response, 503, "queue_full", message)
+        assert response.headers["retry-after"] == "1"
+        predictor.gate.set()
+        assert (await computing).status_code == (await waiting).status_code == 200
+
+
+async def test_a_failing_model_is_500_without_a_stack_trace(caplog):
+    """Seen elsewhere: a failed batch answered with 200."""
+    predictor = FakePredictor()
+    predictor.poison = 6
+    async with client_of(app_with(predictor)) as client:
+        with caplog.at_level(logging.ERROR):
+            bad, good = await asyncio.gather(
+                client.post("/predict", json={"pixels": flat(6)}), client.post("/predict", json={"pixels": flat(5)})
+            )
+    message = "the model failed on this request; the log of the service says how"
+    problem(bad, 500, "prediction_failed", message)
+    assert good.json()["digit"] == 5
+    assert "ValueError: poison: 6" in caplog.text
+
+
+async def test_a_model_that_answers_nan_is_500_and_never_invalid_json(caplog):
+    """Seen elsewhere: NaN written as invalid JSON."""
+    predictor = FakePredictor()
+    predictor.nan = 6
+    async with client_of(app_with(predictor)) as client:
+        with caplog.at_level(logging.ERROR):
+            response = await client.post("/predict", json={"instances": [flat(5), flat(6)]})
+    message = "the model's answer made no sense; the log of the service says how"
+    problem(response, 500, "prediction_failed", message)
+    assert "lenet version 3 answered with probabilities that are not finite" in caplog.text
+
+
+async def test_an_unexpected_failure_is_500_without_a_stack_trace(monkeypatch):
+    def fail(*_, **__):
+        raise KeyError("secret")
+
+    monkeypatch.setattr("service.routes.predict.encode_json", fail)
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.post("/predict", json={"pixels": flat(1)})
+    problem(response, 500, "internal_error", "the service failed on this request; its log says how")
+
+
+# Health and life
+
+
+async def test_healthy_and_ready():
+    async with client_of(app_with(FakePredictor())) as client:
+        assert (await client.get("/healthz")).json() == {"status": "alive"}
+        assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_draining_fails_readiness_first_and_still_answers():
+    app = app_with(FakePredictor())
+    async with client_of(app) as client:
+        app.state.live.drain()
+        problem(await client.get("/readyz"), 503, "draining", "the service is shutting down")
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.post("/predict", json={"pixels": flat(7)})).json()["digit"] == 7
+        await app.state.live.close()
+        response = await client.post("/predict", json={"pixels": flat(7)})
+        problem(response, 503, "draining", "the service is shutting down")
+
+
+async def test_a_dead_engine_fails_liveness(caplog):
+    """Seen elsewhere: a dead worker reported healthy."""
+
+    class Dies(FakePredictor):
+        def __call__(self, images):
+            raise SystemExit
+
+    async with client_of(app_with(Dies())) as client:
+        with caplog.at_level(logging.CRITICAL):
+            response = await client.post("/predict", json={"pixels": flat(7)})
+        message = "the engine of a model has stopped"
+        for answer in (response, await client.get("/healthz"), await client.get("/readyz")):
+            problem(answer, 503, "engine_stopped", message)
+
+
+async def test_before_anything_is_loaded_it_is_alive_and_not_ready():
+    app = app_with(FakePredictor())
+    await app.state.live.close()
+    app.state.live = None
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        assert (await client.get("/healthz")).status_code == 200
+        problem(await client.get("/readyz"), 503, "loading", "the service is loading its model")
+        response = await client.post("/predict", json={"pixels": flat(7)})
+        problem(response, 503, "loading", "the service is loading its model")
+
+
+async def test_the_application_loads_what_the_settings_name_off_the_event_loop(monkeypatch):
+    from service.app import create_app
+
+    seen = []
+
+    def load(settings):
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        seen.append(settings.model)
+        return live_with(FakePredictor("mlp", 1))
+
+    monkeypatch.setattr("service.live.Live.load", load)
+    async with client_of(create_app(ServiceSettings(model="mlp"))) as client:
+        answer = await client.post("/predict", json={"pixels": flat(7)})
+        assert answer.json()["model"] == {"name": "mlp", "version": 1}
+    assert seen == ["mlp"]
+
+
+async def test_a_client_that_hangs_up_frees_its_rows():
+    """Seen elsewhere: work done for clients that have already left."""
+    predictor = FakePredictor()
+    app = app_with(predictor)
+    batcher = app.state.live.resolve().batcher
+    body = json.dumps({"instances": [flat(9)] * 5}).encode()
+    with served(app) as address:
+        predictor.gate.clear()
+        with socket.create_connection(address) as holder:
+            holder.sendall(request_with(json.dumps({"pixels": flat(1)}).encode()))
+            eventually(lambda: predictor.batches == [1])
+            with socket.create_connection(address) as leaver:
+                leaver.sendall(request_with(body))
+                eventually(lambda: batcher.waiting_rows == 5)
+            eventually(lambda: batcher.waiting_rows == 0)
+            predictor.gate.set()
+            assert holder.recv(20).startswith(b"HTTP/1.1 200")
+    assert predictor.batches == [1]
+
+
+def test_stopping_the_server_fails_readiness_first_and_finishes_accepted_requests():
+    predictor = FakePredictor()
+    app = app_with(predictor)
+    failures = []
+
+    def let_it_finish():
+        try:
+            app.state.live.check_ready()
+        except NotReady as failure:
+            failures.append(failure.code)
+        predictor.gate.set()
+
+    with socket.socket() as connection:
+        with served(app) as address:
+            predictor.gate.clear()
+            connection.connect(address)
+            connection.sendall(request_with(json.dumps({"pixels": flat(7)}).encode()))
+            eventually(lambda: predictor.batches == [1])
+            threading.Timer(0.3, let_it_finish).start()
+        answer = connection.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"digit":7' in answer
+    assert failures == ["draining"]
+
+
+def test_half_sent_and_endless_bodies_do_not_stop_the_service():
+    blank = b"1000\r\n" + b" " * 0x1000 + b"\r\n"
+    with (
+        served(app_with(FakePredictor(), body_limit_bytes=5000)) as address,
+        socket.create_connection(address) as half_sent,
+        socket.create_connection(address) as endless,
+        socket.create_connection(address) as good,
+    ):
+        half_sent.sendall(request_with(b'{"pixels": [1', "Content-Length: 4000"))
+        endless.sendall(request_with(blank + blank, "Transfer-Encoding: chunked"))
+        assert endless.recv(20).startswith(b"HTTP/1.1 413")
+        good.sendall(request_with(json.dumps({"pixels": flat(7)}).encode()))
+        assert good.recv(20).startswith(b"HTTP/1.1 200")
+
+
+def request_with(body, length=None):
+    length = length or f"Content-Length: {len(body)}"
+    return f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode() + body
+
+
+# Models
+
+
+async def test_models_says_what_is_loaded():
+    async with client_of(app_with(FakePredictor(), FakePredictor("mlp", 1))) as client:
+        response = await client.get("/models")
+    assert response.json() == {
+        "models": [
+            {"name": "lenet", "version": 3, "aliases": ["champion", "stable"], "default": True},
+            {"name": "mlp", "version": 1, "aliases": ["champion"], "default": False},
+        ]
+    }
+
+
+@pytest.mark.parametrize("version", ["3", "champion"])
+async def test_the_card_of_a_version_can_be_read(version):
+    async with client_of(app_with(FakePredictor())) as client:
+        response = await client.get(f"/models/lenet/versions/{version}")
+    assert response.json() == {"name": "lenet", "version": 3, "aliases": ["champion", "stable"], "card": CARD}
+
+
+async def test_the_card_of_what_is_not_loaded_is_404():
+    async with client_of(app_with(FakePredictor())) as client:
+        model = await client.get("/models/mlp/versions/1")
+        version = await client.get("/models/lenet/versions/2")
+    problem(model, 404, "unknown_model", "model 'mlp' is not loaded; loaded: lenet", "model")
+    message = "version '2' of lenet is not loaded; loaded: 3 (champion, stable)"
+    problem(version, 404, "unknown_version", message, "version")
+
+
+# OpenAPI
+
+
+@pytest.fixture(scope="module")
+def openapi():
+    return app_with(FakePredictor()).openapi()
+
+
+def validator(openapi, schema):
+    return jsonschema_rs.Draft202012Validator({**schema, "components": openapi["components"]})
+
+
+def test_the_documentation_names_every_path(openapi):
+    assert {path: [*methods] for path, methods in openapi["paths"].items()} == {
+        "/predict": ["post"],
+        "/models": ["get"],
+        "/models/{name}/versions/{version}": ["get"],
+        "/healthz": ["get"],
+        "/readyz": ["get"],
+    }
+    assert [p["name"] for p in openapi["paths"]["/predict"]["post"]["parameters"]] == ["model", "version"]
+
+
+def test_the_documentation_has_no_error_that_is_never_sent(openapi):
+    assert "HTTPValidationError" not in json.dumps(openapi)
+    statuses = {path: [*next(iter(m.values()))["responses"]] for path, m in openapi["paths"].items()}
+    assert statuses == {
+        "/predict": ["200", "400", "404", "413", "415", "422", "500", "503"],
+        "/models": ["200", "503"],
+        "/models/{name}/versions/{version}": ["200", "404", "503"],
+        "/healthz": ["200", "503"],
+        "/readyz": ["200", "503"],
+    }
+
+
+async def test_the_examples_of_the_documentation_work_when_pasted(openapi):
+    post = openapi["paths"]["/predict"]["post"]
+    content = post["requestBody"]["content"]["application/json"]
+    question = validator(openapi, content["schema"])
+    answer = validator(openapi, post["responses"]["200"]["content"]["application/json"]["schema"])
+    assert [*content["examples"]] == ["one picture", "one picture, 28 x 28, from 0 to 1", "a list of pictures"]
+    async with client_of(app_with(FakePredictor())) as client:
+        for example in content["examples"].values():
+            assert question.is_valid(example["value"])
+            response = await client.post("/predict", content=json.dumps(example["value"]), headers=JSON)
+            assert response.status_code == 200
+            assert answer.is_valid(response.json())
+
+
+def test_the_documented_schemas_refuse_what_is_refused(openapi):
+    schema = openapi["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    question = validator(openapi, schema)
+    pixels = [0] * 784
+    for wrong in (
+        {},
+        {"pixels": pixels[1:]},
+        {"pixels": pixels, "instances": [pixels]},
+        {"pixels": pixels, "invert": True},
+        {"pixels": pixels, "scale": 0},
+        {"pixels": ["0"] * 784},
+        {"pixels": [-1] * 784},
+        {"instances": []},
+        {"instances": [[[0] * 28] * 27]},
+    ):
+        assert not question.is_valid(wrong)
+
+
+async def test_errors_are_of_the_documented_schema(openapi):
+    responses = openapi["paths"]["/predict"]["post"]["responses"]
+    async with client_of(app_with(FakePredictor())) as client:
+        for body, status in ((b"{", "400"), (b"{}", "422")):
+            response = await client.post("/predict", content=body, headers=JSON)
+            schema = responses[status]["content"]["application/json"]["schema"]
+            assert response.status_code == int(status)
+            assert validator(openapi, schema).is_valid(response.json())
+
+
+async def test_the_documentation_needs_no_other_host():
+    async with client_of(app_with(FakePredictor())) as client:
+        page = await client.get("/docs")
+        script = await client.get("/static-offline-docs/swagger-ui-bundle.js")
+    assert page.status_code == script.status_code == 200
+    assert "https://" not in page.text
+
+
+def test_the_example_pictures_are_drawn_with_soft_edges_on_an_empty_ground():
+    for strokes in (SEVEN, FOUR):
+        image = drawn(strokes)
+        assert image.shape == (28, 28)
+        assert image.max() == 255
+        assert len(set(image.ravel().tolist())) > 5
+        assert image[:4].max() == image[-3:].max() == image[:, :4].max() == image[:, -4:].max() == 0
+
+
+# Settings
+
+
+def test_settings_are_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("DIGITS_PORT", "9000")
+    monkeypatch.setenv("DIGITS_STORE", "/data/models")
+    settings = ServiceSettings()
+    assert (settings.port, settings.store, settings.host) == (9000, "/data/models", "127.0.0.1")
+
+
+def test_a_request_that_could_never_be_accepted_is_refused_at_the_start():
+    with pytest.raises(
+        ValueError, match="request_limit_rows is 4096, want at most queue_limit_rows, which is 100: a larger request"
+    ):
+        ServiceSettings(queue_limit_rows=100)
+
+
+def test_every_setting_says_what_it_means():
+    assert all(field.description for field in ServiceSettings.model_fields.values())

@@ -1,0 +1,302 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.decode import BODY, decode_json
+from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
+from training.images import quantise
+
+FLAT = [i % 256 for i in range(784)]
+NESTED = [FLAT[start : start + 28] for start in range(0, 784, 28)]
+IMAGE = np.array(FLAT, np.uint8).reshape(1, 28, 28)
+FORM = "784 (28 x 28, row by row)"
+
+
+def decoded(request, limit_rows=16):
+    body = request if isinstance(request, bytes) else json.dumps(request).encode()
+    return decode_json(body, limit_rows=limit_rows)
+
+
+def changed(picture, *path_and_value):
+    """A deep copy of the picture with one value changed: changed(NESTED, 5, 3, "7")."""
+    *path, value = path_and_value
+    picture = json.loads(json.dumps(picture))
+    place = picture
+    for index in path[:-1]:
+        place = place[index]
+    place[path[-1]] = value
+    return picture
+
+
+def pixels(*path_and_value, picture=FLAT, **more):
+    return {"pixels": changed(picture, *path_and_value), **more}
+
+
+@pytest.mark.parametrize(
+    "picture", [FLAT, NESTED, [float(v) for v in FLAT], [[float(v) for v in row] for row in NESTED]]
+)
+def test_one_picture_in_every_form(picture):
+    images, many = decoded({"pixels": picture})
+    assert images.dtype == np.uint8
+    assert images.tolist() == IMAGE.tolist()
+    assert not many
+
+
+def test_a_list_of_pictures_may_mix_the_forms():
+    images, many = decoded({"instances": [FLAT, NESTED, FLAT[::-1], [v * 0.999 for v in FLAT]]})
+    assert images.shape == (4, 28, 28)
+    assert images[1].tolist() == images[0].tolist() == IMAGE[0].tolist()
+    assert images[2].ravel().tolist() == FLAT[::-1]
+    assert images[3].ravel().tolist() == FLAT
+    assert many
+
+
+def test_a_list_of_one_picture_is_a_list():
+    assert decoded({"instances": [FLAT]}).many
+
+
+@pytest.mark.parametrize("scale", [1, 1.0, 255, 255.0, 15, 100.5, 65535])
+def test_the_scale_is_the_value_of_full_ink(scale):
+    numbers = np.linspace(0, scale, 784)
+    images, _ = decoded({"pixels": numbers.tolist(), "scale": scale})
+    assert images.tolist() == quantise(numbers[None], scale).tolist()
+    assert images[0, 27, 27] == 255
+
+
+def test_whole_numbers_are_scaled_too():
+    assert decoded({"pixels": [1] * 784, "scale": 1}).images.min() == 255
+    assert decoded({"pixels": [0, 15] * 392, "scale": 15}).images[0, 0, :4].tolist() == [0, 255, 0, 255]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e300, 5])
+def test_extreme_scales_give_no_warning_and_no_garbage(scale):
+    assert decoded({"pixels": [0, scale] * 392, "scale": scale}).images[0, 0, :2].tolist() == [0, 255]
+
+
+MALFORMED = [
+    (b"", "empty_body", f"the body is empty, want {BODY}"),
+    (b" \n\t", "empty_body", f"the body is empty, want {BODY}"),
+    (b'{"pixels": "\xff"}', "not_utf8", "the body is not UTF-8: byte 0xff at offset 12"),
+    ('{"pixels": [1]}'.encode("utf-16"), "not_utf8", "the body is not UTF-8: byte 0xff at offset 0"),
+    (
+        '{"pixels": [1]}'.encode("utf-8-sig"),
+        "invalid_json",
+        "the body is not valid JSON: UTF-8 byte order mark (BOM) is not supported at line 1, column 1",
+    ),
+    (
+        b'{"pixels": [1, 2',
+        "invalid_json",
+        "the body is not valid JSON: unexpected end of data at line 1, column 17",
+    ),
+    (
+        b'{"pixels": [1,]}',
+        "invalid_json",
+        "the body is not valid JSON: trailing comma is not allowed at line 1, column 14",
+    ),
+    (
+        b'{\n  "pixels": [0, NaN]}',
+        "invalid_json",
+        "the body is not valid JSON: unexpected character, expected a JSON value at line 2, column 17",
+    ),
+    (
+        b'{"pixels": [Infinity]}',
+        "invalid_json",
+        "the body is not valid JSON: unexpected character, expected a JSON value at line 1, column 13",
+    ),
+    (
+        b'{"pixels": [-Infinity]}',
+        "invalid_json",
+        "the body is not valid JSON: no digit after sign at line 1, column 14",
+    ),
+    (
+        b'{"pixels": [1e999]}',
+        "invalid_json",
+        "the body is not valid JSON: number is infinity when parsed as double at line 1, column 13",
+    ),
+    (
+        b'{"pixels": [1' + b"0" * 400 + b"]}",
+        "invalid_json",
+        "the body is not valid JSON: number is infinity when parsed as double at line 1, column 13",
+    ),
+    (
+        b'{"pixels": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+        "invalid_json",
+        "the body is not valid JSON: depth limit exceeded at line 1, column 1036",
+    ),
+    (
+        b"pixels=1",
+        "invalid_json",
+        "the body is not valid JSON: unexpected character, expected a JSON value at line 1, column 1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "code", "text"), MALFORMED)
+def test_a_body_that_cannot_be_read(body, code, text):
+    with pytest.raises(MalformedBody, match=f"^{re.escape(text)}$") as caught:
+        decoded(body)
+    assert caught.value.code == code
+    assert caught.value.field is None
+
+
+INK = "want a number from 0 to 255"
+PICTURE = "want a list of 784 numbers or of 28 rows of 28"
+MEANING = "the value that means full ink"
+SCALES = f"want a number from 1e-300 to 1e+300, {MEANING}"
+KEYS = 'is not known here, want "pixels" or "instances", and "scale"'
+
+WRONG_BODIES = [
+    ([FLAT], "wrong_type", "the body is a list of 1, want an object"),
+    (7, "wrong_type", "the body is 7, want an object"),
+    (None, "wrong_type", "the body is null, want an object"),
+    ("7", "wrong_type", 'the body is "7" (a string), want an object'),
+    ({}, "missing_field", 'the body has neither "pixels" nor "instances", want one of them'),
+    ({"scale": 1}, "missing_field", 'the body has neither "pixels" nor "instances", want one of them'),
+    (
+        {"pixels": FLAT, "instances": [FLAT]},
+        "conflicting_fields",
+        'the body has both "pixels" and "instances", want one of them',
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "code", "text"), WRONG_BODIES)
+def test_a_body_that_asks_nothing_is_shown_what_one_looks_like(request_, code, text):
+    with pytest.raises(WrongValue, match=f"^{re.escape(f'{text}: {BODY}')}$") as caught:
+        decoded(request_)
+    assert (caught.value.code, caught.value.field, caught.value.wanted) == (code, None, BODY)
+
+
+def test_an_unknown_field_is_named():
+    for name, shown in (("pixel", "pixel"), ('in"vert' + "x" * 90, 'in"vert' + "x" * 32 + "…")):
+        with pytest.raises(WrongValue, match=f"^{re.escape(f'{quoted(shown)} {KEYS}')}$") as caught:
+            decoded({"pixels": FLAT, name: True})
+        assert (caught.value.code, caught.value.field) == ("unknown_field", shown)
+
+
+def quoted(text):
+    return json.dumps(text, ensure_ascii=False)
+
+
+WRONG = [
+    ({"pixels": FLAT, "scale": True}, "wrong_type", "scale", f"is true (a boolean), want a number, {MEANING}"),
+    ({"pixels": FLAT, "scale": "255"}, "wrong_type", "scale", f'is "255" (a string), want a number, {MEANING}'),
+    ({"pixels": FLAT, "scale": None}, "wrong_type", "scale", f"is null, want a number, {MEANING}"),
+    ({"pixels": FLAT, "scale": [255]}, "wrong_type", "scale", f"is a list of 1, want a number, {MEANING}"),
+    ({"pixels": FLAT, "scale": 0}, "out_of_range", "scale", f"is 0, {SCALES}"),
+    ({"pixels": FLAT, "scale": -1}, "out_of_range", "scale", f"is -1, {SCALES}"),
+    ({"pixels": FLAT, "scale": 5e-324}, "out_of_range", "scale", f"is 5e-324, {SCALES}"),
+    # one picture, flat
+    ({"pixels": FLAT[:-1]}, "wrong_length", "pixels", f"has 783 pixels, want {FORM}"),
+    ({"pixels": [*FLAT, 0]}, "wrong_length", "pixels", f"has 785 pixels, want {FORM}"),
+    ({"pixels": []}, "wrong_length", "pixels", f"has 0 pixels, want {FORM}"),
+    ({"pixels": [0]}, "wrong_length", "pixels", f"has 1 pixel, want {FORM}"),
+    ({"pixels": None}, "wrong_type", "pixels", f"is null, {PICTURE}"),
+    ({"pixels": 5}, "wrong_type", "pixels", f"is 5, {PICTURE}"),
+    ({"pixels": "784"}, "wrong_type", "pixels", f'is "784" (a string), {PICTURE}'),
+    ({"pixels": {"0": 1}}, "wrong_type", "pixels", f"is an object, {PICTURE}"),
+    (pixels(17, "7"), "wrong_type", "pixels[17]", f'is "7" (a string), {INK}'),
+    (pixels(17, True), "wrong_type", "pixels[17]", f"is true (a boolean), {INK}"),
+    (pixels(17, False), "wrong_type", "pixels[17]", f"is false (a boolean), {INK}"),
+    (pixels(783, None), "wrong_type", "pixels[783]", f"is null, {INK}"),
+    (pixels(0, {}), "wrong_type", "pixels[0]", f"is an object, {INK}"),
+    (pixels(1, [0]), "wrong_type", "pixels[1]", f"is a list of 1, {INK}"),
+    (pixels(1, []), "wrong_type", "pixels[1]", f"is an empty list, {INK}"),
+    (pixels(1, "x" * 60), "wrong_type", "pixels[1]", f'is "{"x" * 39}…" (a string), {INK}'),
+    (pixels(2, -1), "out_of_range", "pixels[2]", f"is -1, {INK}"),
+    (pixels(2, 256), "out_of_range", "pixels[2]", f"is 256, {INK}"),
+    (pixels(2, 255.5), "out_of_range", "pixels[2]", f"is 255.5, {INK}"),
+    (pixels(2, -1e-9), "out_of_range", "pixels[2]", f"is -1e-09, {INK}"),
+    (pixels(2, 2**63), "out_of_range", "pixels[2]", f"is 9223372036854775808, {INK}"),
+    (pixels(2, 2**64), "out_of_range", "pixels[2]", f"is 1.8446744073709552e+19, {INK}"),
+    (pixels(2, 10**30), "out_of_range", "pixels[2]", f"is 1e+30, {INK}"),
+    ({"pixels": FLAT, "scale": 1}, "out_of_range", "pixels[2]", "is 2, want a number from 0 to 1"),
+    ({"pixels": [0.7] * 784, "scale": 0.5}, "out_of_range", "pixels[0]", "is 0.7, want a number from 0 to 0.5"),
+    # one picture, nested
+    ({"pixels": [FLAT]}, "wrong_length", "pixels", "has 1 row, want 28 rows of 28 pixels"),
+    ({"pixels": [[[0]]]}, "wrong_length", "pixels", "has 1 row, want 28 rows of 28 pixels"),
+    ({"pixels": NESTED[:-1]}, "wrong_length", "pixels", "has 27 rows, want 28 rows of 28 pixels"),
+    ({"pixels": [*NESTED[:-1], [0] * 27]}, "wrong_length", "pixels[27]", "has 27 pixels, want 28"),
+    ({"pixels": [[0] * 27, [0] * 29, *NESTED[2:]]}, "wrong_length", "pixels[0]", "has 27 pixels, want 28"),
+    ({"pixels": [*NESTED[:-1], 0]}, "wrong_type", "pixels[27]", "is 0, want a row of 28 numbers"),
+    ({"pixels": [*NESTED[:-1], "0"]}, "wrong_type", "pixels[27]", 'is "0" (a string), want a row of 28 numbers'),
+    (pixels(5, 3, "7", picture=NESTED), "wrong_type", "pixels[5][3]", f'is "7" (a string), {INK}'),
+    (pixels(5, 3, True, picture=NESTED), "wrong_type", "pixels[5][3]", f"is true (a boolean), {INK}"),
+    (pixels(5, 3, [7], picture=NESTED), "wrong_type", "pixels[5][3]", f"is a list of 1, {INK}"),
+    ({"pixels": NESTED, "scale": 1}, "out_of_range", "pixels[0][2]", "is 2, want a number from 0 to 1"),
+    # a list of pictures
+    ({"instances": []}, "empty", "instances", "is empty, want at least one picture"),
+    ({"instances": None}, "wrong_type", "instances", "is null, want a list of pictures"),
+    ({"instances": 784}, "wrong_type", "instances", "is 784, want a list of pictures"),
+    ({"instances": FLAT[:10]}, "wrong_type", "instances[0]", f"is 0, {PICTURE}"),
+    ({"instances": [784]}, "wrong_type", "instances[0]", f"is 784, {PICTURE}"),
+    ({"instances": [FLAT, "784"]}, "wrong_type", "instances[1]", f'is "784" (a string), {PICTURE}'),
+    ({"instances": [FLAT, {"pixels": FLAT}]}, "wrong_type", "instances[1]", f"is an object, {PICTURE}"),
+    ({"instances": [FLAT] * 3 + [FLAT[1:]]}, "wrong_length", "instances[3]", f"has 783 pixels, want {FORM}"),
+    ({"instances": [FLAT, []]}, "wrong_length", "instances[1]", f"has 0 pixels, want {FORM}"),
+    ({"instances": [FLAT, FLAT[1:], [*FLAT, 0]]}, "wrong_length", "instances[1]", f"has 783 pixels, want {FORM}"),
+    ({"instances": [FLAT, changed(FLAT, 9, True)]}, "wrong_type", "instances[1][9]", f"is true (a boolean), {INK}"),
+    ({"instances": [FLAT, changed(FLAT, 9, 300)]}, "out_of_range", "instances[1][9]", f"is 300, {INK}"),
+    ({"instances": [NESTED, changed(NESTED, 5, 3, -0.5)]}, "out_of_range", "instances[1][5][3]", f"is -0.5, {INK}"),
+    ({"instances": [[[0]] * 28]}, "wrong_length", "instances[0][0]", "has 1 pixel, want 28"),
+]
+
+
+@pytest.mark.parametrize(("request_", "code", "field", "text"), WRONG)
+def test_a_value_that_is_wrong_is_named_with_what_was_found_and_what_is_wanted(request_, code, field, text):
+    with pytest.raises(WrongValue, match=f"^{re.escape(f'{field} {text}')}$") as caught:
+        decoded(request_)
+    error = caught.value
+    assert (error.code, error.field) == (code, field)
+    assert error.found
+    assert error.wanted
+
+
+def test_an_unmentioned_boolean_is_found_among_floats_too():
+    """`array` and `numpy` take true for 1.0: the values are looked at one by one when the body has a boolean."""
+    with pytest.raises(WrongValue, match=r"^pixels\[700\] is true \(a boolean\), want a number from 0 to 1$"):
+        decoded({"pixels": [0.5] * 700 + [True] + [0.5] * 83, "scale": 1})
+
+
+def test_zeros_made_of_integers_do_not_pass_for_pictures():
+    """bytes(784) is a picture's worth of zeros: an integer where a list belongs must not become one."""
+    for request in ({"pixels": 784}, {"instances": [784]}, {"pixels": [28] * 28}, {"instances": [[28] * 28]}):
+        with pytest.raises(WrongValue):
+            decoded(request)
+
+
+def test_more_pictures_than_allowed_are_refused():
+    assert len(decoded({"instances": [FLAT] * 16}).images) == 16
+    with pytest.raises(TooLarge, match=r"^instances has 17 pictures, want at most 16 in a request$") as caught:
+        decoded({"instances": [FLAT] * 17})
+    assert caught.value.code == "too_many_pictures"
+    assert caught.value.field == "instances"
+
+
+def test_values_are_rounded_and_not_cut():
+    assert decoded({"pixels": [0.4, 0.6, 254.4, 254.6] * 196}).images[0, 0, :4].tolist() == [0, 1, 254, 255]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda children: st.lists(children, max_size=5) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(json_values, st.integers(0, 783), st.sampled_from([None, 1, 255, 3.5]), st.booleans())
+def test_one_strange_value_in_a_picture_is_taken_as_a_number_or_named(value, position, scale, nested):
+    place = (position // 28, position % 28) if nested else (position,)
+    picture = [[0] * 28 for _ in range(28)] if nested else [0] * 784
+    request = {"pixels": changed(picture, *place, value), **({} if scale is None else {"scale": scale})}
+    good = type(value) in (int, float) and 0 <= value <= (scale or 255)
+    if good:
+        assert decoded(request).images.ravel()[position] == np.rint(value * 255 / (scale or 255))
+    else:
+        with pytest.raises(RequestError):
+            decoded(request)

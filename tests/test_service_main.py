@@ -1,0 +1,79 @@
+"""`python -m service` as a process of its own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from service.examples import SEVEN, drawn
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
+
+
+def start(*options, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | environment,
+    )
+
+
+def outcome(*options, **environment):
+    process = start(*options, **environment)
+    stdout, stderr = process.communicate(timeout=30)
+    assert stdout == ""
+    return process.returncode, stderr
+
+
+def test_a_store_without_the_model_is_one_line_that_says_what_to_do(tmp_path):
+    assert outcome("--store", str(tmp_path), "--port", "0") == (
+        1,
+        f"error: there is no model 'lenet' in the store {tmp_path}; it holds no model at all; "
+        "to train and publish one: python -m training fit lenet\n",
+    )
+
+
+def test_a_port_in_use_is_one_line_that_says_what_to_do(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert outcome(DIGITS_STORE=str(tmp_path), DIGITS_PORT=str(port)) == (
+            1,
+            f"error: port {port} of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n",
+        )
+
+
+def test_a_setting_that_is_wrong_is_one_line_that_names_it():
+    code, stderr = outcome(DIGITS_DRAIN_TIMEOUT_S="soon")
+    assert code == 1
+    assert stderr.startswith("error: DIGITS_DRAIN_TIMEOUT_S is 'soon': Input should be a valid integer")
+    assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store, stop):
+    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0")
+    try:
+        line = process.stdout.readline()
+        pattern = r"tiny version 1 is ready at (http://127\.0\.0\.1:\d+) \(\1/docs\) after \d+\.\d s\n"
+        match = re.fullmatch(pattern, line)
+        assert match, line + process.stderr.read()
+        with httpx.Client(base_url=match[1]) as client:
+            assert client.get("/readyz").json() == {"status": "ready"}
+            answer = client.post("/predict", json={"pixels": drawn(SEVEN).tolist()}).json()
+            assert answer["model"] == {"name": "tiny", "version": 1}
+            assert answer["confidence"] == max(answer["probabilities"]) == answer["probabilities"][answer["digit"]]
+            card = client.get("/models/tiny/versions/champion").json()["card"]
+            assert card["recipe"]["epochs"] == trained_store.card("tiny", 1).recipe.epochs
+            process.send_signal(stop)
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
