@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from service.batching import Batcher
@@ -56,7 +57,7 @@ class Live:
         for version in versions:
             self._models.setdefault(version.name, {})[version.version] = version
         self._aliases = aliases
-        self._draining = False
+        self._draining_since_s: float | None = None
         self.default_model = next(iter(self._models))
 
     @classmethod
@@ -112,18 +113,21 @@ class Live:
 
     def check_ready(self) -> None:
         """Raises NotReady while draining and when an engine has stopped."""
-        if self._draining:
+        if self._draining_since_s is not None:
             raise NotReady("draining", "the service is shutting down")
         if not self.alive:
             raise NotReady("engine_stopped", "the engine of a model has stopped")
 
     def drain(self) -> None:
         """Makes readiness fail, so that nobody sends anything new. Requests are still answered."""
-        self._draining = True
+        if self._draining_since_s is None:
+            self._draining_since_s = time.monotonic()
 
     async def close(self, timeout_s: float | None = None) -> None:
-        """Refuses new requests, finishes the accepted ones, ends the engines."""
+        """Refuses new requests, finishes the accepted ones, ends the engines; the timeout runs from `drain` on."""
         self.drain()
+        if timeout_s is not None and self._draining_since_s is not None:
+            timeout_s = max(0.0, timeout_s - (time.monotonic() - self._draining_since_s))
         await asyncio.gather(*(live.batcher.close(timeout_s) for live in self.versions()))
 
     def _title(self, live: LiveVersion) -> str:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -77,3 +78,13 @@ def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store, st
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("delay_s", [0.5, 0.7, 0.8, 1.0, 1.4, 1.6])
+def test_sigterm_while_loading_ends_it_at_once_with_0(trained_store, delay_s):
+    """An exception raised by the handler once ended in a callback of JAX, and the service went on to serve."""
+    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0")
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (0, "")
