@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from training.durable import locked
 from training.manifest import MANIFEST, CorruptVersion, StoreError
 from training.store import Store, UnknownModel, UnknownVersion
 
@@ -247,6 +249,26 @@ def test_two_operators_at_once_never_leave_half_a_change(store, trained, process
         operator.join(timeout=60)
     assert [operator.exitcode for operator in operators] == [0, 0]
     assert store.aliases("tiny") in ({"champion": 2, "previous": 3}, {"champion": 3, "previous": 2})
+
+
+@pytest.mark.parametrize("change", ["promote", "rollback", "publish"])
+def test_whoever_changes_aliases_waits_for_the_one_who_is_changing_them(store, trained, change):
+    for _ in range(2):
+        store.publish(*trained)
+    store.promote("tiny", 2)
+    actions = {
+        "promote": lambda: store.promote("tiny", 1),
+        "rollback": lambda: store.rollback("tiny"),
+        "publish": lambda: store.publish(*trained),
+    }
+    with ThreadPoolExecutor() as threads:
+        with locked(store.path / "tiny"):
+            before = store.aliases("tiny")
+            done = threads.submit(actions[change])
+            with pytest.raises(TimeoutError):
+                done.result(timeout=0.5)
+            assert store.aliases("tiny") == before
+        done.result(timeout=20)
 
 
 def test_a_full_disk_while_publishing_leaves_no_trace(store, trained, monkeypatch):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.commands.console import friendly_errors, stderr, stdout
+from training.commands.interrupt import Stopped, stoppable
 from training.commands.options import (
     DataOption,
     Ink,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from training.layers import Layers
 
 DEFAULT = Recipe()
-INTERRUPTED = 130  # what a shell reports for a program that Ctrl-C ended
 
 
 def fit(
@@ -87,16 +87,15 @@ def fit(
 
         digits = read_digits(data, scale, ink) if data else mnist.train()
         source = str(data) if data else "mnist"
+        per_epoch = (len(digits) - validation_images) // batch_size * batch_size
         try:
-            with EpochTable(
-                model, recipe.epochs, (len(digits) - validation_images) // batch_size * batch_size
-            ) as table:
+            with stoppable() as check, EpochTable(model, recipe.epochs, per_epoch, check) as table:
                 version, card = run(
                     opened, model, network, recipe, digits, source=source, resume=resume, watch=table.watch
                 )
-        except KeyboardInterrupt:
-            stderr.print("stopped; the same command with --resume goes on from the last epoch", style="yellow")
-            raise typer.Exit(INTERRUPTED) from None
+        except Stopped as stopped:
+            stderr.print(f"{stopped}; the same command with --resume goes on from the last epoch", style="yellow")
+            raise typer.Exit(stopped.exit_code) from None
 
     low, high = card.validation.interval
     stdout.print(

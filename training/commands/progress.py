@@ -9,15 +9,20 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from training.commands.console import stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from training.card import EpochRow
 
 
 class EpochTable:
-    """Use as a context manager; its method `watch` is what training tells of its progress."""
+    """Use as a context manager; its method `watch` is what training tells of its progress.
 
-    def __init__(self, model: str, epochs: int, images_per_epoch: int) -> None:
+    `check` is called each time, and may raise to end the training.
+    """
+
+    def __init__(self, model: str, epochs: int, images_per_epoch: int, check: Callable[[], None]) -> None:
+        self._check = check
         self._progress = Progress(
             TextColumn(f"[bold]{model}[/] epoch {{task.fields[epoch]}}/{epochs}"),
             BarColumn(bar_width=None),
@@ -44,6 +49,7 @@ class EpochTable:
 
     def watch(self, *, epoch: int, images: int, loss: float, row: EpochRow | None) -> None:
         """Training's `Watch`."""
+        self._check()
         speed = self._progress.tasks[self._task].speed or 0
         self._progress.update(self._task, completed=images, epoch=epoch, loss=loss, speed=f"{speed:,.0f}")
         if row:
