@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from training.augment import distort
 from training.card import EpochRow
 from training.convolution import inference_form, training_form
 from training.errors import DigitsError
+from training.images import SIDE
 from training.network import Forward, Params, forward, initialise
 from training.optimizer import optimizer
+from training.recipe import Distortion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,20 +39,20 @@ class Diverged(DigitsError):
 
 
 class State(NamedTuple):
-    """Everything that the next epoch depends on. `key` is the data of a random key, uint32 [2]."""
+    """Everything that the next epoch depends on."""
 
     params: Params
+    average: Params
+    """The running average of `params`: what is evaluated and published."""
     optimizer: optax.OptState
     key: jax.Array
+    """The data of a random key, uint32 [2]."""
 
 
 class Watch(Protocol):
     """Told how training goes: after some steps, with `row` None, and at the end of each epoch with its row."""
 
     def __call__(self, *, epoch: int, images: int, loss: float, row: EpochRow | None) -> None: ...
-
-
-Carry = tuple[Params, optax.OptState, jax.Array]
 
 
 class Epoch(NamedTuple):
@@ -63,7 +66,7 @@ def before_first_epoch(layers: Layers, recipe: Recipe) -> Epoch:
     """Where training starts: weights drawn from the recipe's seed."""
     init_key, key = jax.random.split(jax.random.key(recipe.seed))
     params = initialise(layers, training_form(), init_key)
-    return Epoch(State(params, optimizer(recipe, 1).init(params), jax.random.key_data(key)), ())
+    return Epoch(State(params, params, optimizer(recipe, 1).init(params), jax.random.key_data(key)), ())
 
 
 def fit(
@@ -77,37 +80,38 @@ def fit(
     steps_per_epoch = len(training) // recipe.batch_size
     if steps_per_epoch == 0:
         raise DigitsError(f"a batch of {recipe.batch_size} is larger than the {len(training)} training images")
-    steps = compile_steps(forward(layers, training_form()), optimizer(recipe, steps_per_epoch))
+    draw = compile_draw(training, recipe)
+    take_steps = compile_steps(forward(layers, training_form()), recipe, steps_per_epoch)
     logits = compile_logits(layers)
-    images, labels = jnp.asarray(training.images), jnp.asarray(training.labels)
 
     state, history = start
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         began = time.perf_counter()
-        key, shuffle_key, dropout_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
+        key, shuffle_key, epoch_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
         order = jax.random.permutation(shuffle_key, len(training))
-        batches = order[: steps_per_epoch * recipe.batch_size].reshape(steps_per_epoch, recipe.batch_size)
-        keys = jax.random.split(dropout_key, steps_per_epoch)
-        params, opt_state, loss = state.params, state.optimizer, 0.0
+        order = order[: steps_per_epoch * recipe.batch_size].reshape(steps_per_epoch, recipe.batch_size)
+        loss = 0.0
         for first in range(0, steps_per_epoch, STEPS_PER_CALL):
-            last = min(first + STEPS_PER_CALL, steps_per_epoch)
-            params, opt_state, part = steps(params, opt_state, images, labels, batches, keys, first, last)
+            draw_key, dropout_key = jax.random.split(jax.random.fold_in(epoch_key, first))
+            batches = order[first : first + STEPS_PER_CALL]
+            before = (epoch - 1) * steps_per_epoch + first
+            state, part = take_steps(state, draw(batches, draw_key), dropout_key, before, len(batches))
             loss += float(part)
             if not math.isfinite(loss):
                 raise Diverged(f"the loss is {loss} in epoch {epoch}: try a lower learning rate")
-            done = ((epoch - 1) * steps_per_epoch + last) * recipe.batch_size
-            watch(epoch=epoch, images=done, loss=loss / last, row=None)
+            done = before + len(batches)
+            watch(epoch=epoch, images=done * recipe.batch_size, loss=loss / (first + len(batches)), row=None)
         seconds = time.perf_counter() - began
-        wrong = logits(params, validation).argmax(axis=1) != validation.labels
+        wrong = logits(state.average, validation).argmax(axis=1) != validation.labels
         row = EpochRow(
             epoch=epoch,
             loss=loss / steps_per_epoch,
             validation_error=float(wrong.mean()),
-            images_per_s=len(batches) * recipe.batch_size / seconds,
+            images_per_s=steps_per_epoch * recipe.batch_size / seconds,
             seconds=seconds,
         )
-        state, history = State(params, opt_state, jax.random.key_data(key)), (*history, row)
-        watch(epoch=epoch, images=done, loss=row.loss, row=row)
+        state, history = state._replace(key=jax.random.key_data(key)), (*history, row)
+        watch(epoch=epoch, images=done * recipe.batch_size, loss=row.loss, row=row)
         yield Epoch(state, history)
 
 
@@ -122,35 +126,62 @@ def compile_logits(layers: Layers) -> Callable[[Params, Digits], NDArray[np.floa
     return logits
 
 
-def compile_steps(network: Forward, tx: optax.GradientTransformation) -> Callable[..., Carry]:
-    """A jitted function that takes steps `first` to `last`; gives weights, optimizer state and the sum of losses.
+class Batches(NamedTuple):
+    """What STEPS_PER_CALL steps are taken on."""
 
-    Its arguments: weights, optimizer state, images uint8 [m, 28, 28], labels uint8 [m], batches of indices
-    int32 [steps, batch], one random key for each step, first, last.
+    images: jax.Array
+    """uint8 [steps, batch, 28, 28]."""
+    labels: jax.Array
+    """uint8 [steps, batch]."""
+
+
+def compile_draw(training: Digits, recipe: Recipe) -> Callable[[jax.Array, jax.Array], Batches]:
+    """A function that gives the pictures of batches of indices int32 [steps, batch], distorted as the recipe says.
+
+    This is done outside of the loop over steps, where XLA has all processors work on it. Fewer steps than
+    STEPS_PER_CALL are filled up, so that there is one shape to compile for.
     """
+    images, labels = jnp.asarray(training.images), jnp.asarray(training.labels)
+
+    @jax.jit
+    def drawn(images: jax.Array, labels: jax.Array, batches: jax.Array, key: jax.Array) -> Batches:
+        pictures = images[batches]
+        if recipe.distortion != Distortion():
+            pictures = distort(pictures.reshape(-1, SIDE, SIDE), key, recipe.distortion).reshape(pictures.shape)
+        return Batches(pictures, labels[batches])
+
+    def draw(batches: jax.Array, key: jax.Array) -> Batches:
+        return drawn(images, labels, jnp.pad(batches, ((0, STEPS_PER_CALL - len(batches)), (0, 0))), key)
+
+    return draw
+
+
+def compile_steps(network: Forward, recipe: Recipe, steps_per_epoch: int) -> Callable[..., tuple[State, jax.Array]]:
+    """A jitted function that takes `count` steps; gives the new state and the sum of the losses.
+
+    Its arguments: the state, Batches, a random key for dropout, how many steps were taken before, count.
+    """
+    tx = optimizer(recipe, steps_per_epoch)
 
     def mean_loss(params: Params, images: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
         scores = network(params, images, dropout_key=key)
         return optax.softmax_cross_entropy_with_integer_labels(scores, labels).mean()
 
     @jax.jit
-    def steps(
-        params: Params,
-        opt_state: optax.OptState,
-        images: jax.Array,
-        labels: jax.Array,
-        batches: jax.Array,
-        keys: jax.Array,
-        first: int,
-        last: int,
-    ) -> Carry:
-        def step(i: jax.Array, carry: Carry) -> Carry:
-            params, opt_state, total = carry
-            batch = batches[i]
-            loss, gradient = jax.value_and_grad(mean_loss)(params, images[batch], labels[batch], keys[i])
+    def take_steps(
+        state: State, batches: Batches, dropout_key: jax.Array, before: int, count: int
+    ) -> tuple[State, jax.Array]:
+        def step(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+            (params, average, opt_state, key), total = carry
+            step_key = jax.random.fold_in(dropout_key, i)
+            loss, gradient = jax.value_and_grad(mean_loss)(params, batches.images[i], batches.labels[i], step_key)
             update, opt_state = tx.update(gradient, opt_state, params)
-            return optax.apply_updates(params, update), opt_state, total + loss
+            params = optax.apply_updates(params, update)
+            # of young weights the average forgets faster, or it would be about the first of them for long
+            decay = jnp.minimum(recipe.average, (1 + before + i) / (10 + before + i))
+            average = optax.incremental_update(params, average, 1 - decay)
+            return State(params, average, opt_state, key), total + loss
 
-        return jax.lax.fori_loop(first, last, step, (params, opt_state, jnp.float32(0)))
+        return jax.lax.fori_loop(0, count, step, (state, jnp.float32(0)))
 
-    return steps
+    return take_steps

@@ -59,13 +59,13 @@ def run(
             saved.save(epoch)
         data = card.Data(source, digits.sha256, len(training), len(validation))
         written = _card(model, layers, recipe, data, epoch, validation)
-        version = store.publish(written, epoch.state.params)
+        version = store.publish(written, epoch.state.average)
         saved.remove()
     return Published(version, written)
 
 
 def _card(model: str, layers: Layers, recipe: Recipe, data: card.Data, epoch: Epoch, validation: Digits) -> Card:
-    params = epoch.state.params
+    params = epoch.state.average
     calibration = fit_temperature(compile_logits(layers)(params, validation), validation.labels)
     network = CompiledNetwork(layers, params, temperature=calibration.temperature)
     probabilities = predict(network, validation)

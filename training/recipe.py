@@ -8,6 +8,7 @@ import msgspec
 
 from training.errors import DigitsError
 
+Amount = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "linear", "constant"]
@@ -15,6 +16,20 @@ Schedule = Literal["cosine", "linear", "constant"]
 
 class RecipeError(DigitsError, ValueError):
     """A recipe with a value that makes no sense."""
+
+
+class Distortion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How strongly pictures are distorted. All zeros: not at all."""
+
+    elastic_px: Amount = 0.0
+    """Standard deviation of the displacement by the elastic field, in pixels."""
+    smoothness_px: Annotated[float, msgspec.Meta(ge=3)] = 4.0
+    """Standard deviation of the Gaussian that smooths the field, in pixels: sigma in the paper."""
+    rotation_rad: Amount = 0.0
+    """Rotation, scale, shear and shift are drawn evenly from -amount to amount."""
+    scale: Amount = 0.0
+    shear: Amount = 0.0
+    shift_px: Amount = 0.0
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,6 +45,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     warmup_epochs: Annotated[float, msgspec.Meta(ge=0)] = 1.0
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-2
     """Decoupled from the gradient (Loshchilov & Hutter 2019); adamw only."""
+    average: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """Decay of the running average of the weights, by step (Polyak & Juditsky 1992); 0 averages nothing."""
+    distortion: Distortion = Distortion()
+    """Of the training images, anew in every epoch."""
     validation_images: Positive = 5000
     """Taken from the training images, the same ones for every seed; all choices are made on them."""
     seed: Annotated[int, msgspec.Meta(ge=0)] = 0
