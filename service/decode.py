@@ -6,9 +6,11 @@ booleans, `array` takes numbers and nothing else but booleans. Only a body that 
 
 from __future__ import annotations
 
+import json
 from array import array
 from contextlib import suppress
 from itertools import chain
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -78,7 +80,10 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise _malformed(body, error) from None
+        infinite = b"NaN" in body or b"Infinity" in body or "infinity" in error.msg
+        request = _not_finite(body) if infinite else None
+        if request is None:
+            raise _malformed(body, error) from None
     if type(request) is not dict:
         found = describe(request)
         raise WrongValue("wrong_type", f"the body is {found}, want an object: {BODY}", found=found, wanted=BODY)
@@ -97,6 +102,19 @@ def _object(body: bytes) -> dict[str, Any]:
         code = "conflicting_fields" if "pixels" in request else "missing_field"
         raise WrongValue(code, f"the body has {found}, want one of them: {BODY}", found=found, wanted=BODY)
     return request
+
+
+def _not_finite(body: bytes) -> Any:
+    """A body that is JSON but for NaN and infinities, so that these can be refused with their place; or None."""
+    try:
+        return json.loads(body, parse_int=_integer)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer(text: str) -> float:
+    """As orjson reads it: what 64 bits can't hold becomes a float."""
+    return int(text) if len(text) < 19 else float(text)
 
 
 def _malformed(body: bytes, error: orjson.JSONDecodeError) -> MalformedBody:
@@ -215,6 +233,8 @@ def describe(value: Any) -> str:
             return f"a list of {len(value)}" if value else "an empty list"
         case dict():
             return "an object"
+        case float() if not isfinite(value):
+            return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
         case _:
             return repr(value)
 

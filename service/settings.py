@@ -12,7 +12,9 @@ from training.settings import StoreSettings
 class ServiceSettings(StoreSettings):
     """Read from the environment: `DIGITS_HOST`, `DIGITS_PORT` and so on."""
 
-    host: str = Field("127.0.0.1", description="The address to listen on; 0.0.0.0 is every one of this machine's")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="The address to listen on; 0.0.0.0 is every one of this machine's"
+    )
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any free one")
     body_limit_bytes: int = Field(16 * 2**20, ge=1, description="A request body longer than this is refused (413)")
     request_limit_rows: int = Field(4096, ge=1, description="A request with more pictures than this is refused (413)")

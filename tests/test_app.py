@@ -236,13 +236,13 @@ async def test_json_may_be_spelt_as_the_standards_allow(media_type):
 
 async def test_malformed_json_is_400_and_a_wrong_value_422():
     async with client_of(app_with(FakePredictor())) as client:
-        malformed = await client.post("/predict", content=b'{"pixels": [NaN]}', headers=JSON)
+        malformed = await client.post("/predict", content=b'{"pixels": [-]}', headers=JSON)
         wrong = await client.post("/predict", json={"instances": [flat(1), flat(2)[1:]]})
     problem(
         malformed,
         400,
         "invalid_json",
-        "the body is not valid JSON: unexpected character, expected a JSON value at line 1, column 13",
+        "the body is not valid JSON: no digit after sign at line 1, column 13",
     )
     message = "instances[1] has 783 pixels, want 784 (28 x 28, row by row)"
     error = problem(wrong, 422, "wrong_length", message, "instances[1]")

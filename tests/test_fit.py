@@ -11,11 +11,16 @@ import pytest
 from msgspec.structs import replace
 
 from tests.small import QUICK, TINY, unwatched
+from training import fit as training_fit
 from training import job
+from training.convolution import NATIVE
 from training.data.split import split
 from training.errors import DigitsError
-from training.fit import Diverged, before_first_epoch, fit
+from training.fit import Batches, Diverged, before_first_epoch, compile_steps, fit
 from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
+from training.network import forward
+from training.optimizer import learning_rate, optimizer
+from training.recipe import Distortion
 from training.runs import Run, RunBusy
 from training.store import Store
 
@@ -69,12 +74,20 @@ def test_a_run_on_disk_is_what_it_was(few_digits, tmp_path):
         assert run.epochs == 0, "without resume a run starts anew"
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"learning_rate": 1e-3}])
-def test_a_run_with_other_options_is_another_run(few_digits, tmp_path, change):
+@pytest.mark.parametrize(
+    ("layers", "recipe", "data"),
+    [
+        (CONVOLUTIONAL, QUICK, "data"),
+        (TINY, replace(QUICK, seed=1), "data"),
+        (TINY, replace(QUICK, learning_rate=1e-3), "data"),
+        (TINY, QUICK, "other data"),
+    ],
+)
+def test_a_run_with_other_layers_recipe_or_data_is_another_run(few_digits, tmp_path, layers, recipe, data):
     (epoch,) = epochs_of(TINY, replace(QUICK, epochs=1), few_digits)
     with Run.open(Store(tmp_path).path, TINY, QUICK, "data", resume=True) as run:
         run.save(epoch)
-    with Run.open(Store(tmp_path).path, TINY, replace(QUICK, **change), "data", resume=True) as other:
+    with Run.open(Store(tmp_path).path, layers, recipe, data, resume=True) as other:
         assert other.epochs == 0
 
 
@@ -84,7 +97,9 @@ def test_a_batch_larger_than_the_data_is_refused(few_digits):
 
 
 def test_a_loss_that_is_no_number_ends_training_with_advice(few_digits):
-    with pytest.raises(Diverged, match=r"the loss is .* in epoch 1: try a lower learning rate"):
+    with pytest.raises(
+        Diverged, match=r"the loss is .* in epoch 1: try a lower learning rate|the logits are not finite"
+    ):
         epochs_of(TINY, replace(QUICK, optimizer="sgd", learning_rate=1e30), few_digits)
 
 
@@ -93,6 +108,91 @@ def test_a_loss_that_is_no_number_ends_training_with_advice(few_digits):
 def test_every_optimizer_and_schedule_trains(few_digits, optimizer, schedule):
     recipe = replace(QUICK, epochs=2, optimizer=optimizer, schedule=schedule, learning_rate=0.01)
     assert epochs_of(TINY, recipe, few_digits)[-1].history[-1].validation_error < 0.3
+
+
+def test_every_epoch_takes_the_training_images_in_another_order(few_digits, monkeypatch):
+    drawn = []
+
+    def compile_draw(training, recipe, compile_draw=training_fit.compile_draw):
+        draw = compile_draw(training, recipe)
+
+        def recorded(batches, key):
+            drawn.append(np.asarray(batches).ravel())
+            return draw(batches, key)
+
+        return recorded
+
+    monkeypatch.setattr(training_fit, "compile_draw", compile_draw)
+    epochs_of(TINY, replace(QUICK, epochs=2), few_digits)
+    half = len(drawn) // 2
+    first, second = np.concatenate(drawn[:half]), np.concatenate(drawn[half:])
+    assert len(set(first)) == len(first) == 3500 // 64 * 64
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, np.sort(first))
+
+
+def test_a_job_never_trains_on_the_images_it_validates_on(few_digits, tmp_path, monkeypatch):
+    seen = {}
+
+    def spy(layers, recipe, training, validation, start, watch):
+        seen.update(
+            training={i.tobytes() for i in training.images}, validation={i.tobytes() for i in validation.images}
+        )
+        return fit(layers, recipe, training, validation, start, watch)
+
+    monkeypatch.setattr(job, "fit", spy)
+    store = Store(tmp_path)
+    job.run(store, "tiny", TINY, replace(QUICK, epochs=1), few_digits, source="a test", resume=False, watch=unwatched)
+    assert seen["training"] & seen["validation"] == set()
+    assert len(seen["training"]) + len(seen["validation"]) == 4000
+
+
+def test_each_step_drops_other_values(few_digits):
+    """Two steps on the same picture, with weights that all but stand still: only dropout can tell them apart."""
+    recipe = replace(QUICK, optimizer="sgd", learning_rate=1e-30)
+    layers = (Flatten(), Dropout(0.5), Dense(10))
+    state = before_first_epoch(layers, recipe).state
+    take_steps = compile_steps(forward(layers, NATIVE), recipe, 50)
+    same_picture = np.repeat(few_digits.images[:1], 40, axis=0)[:, None]
+    batches = Batches(same_picture, np.repeat(few_digits.labels[:1], 40)[:, None])
+    losses = [float(take_steps(state, batches, jax.random.key(0), 0, count)[1]) for count in (1, 2, 3)]
+    assert len({round(losses[0], 5), round(losses[1] - losses[0], 5), round(losses[2] - losses[1], 5)}) == 3
+
+
+def test_the_learning_rate_rises_and_falls_as_the_recipe_says():
+    recipe = replace(QUICK, epochs=5, warmup_epochs=1, learning_rate=0.1)
+    steps = [0, 100, 300, 500]
+    rates = {
+        name: [float(learning_rate(replace(recipe, schedule=name), 100)(step)) for step in steps]
+        for name in ("cosine", "linear", "constant")
+    }
+    assert rates["cosine"] == pytest.approx([0.01, 0.1, 0.05, 0.0], abs=1e-6)
+    assert rates["linear"] == pytest.approx([0.01, 0.1, 0.05, 0.0], abs=1e-6)
+    assert rates["constant"] == pytest.approx([0.01, 0.1, 0.1, 0.1], abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "shrinks"), [("adamw", True), ("adam", False), ("sgd", False)])
+def test_only_adamw_lets_weights_decay(name, shrinks):
+    recipe = replace(QUICK, optimizer=name, schedule="constant", warmup_epochs=0, learning_rate=0.1, weight_decay=0.5)
+    tx, weights = optimizer(recipe, 10), {"w": jax.numpy.ones(3)}
+    update, _ = tx.update({"w": jax.numpy.zeros(3)}, tx.init(weights), weights)
+    assert np.asarray(update["w"]).tolist() == pytest.approx([-0.05 if shrinks else 0.0] * 3)
+
+
+def test_the_average_lags_behind_the_weights_and_without_one_is_the_weights(few_digits):
+    lagging = epochs_of(TINY, replace(QUICK, epochs=1, average=0.99), few_digits)[-1].state
+    plain = epochs_of(TINY, replace(QUICK, epochs=1), few_digits)[-1].state
+    assert same(plain.average, plain.params)
+    assert same(lagging.params, plain.params)
+    assert not same(lagging.average, plain.params)
+
+
+def test_distortion_changes_what_is_learned(few_digits):
+    distorted = replace(QUICK, epochs=1, distortion=Distortion(elastic_px=1.0))
+    assert not same(
+        epochs_of(TINY, distorted, few_digits)[-1].state,
+        epochs_of(TINY, replace(QUICK, epochs=1), few_digits)[-1].state,
+    )
 
 
 LAYERS = """

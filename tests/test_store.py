@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from training import manifest
 from training.durable import locked
 from training.manifest import MANIFEST, CorruptVersion, StoreError
 from training.store import Store, UnknownModel, UnknownVersion
@@ -144,15 +145,30 @@ def test_a_missing_file_and_one_too_many_are_refused_by_name(store, trained):
         store.load("tiny", 1)
     (folder / "params" / "more").unlink()
     (folder / "card.json").unlink()
-    with pytest.raises(CorruptVersion, match=r"card\.json is missing, the manifest wants it"):
+    with pytest.raises(CorruptVersion, match=r"card\.json is missing"):
         store.card("tiny", 1)
 
 
-def test_a_folder_without_a_manifest_is_no_version(store, trained):
+def test_a_version_without_a_manifest_is_refused_by_name_and_another_folder_is_no_version(store, trained):
     store.publish(*trained)
-    (store.path / "tiny" / "2").mkdir()
     (store.path / "tiny" / "notes").mkdir()
+    (store.path / "tiny" / "1" / "manifest.json").unlink()
     assert store.versions("tiny") == [1]
+    with pytest.raises(CorruptVersion, match=r"manifest\.json is missing"):
+        store.load("tiny", 1)
+
+
+def test_a_link_to_nowhere_and_a_folder_in_place_of_a_file_are_refused_by_name(store, trained):
+    store.publish(*trained)
+    folder = Path(store.path / "tiny" / "1")
+    (folder / "more").symlink_to("nowhere")
+    with pytest.raises(CorruptVersion, match="more is missing"):
+        store.load("tiny", 1)
+    (folder / "more").unlink()
+    (folder / "card.json").unlink()
+    (folder / "card.json").mkdir()
+    with pytest.raises(CorruptVersion, match=r"card\.json cannot be read: Is a directory"):
+        store.card("tiny", 1)
 
 
 def test_damaged_aliases_are_refused_by_name(store, trained):
@@ -284,7 +300,46 @@ def test_a_full_disk_while_publishing_leaves_no_trace(store, trained, monkeypatc
 
 
 def test_a_card_of_another_format_is_refused(store, trained):
-    card, params = trained
-    store.publish(replace(card, validation=None), params)
-    with pytest.raises(StoreError, match=r"card\.json is not a card of format 1: Expected `object`, got `null`"):
+    store.publish(*trained)
+    folder = store.path / "tiny" / "1"
+    (folder / "card.json").write_text((folder / "card.json").read_text().replace('"seed"', '"sead"'))
+    manifest.write(folder)
+    with pytest.raises(StoreError, match=r"card\.json is not a card of format 1: Object contains unknown field `sead`"):
         store.card("tiny", 1)
+
+
+def test_a_card_that_could_not_be_read_back_is_not_published(store, trained):
+    """JSON has no word for a number that is not finite: a network that had diverged was once made champion so."""
+    card, params = trained
+    broken = replace(card, validation=replace(card.validation, log_loss=float("nan")))
+    with pytest.raises(StoreError, match="the card of tiny could not be read back: Expected `float`, got `null`"):
+        store.publish(broken, params)
+    assert store.models() == []
+
+
+def test_a_champion_that_is_gone_is_replaced_by_the_next_version(store, trained):
+    store.publish(*trained)
+    (store.path / "tiny" / "1").rmtree()
+    assert not store.has_champion("tiny")
+    assert store.publish(*trained) == 2
+    assert store.aliases("tiny") == {"champion": 2}
+
+
+def test_everything_is_on_the_disk_before_the_version_appears(store, trained, monkeypatch):
+    flushed, appeared = set(), []
+    fsync, rename = os.fsync, type(store.path).rename
+
+    def record(handle):
+        flushed.add(str(Path(f"/proc/self/fd/{handle}").readlink()))
+        fsync(handle)
+
+    def watch(path, target):
+        if Path(target).name == "1":
+            appeared.append({str(p) for p in [Path(path), *Path(path).rglob("*")]} - flushed)
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", record)
+    monkeypatch.setattr(type(store.path), "rename", watch)
+    store.publish(*trained)
+    assert appeared == [set()], "files that had not been flushed"
+    assert str(store.path / "tiny") in flushed

@@ -102,7 +102,10 @@ def fit(
             done = before + len(batches)
             watch(epoch=epoch, images=done * recipe.batch_size, loss=loss / (first + len(batches)), row=None)
         seconds = time.perf_counter() - began
-        wrong = logits(state.average, validation).argmax(axis=1) != validation.labels
+        scores = logits(state.average, validation)
+        if not np.isfinite(scores).all():
+            raise Diverged(f"the logits are not finite after epoch {epoch}: try a lower learning rate")
+        wrong = scores.argmax(axis=1) != validation.labels
         row = EpochRow(
             epoch=epoch,
             loss=loss / steps_per_epoch,

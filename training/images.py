@@ -35,8 +35,11 @@ class PixelError(DigitsError, ValueError):
 def quantise(numbers: ArrayLike, scale: float = FULL_INK) -> Images:
     """Images uint8 [n, 28, 28] from real numbers [n, 784] or [n, 28, 28] in 0…scale, rounded to 256 levels of ink.
 
-    Raises PixelError for the first value that is not finite or lies outside 0…scale.
+    Raises PixelError for the first value that is not finite or lies outside 0…scale, and DigitsError for a scale that
+    is not finite and greater than 0.
     """
+    if not 0 < scale < np.inf:
+        raise DigitsError(f"scale is {scale:g}, want a finite number greater than 0")
     values = np.asarray(numbers)
     if values.dtype != np.uint8 or scale != FULL_INK:
         values = values.reshape(len(values), PIXELS)

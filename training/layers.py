@@ -19,7 +19,7 @@ Activation = Literal["relu", "gelu", "silu", "tanh"]
 Shape = tuple[int, ...]
 """The shape of one image's activations, without the batch axis: (height, width, channels) or (features,)."""
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
@@ -113,36 +113,58 @@ class Reshape(_Layer, frozen=True, tag="reshape"):
         return self.to
 
 
-Layer = Conv | MaxPool | Dense | Dropout | Flatten | Reshape
+class Input(_Layer, frozen=True, tag="input"):
+    """What a network reads and how many classes it tells apart, when these are not pictures of the ten digits.
+
+    It can only come first. Only estimators have it: what a file lists and a store holds always reads digits.
+    """
+
+    axes: tuple[Positive, ...]
+    """[28, 28, 1] for pictures; [features] for the rows of a table, float32, taken as they are."""
+    classes: Positive
+
+    def shape(self, before: Shape) -> Shape:  # noqa: ARG002 - nothing comes before it
+        return self.axes
+
+
+Inner = Conv | MaxPool | Dense | Dropout | Flatten | Reshape
+Layer = Inner | Input
 Layers = tuple[Layer, ...]
 
 INPUT: Shape = (SIDE, SIDE, 1)
+MOST_WEIGHTS = 200_000_000
+"""More would not fit into the memory that a training step on them needs; a typing error, most likely."""
 
 
 def shapes(layers: Layers) -> list[Shape]:
-    """The shape after each layer, for an input of 28 x 28 x 1.
+    """The shape after each layer, for an input of 28 x 28 x 1 unless the first layer is an Input that says otherwise.
 
-    Raises LayerError, naming the layer, where a layer does not fit the one before it or the last gives no 10 logits.
+    Raises LayerError, naming the layer, where a layer does not fit the one before it or the last gives no 10 logits
+    (or one for each of the Input's classes). An Input is not counted in the place of a layer: nobody wrote it.
     """
-    if not layers:
+    first = layers[0] if layers and isinstance(layers[0], Input) else None
+    if not layers[bool(first) :]:
         raise LayerError("the network has no layers, wants at least one")
     found: list[Shape] = []
     before = INPUT
-    for place, layer in enumerate(layers):
+    for place, layer in enumerate(layers, start=-bool(first)):
         try:
             before = layer.shape(before)
         except ValueError as error:
             raise LayerError(f"layers[{place}] ({kind(layer)}) {error}") from None
         found.append(before)
-    if before != (CLASSES,):
-        end = f"layers[{len(layers) - 1}] ({kind(layers[-1])})"
-        raise LayerError(f"{end} gives {_say(before)}, the last layer must give {_say((CLASSES,))}: one logit a digit")
+    logits, each = ((first.classes,), "class") if first else ((CLASSES,), "digit")
+    if before != logits:
+        end = f"layers[{place}] ({kind(layers[-1])})"
+        raise LayerError(f"{end} gives {_say(before)}, the last layer must give {_say(logits)}: one logit a {each}")
+    if (weights := _weights(layers, found)) > MOST_WEIGHTS:
+        raise LayerError(f"the network has {weights:,} weights, want at most {MOST_WEIGHTS:,}")
     return found
 
 
 def count_weights(layers: Layers) -> int:
-    """How many trainable numbers the network holds."""
-    return sum(layer.weights(before) for layer, before in zip(layers, [INPUT, *shapes(layers)], strict=False))
+    """How many trainable numbers the network holds. Raises LayerError as `shapes` does."""
+    return _weights(layers, shapes(layers))
 
 
 def with_dropout(layers: Layers, rate: float) -> Layers:
@@ -160,7 +182,7 @@ def kind(layer: Layer) -> str:
 class LayerFile(msgspec.Struct, forbid_unknown_fields=True):
     """A file with a user's own network: `layers` is the list."""
 
-    layers: Layers
+    layers: tuple[Inner, ...]
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -174,9 +196,15 @@ class LayerFile(msgspec.Struct, forbid_unknown_fields=True):
             shapes(file.layers)
         except FileNotFoundError:
             raise LayerError(f"{path} does not exist") from None
+        except OSError as error:
+            raise LayerError(f"{path} cannot be read: {error.strerror}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, LayerError) as error:
             raise LayerError(f"{path}: {error}") from None
         return file
+
+
+def _weights(layers: Layers, after: list[Shape]) -> int:
+    return sum(layer.weights(before) for layer, before in zip(layers, [INPUT, *after], strict=False))
 
 
 def _picture(shape: Shape) -> tuple[int, int, int]:

@@ -51,15 +51,18 @@ def verify(folder: epath.Path) -> None:
 def read_verified(folder: epath.Path, name: str) -> bytes:
     """The content of one file. Raises CorruptVersion when it is not what the manifest says."""
     wanted = _read(folder).get(name)
-    path = folder / name
-    content = path.read_bytes() if path.exists() else None
-    _compare(path, None if content is None else _sha256(content), wanted)
-    return content or b""
+    content = _content(folder / name)
+    _compare(folder / name, _sha256(content), wanted)
+    return content
 
 
 def files(folder: epath.Path, under: str = "") -> Iterator[str]:
     """The files of a version but its manifest, by their paths inside it."""
-    for child in folder.iterdir():
+    try:
+        children = sorted(folder.iterdir())
+    except OSError as error:
+        raise CorruptVersion(f"{folder} cannot be read: {error.strerror or error}") from None
+    for child in children:
         name = f"{under}{child.name}"
         if child.is_dir():
             yield from files(child, f"{name}/")
@@ -69,7 +72,7 @@ def files(folder: epath.Path, under: str = "") -> Iterator[str]:
 
 def _read(folder: epath.Path) -> dict[str, str]:
     path = folder / MANIFEST
-    content = path.read_bytes()
+    content = _content(path)
     try:
         hashes = msgspec.json.decode(content, type=_Manifest).files
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -85,7 +88,16 @@ def _encode(hashes: dict[str, str]) -> bytes:
 
 
 def _hashes(folder: epath.Path) -> dict[str, str]:
-    return {name: _sha256((folder / name).read_bytes()) for name in sorted(files(folder))}
+    return {name: _sha256(_content(folder / name)) for name in sorted(files(folder))}
+
+
+def _content(path: epath.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise CorruptVersion(f"{path} is missing") from None
+    except OSError as error:
+        raise CorruptVersion(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 def _sha256(content: bytes) -> str:

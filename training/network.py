@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from training.images import normalise
-from training.layers import INPUT, Conv, Dense, Dropout, Flatten, Layer, Layers, MaxPool, Reshape, kind, shapes
+from training.layers import INPUT, Conv, Dense, Dropout, Flatten, Input, Layer, Layers, MaxPool, Reshape, kind, shapes
 
 if TYPE_CHECKING:
     from training.convolution import Form
@@ -34,8 +34,15 @@ class Network(nnx.Module):
                 setattr(self, name(place, layer), _linear(layer, before[-1], form, rngs))
 
     def __call__(self, images: jax.Array, *, dropout_key: jax.Array | None = None) -> jax.Array:
-        """Logits float32 [n, 10] for images uint8 [n, 28, 28]; without a `dropout_key` nothing is dropped."""
-        x = normalise(images)[..., None]  # [n, 28, 28, 1]
+        """Logits float32 [n, 10] for images uint8 [n, 28, 28]; without a `dropout_key` nothing is dropped.
+
+        Where an Input says so, logits [n, classes] for images or for the rows of a table, float32 [n, features].
+        """
+        first = self.layers[0]
+        if isinstance(first, Input) and first.axes != INPUT:
+            x = images  # [n, features]
+        else:
+            x = normalise(images)[..., None]  # [n, 28, 28, 1]
         for place, layer in enumerate(self.layers):
             match layer:
                 case Conv() | Dense():

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 
-def optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The optax transformation of a recipe."""
+def learning_rate(recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
+    """The learning rate by step: a linear warm-up from a tenth of the peak, and then the fall that the recipe names."""
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
     rest = max(recipe.epochs * steps_per_epoch - warmup, 1)
     peak = recipe.learning_rate
@@ -20,7 +20,12 @@ def optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformat
         "linear": optax.linear_schedule(peak, 0.0, rest),
         "constant": optax.constant_schedule(peak),
     }
-    rate = optax.join_schedules([optax.linear_schedule(peak / 10, peak, warmup), falls[recipe.schedule]], [warmup])
+    return optax.join_schedules([optax.linear_schedule(peak / 10, peak, warmup), falls[recipe.schedule]], [warmup])
+
+
+def optimizer(recipe: Recipe, steps_per_epoch: int) -> optax.GradientTransformation:
+    """The optax transformation of a recipe."""
+    rate = learning_rate(recipe, steps_per_epoch)
     match recipe.optimizer:
         case "adamw":
             return optax.adamw(rate, weight_decay=recipe.weight_decay)

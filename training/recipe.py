@@ -8,7 +8,7 @@ import msgspec
 
 from training.errors import DigitsError
 
-Amount = Annotated[float, msgspec.Meta(ge=0)]
+Amount = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "linear", "constant"]
@@ -38,11 +38,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     epochs: Positive = 8
     batch_size: Positive = 64
     optimizer: Optimizer = "adamw"
-    learning_rate: Annotated[float, msgspec.Meta(gt=0)] = 2e-3
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 2e-3
     """At its peak, after the warm-up."""
     schedule: Schedule = "cosine"
     """How the rate falls after the warm-up: to zero along a cosine or a line, or not at all."""
-    warmup_epochs: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    warmup_epochs: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 1.0
     weight_decay: Annotated[float, msgspec.Meta(ge=0)] = 1e-2
     """Decoupled from the gradient (Loshchilov & Hutter 2019); adamw only."""
     average: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
@@ -51,7 +51,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Of the training images, anew in every epoch."""
     validation_images: Positive = 5000
     """Taken from the training images, the same ones for every seed; all choices are made on them."""
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
 
     @classmethod
     def of(cls, **values: object) -> Self:

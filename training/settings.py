@@ -11,5 +11,7 @@ class StoreSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DIGITS_")
 
-    store: str = Field("./checkpoints", description="The checkpoint store: a folder, or any path that epath can open")
-    model: str = Field("lenet", description="The model meant when a request or a command names none")
+    store: str = Field(
+        "./checkpoints", min_length=1, description="The checkpoint store: a folder, or any path that epath can open"
+    )
+    model: str = Field("lenet", min_length=1, description="The model meant when a request or a command names none")

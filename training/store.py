@@ -18,7 +18,7 @@ from etils import epath
 
 from training import manifest
 from training.durable import flush, flush_tree, is_mounted, locked, replace_file
-from training.manifest import MANIFEST, CorruptVersion, StoreError
+from training.manifest import CorruptVersion, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +68,14 @@ class Store:
             return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
         except FileNotFoundError:
             return {}
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {error}") from None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
+
+    def has_champion(self, model: str) -> bool:
+        """Whether there is a version to answer with when none is named."""
+        return self.aliases(model).get(CHAMPION) in _versions(self._folder(model))
 
     def resolve(self, model: str, version: int | str) -> int:
         """The number of a version given as a number or an alias. Raises UnknownModel, UnknownVersion."""
@@ -119,17 +125,22 @@ class Store:
         """
         from orbax.checkpoint import v1 as ocp
 
+        encoded = msgspec.json.encode(card)
+        try:
+            msgspec.json.decode(encoded, type=type(card))  # numbers that JSON has no word for come back as null
+        except msgspec.ValidationError as error:
+            raise StoreError(f"the card of {card.model} could not be read back: {error}") from None
         folder = self._folder(card.model)
         folder.mkdir(parents=True, exist_ok=True)
         with _aside(folder) as aside:
             ocp.save(aside / PARAMS, params)
-            (aside / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(card)))
+            (aside / CARD).write_bytes(msgspec.json.format(encoded))
             manifest.write(aside)
             flush_tree(aside)
             version = self._claim(card.model, aside)
         with locked(folder):
             aliases = self.aliases(card.model)
-            if CHAMPION not in aliases:
+            if not self.has_champion(card.model):
                 self._write_aliases(card.model, {**aliases, CHAMPION: version})
         return version
 
@@ -146,7 +157,7 @@ class Store:
     def rollback(self, model: str) -> int:
         """Makes the previous champion the champion again, and the other way round. Raises StoreError without one."""
         with self._changing(model) as aliases:
-            if PREVIOUS not in aliases:
+            if not {CHAMPION, PREVIOUS} <= aliases.keys():
                 raise StoreError(f"{model} has no previous champion to go back to")
             number = self.resolve(model, PREVIOUS)
             aliases[CHAMPION], aliases[PREVIOUS] = number, aliases[CHAMPION]
@@ -213,7 +224,7 @@ def _aside(folder: epath.Path) -> Iterator[epath.Path]:
 def _versions(folder: epath.Path) -> list[int]:
     if not folder.is_dir():
         return []
-    return sorted(int(c.name) for c in folder.iterdir() if _VERSION.fullmatch(c.name) and (c / MANIFEST).exists())
+    return sorted(int(c.name) for c in folder.iterdir() if _VERSION.fullmatch(c.name) and c.is_dir())
 
 
 def _shapes(params: dict[str, dict[str, Any]]) -> dict[str, tuple[int, ...]]:

@@ -19,10 +19,13 @@ stderr = Console(stderr=True)  # progress and errors, so that results can be pip
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
-    """A DigitsError inside the block becomes one red line on stderr and exit code 1; any other error passes."""
+    """What a user can act on becomes one red line on stderr and exit code 1; any other error passes.
+
+    That is a DigitsError, the file system's OSError, and the ImportError of a package that only some paths need.
+    """
     try:
         yield
-    except DigitsError as error:
+    except (DigitsError, OSError, ImportError) as error:
         line = " ".join(str(error).split())
         stderr.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error

@@ -61,10 +61,10 @@ def fit(
 ) -> None:
     """Train a network and publish it as a new version. The first version of a model becomes its champion."""
     model, store = model or default_model(), store or default_store()
-    with friendly_errors():
+    with friendly_errors(), stoppable() as check:
         opened = open_store(store)
         if if_missing:
-            if "champion" in opened.aliases(model):
+            if opened.has_champion(model):
                 return
             stdout.print(f"The store [bold]{store}[/] has no model [bold]{model}[/] yet: training one now.")
         recipe = Recipe.of(
@@ -89,12 +89,13 @@ def fit(
         source = str(data) if data else "mnist"
         per_epoch = (len(digits) - validation_images) // batch_size * batch_size
         try:
-            with stoppable() as check, EpochTable(model, recipe.epochs, per_epoch, check) as table:
+            with EpochTable(model, recipe.epochs, per_epoch, check) as table:
                 version, card = run(
                     opened, model, network, recipe, digits, source=source, resume=resume, watch=table.watch
                 )
         except Stopped as stopped:
-            stderr.print(f"{stopped}; the same command with --resume goes on from the last epoch", style="yellow")
+            again = "the same command" if resume else "the same command with --resume"
+            stderr.print(f"{stopped}; {again} goes on from the last epoch", style="yellow", soft_wrap=True)
             raise typer.Exit(stopped.exit_code) from None
 
     low, high = card.validation.interval

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,39 +12,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Stopped(Exception):
     """The user, or the system, asked the process to stop."""
 
-    def __init__(self, by: int) -> None:
-        self.exit_code = 128 + by  # what a shell reports for a program that a signal ended
-        super().__init__(f"stopped by {signal.Signals(by).name}")
+    def __init__(self, number: int) -> None:
+        self.exit_code = _exit_code(number)
+        super().__init__(f"stopped by {signal.Signals(number).name}")
 
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], None]]:
-    """Gives a function to call between steps; it raises Stopped when a signal has come. A second signal acts at once.
+    """Gives a function to call between steps; it raises Stopped when a signal has come.
 
-    An exception raised by the signal itself could end in a callback of JAX, or tear Orbax in the middle of a save.
+    Before the first call there is nothing to finish, and a second signal wants no delay: both end the process at once.
+    No exception is raised by a signal itself: it could end in a callback of JAX, or tear Orbax in the middle of a save.
     """
     came: list[int] = []
+    working = False
 
-    def remember(number: int, _: object) -> None:
+    def obey(number: int, _: object) -> None:
+        if came or not working:
+            if sys.stdout.isatty():
+                os.write(1, SHOW_CURSOR)  # the progress bar has hidden it
+            os._exit(_exit_code(number))
         came.append(number)
         os.write(2, b"\nstopping after this step\n")
-        restore()
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     def check() -> None:
+        nonlocal working
+        working = True
         if came:
             raise Stopped(came[0])
 
-    before = {number: signal.signal(number, remember) for number in SIGNALS}
+    before = {number: signal.signal(number, obey) for number in SIGNALS}
     try:
         yield check
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _exit_code(number: int) -> int:
+    return 128 + number  # what a shell reports for a program that a signal ended

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from training.commands.console import friendly_errors, stdout
+from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import JsonOption, ModelArgument, StoreOption, default_model, default_store, open_store
 from training.manifest import StoreError
 
@@ -17,7 +17,7 @@ class Row(msgspec.Struct):
     model: str
     version: int
     aliases: list[str]
-    bytes: int
+    bytes: int = 0
     validation_error: float | None = None
     interval: tuple[float, float] | None = None
     weights: int | None = None
@@ -45,6 +45,9 @@ def models(store: StoreOption = "", as_json: JsonOption = False) -> None:
     for row in rows:
         table.add_row(row.model, str(row.version), ", ".join(row.aliases), *_facts(row))
     stdout.print(table)
+    for row in rows:
+        if row.problem:
+            stderr.print(row.problem, style="red", soft_wrap=True, markup=False)
 
 
 def promote(
@@ -73,8 +76,9 @@ def _rows(path: str) -> list[Row]:
         aliases = store.aliases(model)
         for version in store.versions(model):
             names = sorted(name for name, of in aliases.items() if of == version)
-            row = Row(model, version, names, store.size_bytes(model, version))
+            row = Row(model, version, names)
             try:
+                row.bytes = store.size_bytes(model, version)
                 card = store.card(model, version)
             except StoreError as error:
                 row.problem = str(error)

@@ -50,7 +50,7 @@ def read_picture(path: Path, ink: Ink = "white") -> Images:
             pixels = np.asarray(_grey(picture, paper="black" if ink == "white" else "white"))
     except DataError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's readers raise
+    except Exception as error:  # whatever Pillow's many readers raise for what is no picture
         raise DataError(f"{path}: not a readable picture, want PNG, JPEG, BMP, GIF or TIFF") from error
     return pixels if ink == "white" else 255 - pixels
 

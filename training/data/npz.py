@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +28,9 @@ def read_npz(path: Path, scale: float = FULL_INK) -> Digits:
             archive = np.load(file, allow_pickle=False)
             names = archive.files if isinstance(archive, np.lib.npyio.NpzFile) else []  # a lone .npy has no names
             arrays = [archive[name] for name in ARRAYS if name in names]
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # ValueError: pickled, or not NumPy's
+    except OSError:
+        raise
+    except Exception as error:  # whatever its parsers, Python's tokenizer among them, raise for what is no archive
         raise DataError(f"{path}: not a readable .npz file: {error}") from error
     if len(arrays) != len(ARRAYS):
         raise DataError(f"{path}: holds {', '.join(names) or 'no named arrays'}, want images and labels")

@@ -33,10 +33,10 @@ def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
     convert = csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.float32()), null_values=[""])
     try:
         table = csv.read_csv(path, convert_options=convert)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         try:  # reading with one thread is slower, and its errors know the row
             table = csv.read_csv(path, csv.ReadOptions(use_threads=False), convert_options=convert)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"{path}: {_csv_problem(path, str(error))}") from error
     except OSError as error:
         raise DataError(f"{path}: not a readable CSV file: {error}") from error
@@ -48,7 +48,7 @@ def read_parquet(path: Path, scale: float = FULL_INK) -> Digits:
     try:
         with parquet.ParquetFile(path) as file:
             table = file.read()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file: {error}") from error
     return _digits(path, table, scale)
 
