@@ -242,7 +242,7 @@ async def test_malformed_json_is_400_and_a_wrong_value_422():
         malformed,
         400,
         "invalid_json",
-        "the body is not valid JSON: no digit after sign at line 1, column 13",
+        "the body is not valid JSON: no digit after sign at line 1, column 14",
     )
     message = "instances[1] has 783 pixels, want 784 (28 x 28, row by row)"
     error = problem(wrong, 422, "wrong_length", message, "instances[1]")
