@@ -10,7 +10,7 @@ help:                    ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
 serve: $(STAMP)          ## train a model if the store has none, then serve it on http://127.0.0.1:8000
-	@$(BIN)/python -m training fit $(MODEL) --if-missing --resume
+	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@exec $(BIN)/python -m service --model $(MODEL)
 
 test: $(STAMP)           ## the whole test suite
@@ -22,7 +22,7 @@ check: $(STAMP)          ## formatting, lint, types
 	@$(BIN)/mypy
 
 bench: $(STAMP)         ## how fast the predictor and the service are, on this machine
-	@$(BIN)/python -m training fit $(MODEL) --if-missing --resume
+	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@$(BIN)/python -m tests.load $(MODEL)
 
 lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set, hashes, no registry's address)

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from training.__main__ import app
 from training.data.digits import Digits
+from training.recipe import QUICK, Distortion
 from training.store import Store
 
 LAYERS = 'layers = [{kind = "flatten"}, {kind = "dense", features = 10}]'
@@ -91,6 +92,32 @@ def test_fit_refuses_in_one_line_and_exit_code_1(tmp_path, monkeypatch, options,
     assert Store(tmp_path).models() == []
 
 
+def test_a_recipe_comes_from_the_name_from_quick_from_a_file_and_from_options_in_this_order(own):
+    (own / "mine.toml").write_text("epochs = 2\nlearning_rate = 0.01\n[distortion]\nelastic_px = 0.7\n")
+    assert fit(own, "--recipe", own / "mine.toml", "--learning-rate", 0.02, "--seed", 5)[0] == 0
+    store = Store(own / "store")
+    recipe = store.card("mine", store.versions("mine")[-1]).recipe
+    assert (recipe.epochs, recipe.learning_rate, recipe.seed) == (1, 0.02, 5)
+    assert recipe.distortion == Distortion(elastic_px=0.7)
+    assert fit(own, "--quick", "--no-distort")[0] == 0
+    recipe = store.card("mine", store.versions("mine")[-1]).recipe
+    assert (recipe.average, recipe.distortion) == (QUICK.average, Distortion())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("epoks = 2", "Object contains unknown field `epoks`"),
+        ("epochs = 0", "Expected `int` >= 1 - at `$.epochs`"),
+        ("[distortion]\nsmoothness_px = 1.0", "Expected `float` >= 3.0 - at `$.distortion.smoothness_px`"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused_with_the_name_of_the_file(own, content, message):
+    (own / "bad.toml").write_text(content)
+    code, _, err = fit(own, "--recipe", own / "bad.toml")
+    assert (code, err) == (1, f"error: {own / 'bad.toml'}: {message}")
+
+
 def test_evaluate_scores_10000_of_10000_test_images(trained_store):
     code, out, _ = run("evaluate", "tiny", "--store", trained_store.path, "--json")
     assert code == 0
@@ -151,7 +178,9 @@ def test_promote_and_rollback_change_the_champion(trained, tmp_path):
     assert run("promote", "tiny", 9, "--store", tmp_path)[0] == 1
 
 
-@pytest.mark.parametrize("command", ["fit", "evaluate", "models", "promote", "rollback", "data"])
+@pytest.mark.parametrize(
+    "command", ["fit", "evaluate", "models", "promote", "rollback", "report", "leaderboard", "data"]
+)
 def test_every_command_explains_itself(command):
     code, out, _ = run(command, "--help")
     assert code == 0

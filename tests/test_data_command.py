@@ -146,3 +146,11 @@ def test_show_says_when_a_digit_is_not_there(tmp_path: Path) -> None:
     write_parquet(tmp_path / "x.parquet", Digits(np.zeros((2, 28, 28), np.uint8), np.zeros(2, np.uint8)))
     done = run("show", tmp_path / "out.png", "--data", tmp_path / "x.parquet", "--digit", 4)
     assert done.stderr == "error: there is no digit 4 among the 2\n"
+
+
+def test_show_augment_draws_the_same_digits_distorted(tmp_path):
+    for name, options in (("plain", ()), ("one", ("--augment",)), ("other", ("--augment", "--seed", 7))):
+        done = run("show", tmp_path / f"{name}.png", "--count", 12, *options)
+        assert done.exit_code == 0, done.output
+    pictures = {(tmp_path / f"{name}.png").read_bytes() for name in ("plain", "one", "other")}
+    assert len(pictures) == 3

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from training import manifest
+from training.card import EpochRow
 from training.durable import locked
 from training.manifest import MANIFEST, CorruptVersion, StoreError
 from training.store import Store, UnknownModel, UnknownVersion
@@ -57,7 +58,14 @@ def test_a_version_is_read_back_as_it_was_published(store, trained):
 def test_a_version_holds_orbax_weights_a_card_and_a_manifest_and_the_folder_nothing_else(store, trained):
     store.publish(*trained)
     assert sorted(p.name for p in (store.path / "tiny").iterdir()) == ["1", "aliases.json"]
-    assert sorted(p.name for p in (store.path / "tiny" / "1").iterdir()) == ["card.json", MANIFEST, "params"]
+    assert sorted(p.name for p in (store.path / "tiny" / "1").iterdir()) == [
+        "card.json",
+        "history.jsonl",
+        MANIFEST,
+        "params",
+    ]
+    lines = (store.path / "tiny" / "1" / "history.jsonl").read_bytes()
+    assert tuple(msgspec.json.Decoder(EpochRow).decode_lines(lines)) == trained[0].history
 
 
 def test_a_relative_path_and_one_in_the_home_directory_are_stores(trained, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import data, evaluate, fit, models
+from training.commands import data, evaluate, fit, models, report
 
 app = typer.Typer(
     help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
@@ -15,6 +15,8 @@ app.command(epilog="Example:  python -m training evaluate lenet --version 3 --js
 app.command(epilog="Example:  python -m training models --json")(models.models)
 app.command(epilog="Example:  python -m training promote lenet 3")(models.promote)
 app.command(epilog="Example:  python -m training rollback lenet")(models.rollback)
+app.command(epilog="Example:  python -m training report report.html")(report.report)
+app.command(epilog="Example:  python -m training leaderboard --json")(report.leaderboard)
 app.add_typer(data.app)
 
 if __name__ == "__main__":

@@ -182,7 +182,11 @@ def kind(layer: Layer) -> str:
 class LayerFile(msgspec.Struct, forbid_unknown_fields=True):
     """A file with a user's own network: `layers` is the list."""
 
-    layers: tuple[Inner, ...]
+    layers: Layers
+
+    def __post_init__(self) -> None:
+        if any(isinstance(layer, Input) for layer in self.layers):
+            raise ValueError("layers hold an input layer, want none: a file's network reads digits")
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

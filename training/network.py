@@ -39,10 +39,8 @@ class Network(nnx.Module):
         Where an Input says so, logits [n, classes] for images or for the rows of a table, float32 [n, features].
         """
         first = self.layers[0]
-        if isinstance(first, Input) and first.axes != INPUT:
-            x = images  # [n, features]
-        else:
-            x = normalise(images)[..., None]  # [n, 28, 28, 1]
+        table = isinstance(first, Input) and first.axes != INPUT
+        x = images if table else normalise(images)[..., None]  # [n, features] or [n, 28, 28, 1]
         for place, layer in enumerate(self.layers):
             match layer:
                 case Conv() | Dense():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -53,10 +54,47 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Taken from the training images, the same ones for every seed; all choices are made on them."""
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
 
-    @classmethod
-    def of(cls, **values: object) -> Self:
-        """The recipe with these values in place of the defaults. Raises RecipeError for one that makes no sense."""
+    def changed(self, **values: object) -> Self:
+        """The recipe with other values for some of its fields. Raises RecipeError for one that makes no sense."""
         try:
-            return msgspec.convert(values, cls)
+            return msgspec.convert({**msgspec.to_builtins(self), **msgspec.to_builtins(values)}, type(self))
         except msgspec.ValidationError as error:
             raise RecipeError(f"the recipe cannot be followed: {error}") from None
+
+    @classmethod
+    def of(cls, **values: object) -> Self:
+        """The default recipe with other values for some of its fields. Raises RecipeError."""
+        return cls().changed(**values)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """A recipe from a .toml or .json file; what it does not name has its default. Raises RecipeError."""
+        path = Path(path)
+        if path.suffix not in {".toml", ".json"}:
+            raise RecipeError(f"{path} is no recipe: want a .toml or a .json file")
+        decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
+        try:
+            return decode(path.read_bytes(), type=cls)
+        except OSError as error:
+            raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path}: {error}") from None
+
+
+MILD = Distortion(elastic_px=0.5, rotation_rad=0.08, scale=0.06, shear=0.06, shift_px=1.0)
+STRONG = Distortion(elastic_px=0.9, rotation_rad=0.12, scale=0.1, shear=0.1, shift_px=1.2)
+
+QUICK = Recipe(epochs=8, average=0.99, distortion=MILD)
+"""A good network in about a minute: what `make serve` trains."""
+
+RECIPES = {
+    "mlp": Recipe(epochs=60, average=0.999, distortion=MILD),
+    "mlp_deep": Recipe(epochs=60, average=0.999, distortion=STRONG),
+    "lenet": Recipe(epochs=40, average=0.999, distortion=STRONG),
+}
+"""How each network is trained unless told otherwise. Chosen on the validation images; LOG.md has the trials."""
+
+
+def recipe_for(model: str, *, quick: bool = False) -> Recipe:
+    """The recipe of a network by its name; one that has none of its own gets the default."""
+    return QUICK if quick else RECIPES.get(model, Recipe())

@@ -1,6 +1,6 @@
 """The checkpoint store: immutable versions of models, and aliases that say which is live.
 
-    <store>/<model>/<version>/        params/ (Orbax), card.json, manifest.json
+    <store>/<model>/<version>/        params/ (Orbax), card.json, history.jsonl (a row an epoch), manifest.json
     <store>/<model>/aliases.json      champion, previous, challenger -> version
 
 A version appears whole or not at all: it is written aside, flushed, and renamed into place.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from training.network import Params
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
-CARD, PARAMS, ALIASES = "card.json", "params", "aliases.json"
+CARD, HISTORY, PARAMS, ALIASES = "card.json", "history.jsonl", "params", "aliases.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]*")
 
@@ -135,6 +135,7 @@ class Store:
         with _aside(folder) as aside:
             ocp.save(aside / PARAMS, params)
             (aside / CARD).write_bytes(msgspec.json.format(encoded))
+            (aside / HISTORY).write_bytes(msgspec.json.Encoder().encode_lines(card.history))
             manifest.write(aside)
             flush_tree(aside)
             version = self._claim(card.model, aside)

@@ -111,6 +111,9 @@ def show(
     ] = None,
     columns: Annotated[int | None, typer.Option(min=1, help="Digits in a row; about square by default.")] = None,
     zoom: Annotated[int, typer.Option(min=1, max=20, help="How much each picture is enlarged.")] = 3,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Distort them, as they are distorted for training.")
+    ] = False,
     force: ForceOption = False,
 ) -> None:
     """Draw digits with their labels into one picture, to see with your own eyes that they are what they should be."""
@@ -119,6 +122,8 @@ def show(
     _check_out(out, force)
     with friendly_errors():
         digits = _choose(_digits(split, data, scale, ink), digit, count, seed)
+        if augment:
+            digits = _augmented(digits, seed or 0)
         from training.data.gallery import gallery
         from training.data.replacing import replacing
 
@@ -141,6 +146,18 @@ def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink) -> "
 
     with stderr.status("reading MNIST"):
         return mnist.test() if split is Split.TEST else mnist.train()
+
+
+def _augmented(digits: "Digits", seed: int) -> "Digits":
+    """The digits, each distorted in a way of its own."""
+    import jax
+    import numpy as np
+
+    from training.augment import distort
+    from training.data.digits import Digits
+    from training.recipe import STRONG
+
+    return Digits(np.asarray(distort(jax.numpy.asarray(digits.images), jax.random.key(seed), STRONG)), digits.labels)
 
 
 def _choose(digits: "Digits", only: list[int] | None, count: int, seed: int | None) -> "Digits":

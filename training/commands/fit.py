@@ -19,13 +19,11 @@ from training.commands.options import (
     open_store,
     read_digits,
 )
-from training.recipe import Optimizer, Recipe, Schedule
+from training.recipe import STRONG, Distortion, Optimizer, Recipe, Schedule, recipe_for
 
 # JAX is imported inside the command, so that --help and --if-missing answer at once.
 if TYPE_CHECKING:
     from training.layers import Layers
-
-DEFAULT = Recipe()
 
 
 def fit(
@@ -38,20 +36,32 @@ def fit(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = Ink.WHITE,
-    epochs: Annotated[int, typer.Option(min=1)] = DEFAULT.epochs,
-    batch_size: Annotated[int, typer.Option(min=1)] = DEFAULT.batch_size,
-    optimizer: Annotated[Optimizer, typer.Option()] = DEFAULT.optimizer,
-    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = DEFAULT.learning_rate,
-    schedule: Annotated[Schedule, typer.Option(help="How the rate falls after the warm-up.")] = DEFAULT.schedule,
-    warmup_epochs: Annotated[float, typer.Option(min=0)] = DEFAULT.warmup_epochs,
-    weight_decay: Annotated[float, typer.Option(min=0, help="adamw only.")] = DEFAULT.weight_decay,
+    quick: Annotated[bool, typer.Option("--quick", help="A good network in about a minute.")] = False,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Your own recipe: its fields in a .toml or .json file.", show_default=False)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(show_default=False)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="At its peak.", show_default=False)] = None,
+    schedule: Annotated[
+        Schedule | None, typer.Option(help="How the rate falls after the warm-up.", show_default=False)
+    ] = None,
+    warmup_epochs: Annotated[float | None, typer.Option(min=0, show_default=False)] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0, help="adamw only.", show_default=False)] = None,
+    average: Annotated[
+        float | None, typer.Option(min=0, help="Decay of the running average of the weights.", show_default=False)
+    ] = None,
+    distort: Annotated[
+        bool | None, typer.Option("--distort/--no-distort", help="Distort the training images.", show_default=False)
+    ] = None,
     dropout: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Rate of every dropout layer.", show_default=False)
     ] = None,
     validation_images: Annotated[
-        int, typer.Option(min=1, help="Held out of the training images.")
-    ] = DEFAULT.validation_images,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same machine: the same weights.")] = DEFAULT.seed,
+        int | None, typer.Option(min=1, help="Held out of the training images.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same machine: the same weights.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last epoch of an interrupted run with the same options.")
     ] = False,
@@ -67,17 +77,21 @@ def fit(
             if opened.has_champion(model):
                 return
             stdout.print(f"The store [bold]{store}[/] has no model [bold]{model}[/] yet: training one now.")
-        recipe = Recipe.of(
-            epochs=epochs,
-            batch_size=batch_size,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            warmup_epochs=warmup_epochs,
-            weight_decay=weight_decay,
-            validation_images=validation_images,
-            seed=seed,
-        )
+        given = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "warmup_epochs": warmup_epochs,
+            "weight_decay": weight_decay,
+            "average": average,
+            "distortion": None if distort is None else STRONG if distort else Distortion(),
+            "validation_images": validation_images,
+            "seed": seed,
+        }
+        chosen = Recipe.read(recipe) if recipe else recipe_for(model, quick=quick)
+        chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
         network = _network(model, layers, dropout)
 
         from training import mnist
@@ -87,11 +101,11 @@ def fit(
 
         digits = read_digits(data, scale, ink) if data else mnist.train()
         source = str(data) if data else "mnist"
-        per_epoch = (len(digits) - validation_images) // batch_size * batch_size
+        per_epoch = (len(digits) - chosen.validation_images) // chosen.batch_size * chosen.batch_size
         try:
-            with EpochTable(model, recipe.epochs, per_epoch, check) as table:
+            with EpochTable(model, chosen.epochs, per_epoch, check) as table:
                 version, card = run(
-                    opened, model, network, recipe, digits, source=source, resume=resume, watch=table.watch
+                    opened, model, network, chosen, digits, source=source, resume=resume, watch=table.watch
                 )
         except Stopped as stopped:
             again = "the same command" if resume else "the same command with --resume"

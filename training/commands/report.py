@@ -20,9 +20,15 @@ from training.commands.options import (
 
 # JAX and matplotlib are imported inside the commands, so that --help answers at once.
 if TYPE_CHECKING:
+    from rich.status import Status
     from rich.table import Table
 
+    from training.data.digits import Digits
     from training.report.champions import Standing
+
+BaselinesOption = Annotated[
+    bool, typer.Option("--baselines", help="Also fit and test scikit-learn's models; takes some minutes.")
+]
 
 
 def report(
@@ -31,6 +37,7 @@ def report(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = Ink.WHITE,
+    baselines: BaselinesOption = False,
 ) -> None:
     """Write one HTML file that needs nothing else: what was trained, on what, how well it does, and where it errs."""
     if out.suffix.lower() != ".html":
@@ -54,11 +61,12 @@ def report(
             tested = Source(mnist.test(), "the MNIST test images")
             seen = Source(mnist.train(), "the MNIST training images")
         found = champions(opened, tested.digits, watch=lambda model: status.update(f"testing {model}"))
+        others = _baselines(tested.digits, status) if baselines else []
         status.update("drawing")
         page = render(
             found,
             [opened.load(champion.name, champion.version)[1] for champion in found],
-            [],
+            others,
             tested=tested,
             seen=seen,
             store=store,
@@ -75,6 +83,7 @@ def leaderboard(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = Ink.WHITE,
+    baselines: BaselinesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score the champion of every model on the 10,000 test images of MNIST, or on your own digits; the best first."""
@@ -82,16 +91,30 @@ def leaderboard(
         import msgspec
 
         from training import mnist
-        from training.report.champions import champions, standing
+        from training.report import champions as board
 
         opened = open_store(store or default_store())
         digits = read_digits(data, scale, ink) if data else mnist.test()
-        found = champions(opened, digits, watch=lambda model: status.update(f"testing {model}"))
-        rows = [standing(champion) for champion in found]
+        found = board.champions(opened, digits, watch=lambda model: status.update(f"testing {model}"))
+        others = _baselines(digits, status) if baselines else []
+        rows = board.leaderboard([*map(board.standing, found), *others])
     if as_json:
         typer.echo(msgspec.json.encode(rows))
     else:
         stdout.print(_table(rows))
+
+
+def _baselines(digits: "Digits", status: "Status") -> "list[Standing]":
+    """The rows of scikit-learn's models, fitted to what the networks were trained on, tested on `digits`."""
+    from training import mnist
+    from training.baselines import fit_baselines
+    from training.data.split import split
+    from training.recipe import Recipe
+    from training.report.champions import baseline_standing
+
+    training, validation = split(mnist.train(), Recipe().validation_images)
+    fitted = fit_baselines(training, validation, watch=lambda name: status.update(f"fitting {name}"))
+    return [baseline_standing(baseline, digits) for baseline in fitted]
 
 
 def _table(rows: "list[Standing]") -> "Table":
@@ -104,13 +127,13 @@ def _table(rows: "list[Standing]") -> "Table":
         table.add_column(heading, justify="left" if heading in {"model", "device"} else "right", no_wrap=True)
     for row in rows:
         table.add_row(
-            f"[bold]{row.model}[/]",
+            f"[bold]{row.label}[/]",
             "" if row.version is None else str(row.version),
             f"[bold]{percent(row.error)}[/]",
             interval(row.interval),
             "" if row.weights is None else count(row.weights),
             duration(row.training_seconds),
-            "" if row.seed is None else str(row.seed),
+            str(row.seed),
             row.device,
         )
     return table

@@ -1,0 +1,266 @@
+"""The page: everything that the template shows, gathered; and the template filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jinja2
+import msgspec
+import numpy as np
+
+from training.augment import distort
+from training.evaluate import confusion
+from training.recipe import Distortion, Recipe
+from training.report import charts, pictures
+from training.report.champions import leaderboard, standing
+from training.report.drawing import stages
+from training.report.reliability import reliability, uncalibrated
+from training.report.wording import count, duration, interval, percent, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from markupsafe import Markup
+    from numpy.typing import NDArray
+
+    from training.data.digits import Digits
+    from training.layers import Layers
+    from training.network import Params
+    from training.report.champions import Champion, Standing
+    from training.report.drawing import Stage
+    from training.report.reliability import Reliability
+
+SAMPLES = 12
+"""How many pictures of each digit, and how many distorted copies of one."""
+MISTAKES = 60
+"""No more misread pictures than this are shown for a model, the most confident mistakes."""
+FILTERS = 32
+EXAMPLE = Distortion(elastic_px=1.2, rotation_rad=0.15, scale=0.1, shear=0.1, shift_px=1.0)
+"""Shown when no model was trained on distorted pictures."""
+
+
+_distort = jax.jit(distort, static_argnums=2)
+
+
+class Source(NamedTuple):
+    """Digits with what they are called in a sentence."""
+
+    digits: Digits
+    name: str
+
+    @property
+    def title(self) -> str:
+        """The name as a sentence begins."""
+        return self.name[0].upper() + self.name[1:]
+
+
+class Strip(NamedTuple):
+    """Pictures side by side, with what stands before them."""
+
+    label: str
+    png: str
+
+
+class Distorted(NamedTuple):
+    """What a distortion does: strips that begin with the picture itself."""
+
+    distortion: Distortion
+    models: tuple[str, ...]
+    """Those that were trained on pictures distorted like this."""
+    strips: tuple[Strip, ...]
+
+
+class Mistake(NamedTuple):
+    """A misread picture."""
+
+    row: int
+    """Its place among the tested pictures, counted from 0."""
+    png: str
+    digit: int
+    reads: tuple[tuple[str, int, float], ...]
+    """Model, the digit it read, and its confidence."""
+
+
+class Filters(NamedTuple):
+    """The first layer's filters."""
+
+    png: str
+    shown: int
+    total: int
+    side: int
+
+
+class Cell(NamedTuple):
+    """How often a digit was read as another."""
+
+    times: int
+    kind: str
+    """`right`, `wrong` or `none`."""
+    strength: float
+    """Of a wrong one: against the most frequent mistake, 0…1."""
+
+
+class ConfusionRow(NamedTuple):
+    """What became of the pictures of a digit."""
+
+    digit: int
+    cells: list[Cell]
+    error: float | None
+    """0…1; None when there was no such picture."""
+
+
+class Chapter(NamedTuple):
+    """What the page says of one model."""
+
+    champion: Champion
+    colour: str
+    """The name of a CSS variable."""
+    stages: list[Stage]
+    filters: Filters | None
+    confusion: list[ConfusionRow]
+    calibrated: Reliability
+    uncalibrated: Reliability
+    calibration: Markup
+    mistakes: list[Mistake]
+    recipe: dict[str, object]
+
+
+def render(
+    champions: Sequence[Champion],
+    weights: Sequence[Params],
+    baselines: Sequence[Standing],
+    *,
+    tested: Source,
+    seen: Source,
+    store: str,
+    code: str,
+    now: datetime,
+) -> str:
+    """The page as HTML. `champions` have answered the digits `tested`; pictures of training are taken from `seen`."""
+    standings = leaderboard([*map(standing, champions), *baselines])
+    places = {row.model: place % len(charts.SERIES) for place, row in enumerate(standings)}
+    colours = {model: charts.SERIES[place] for model, place in places.items()}
+    cards, their_colours = [of.card for of in champions], [colours[of.name] for of in champions]
+    chapters = [
+        _chapter(of, params, tested.digits, colours[of.name]) for of, params in zip(champions, weights, strict=True)
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {of.__name__: of for of in (percent, interval, count, shape, duration)}
+    return environment.get_template("page.html.jinja").render(
+        standings=standings,
+        variables={model: charts.VARIABLES[colour] for model, colour in colours.items()},
+        race=charts.error_by_time(standings, [colours[row.model] for row in standings]),
+        losses=charts.losses(cards, their_colours),
+        validation_errors=charts.validation_errors(cards, their_colours),
+        samples=_samples(seen.digits),
+        per_digit=SAMPLES,
+        distorted=_distorted(champions, seen.digits),
+        chapters=chapters,
+        hardest=_hardest(champions, tested.digits),
+        tested=tested,
+        seen=seen,
+        store=store,
+        code=code,
+        now=now,
+    )
+
+
+def _chapter(champion: Champion, params: Params, digits: Digits, colour: str) -> Chapter:
+    card, probabilities = champion.card, champion.probabilities
+    raw = uncalibrated(probabilities, card.calibration.temperature)
+    after, before = (reliability(of, digits.labels) for of in (probabilities, raw))
+    return Chapter(
+        champion=champion,
+        colour=charts.VARIABLES[colour],
+        stages=stages(card.layers),
+        filters=_filters(card.layers, params),
+        confusion=_confusion(probabilities, digits),
+        calibrated=after,
+        uncalibrated=before,
+        calibration=charts.calibration(card.model, after, before, colour),
+        mistakes=_mistakes(champion, digits),
+        recipe=_plain(card.recipe),
+    )
+
+
+def _confusion(probabilities: NDArray[np.float32], digits: Digits) -> list[ConfusionRow]:
+    counts = confusion(probabilities, digits.labels)  # [10, 10]
+    most = max(1, int((counts - np.diag(counts.diagonal())).max()))
+    rows = []
+    for digit, row in enumerate(counts.tolist()):
+        kinds = ["right" if read == digit else "wrong" if n else "none" for read, n in enumerate(row)]
+        cells = [Cell(n, kind, n / most) for n, kind in zip(row, kinds, strict=True)]
+        rows.append(ConfusionRow(digit, cells, 1 - row[digit] / sum(row) if sum(row) else None))
+    return rows
+
+
+def _plain(recipe: Recipe) -> dict[str, object]:
+    """A recipe's values by name; a distortion's beside them."""
+    values = msgspec.to_builtins(recipe)
+    distortion = values.pop("distortion")
+    return values | ({"distortion": "none"} if recipe.distortion == Distortion() else distortion)
+
+
+def _filters(layers: Layers, params: Params) -> Filters | None:
+    kernels = pictures.first_filters(layers, params)
+    if kernels is None:
+        return None
+    shown = pictures.strongest(kernels, FILTERS)
+    return Filters(pictures.filters(shown), len(shown), len(kernels), kernels.shape[1])
+
+
+def _samples(digits: Digits) -> list[Strip]:
+    return [
+        Strip(str(digits.labels[rows[0]]), pictures.strip(digits.images[rows]))
+        for rows in pictures.of_each(digits.labels, SAMPLES)
+    ]
+
+
+def _distorted(champions: Sequence[Champion], digits: Digits) -> list[Distorted]:
+    """Every distortion that a champion was trained with; without any, the example."""
+    models: dict[Distortion, list[str]] = {}
+    for champion in champions:
+        if champion.card.recipe.distortion != Distortion():
+            models.setdefault(champion.card.recipe.distortion, []).append(champion.name)
+    originals = [int(rows[0]) for rows in pictures.of_each(digits.labels, 1)][:6]
+    found = []
+    for distortion, names in (models or {EXAMPLE: []}).items():
+        copies = np.repeat(digits.images[originals], SAMPLES, axis=0)  # [m * SAMPLES, 28, 28]
+        copies = np.array(_distort(copies, jax.random.key(0), distortion))
+        copies[::SAMPLES] = digits.images[originals]
+        strips = [
+            Strip(str(digits.labels[row]), pictures.strip(copies[i * SAMPLES : (i + 1) * SAMPLES]))
+            for i, row in enumerate(originals)
+        ]
+        found.append(Distorted(distortion, tuple(names), tuple(strips)))
+    return found
+
+
+def _mistakes(champion: Champion, digits: Digits) -> list[Mistake]:
+    """The misread pictures, the most confident mistake first."""
+    confidence, read = champion.probabilities.max(axis=1), champion.probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(read != digits.labels)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")]
+    return [_mistake(int(row), digits, [champion]) for row in wrong[:MISTAKES]]
+
+
+def _hardest(champions: Sequence[Champion], digits: Digits) -> list[Mistake]:
+    """The pictures that every one of several champions misreads."""
+    if len(champions) < 2:
+        return []
+    wrong = np.all([of.probabilities.argmax(axis=1) != digits.labels for of in champions], axis=0)
+    return [_mistake(int(row), digits, champions) for row in np.flatnonzero(wrong)]
+
+
+def _mistake(row: int, digits: Digits, champions: Sequence[Champion]) -> Mistake:
+    reads = [(of.name, int(of.probabilities[row].argmax()), float(of.probabilities[row].max())) for of in champions]
+    return Mistake(row, pictures.png(digits.images[row]), int(digits.labels[row]), tuple(reads))

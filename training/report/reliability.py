@@ -1,0 +1,60 @@
+"""Whether confidence can be trusted: how often answers of each confidence are right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.special import log_softmax
+from scipy.stats import binomtest
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+BINS = 15
+
+
+class Bin(NamedTuple):
+    """Answers of about the same confidence."""
+
+    answers: int
+    confidence: float
+    """Its mean over the answers, 0…1."""
+    right: float
+    """The share of right answers, 0…1."""
+    interval: tuple[float, float]
+    """The 95 % interval of that share (Wilson 1927)."""
+
+
+class Reliability(NamedTuple):
+    """A reliability diagram: its bins from the least to the most confident, and what they come to."""
+
+    bins: tuple[Bin, ...]
+    error: float
+    """The expected calibration error, 0…1: how far confidence and share of right answers are apart on average."""
+
+
+def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = BINS) -> Reliability:
+    """Probabilities [n, 10] against the right digits [n], in bins of equally many answers each.
+
+    Equally many, because almost all answers are almost certain: bins of equal width would put them all in the last one
+    (Nixon et al. 2019, Measuring calibration in deep learning).
+    """
+    given, labelled = np.asarray(probabilities, np.float64), np.asarray(labels)
+    confidence, right = given.max(axis=1), given.argmax(axis=1) == labelled
+    order = np.argsort(confidence, kind="stable")
+    found = tuple(_bin(confidence[rows], right[rows]) for rows in np.array_split(order, min(bins, len(order))))
+    apart = sum(of.answers * abs(of.right - of.confidence) for of in found)
+    return Reliability(found, apart / len(order))
+
+
+def uncalibrated(probabilities: ArrayLike, temperature: float) -> NDArray[np.float64]:
+    """The probabilities [n, 10] that the same logits give when they are not divided by `temperature`."""
+    with np.errstate(divide="ignore"):  # a probability of exactly 0 stays one
+        logits = np.log(np.asarray(probabilities, np.float64)) * temperature
+    return np.exp(np.asarray(log_softmax(logits, axis=1)))
+
+
+def _bin(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> Bin:
+    interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, method="wilson")
+    return Bin(len(right), float(confidence.mean()), float(right.mean()), (float(interval.low), float(interval.high)))
