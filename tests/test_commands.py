@@ -179,7 +179,7 @@ def test_promote_and_rollback_change_the_champion(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "evaluate", "models", "promote", "rollback", "report", "leaderboard", "data"]
+    "command", ["fit", "evaluate", "models", "promote", "rollback", "report", "leaderboard", "baselines", "data"]
 )
 def test_every_command_explains_itself(command):
     code, out, _ = run(command, "--help")

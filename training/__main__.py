@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import data, evaluate, fit, models, report
+from training.commands import baselines, data, evaluate, fit, models, report
 
 app = typer.Typer(
     help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
@@ -17,6 +17,7 @@ app.command(epilog="Example:  python -m training promote lenet 3")(models.promot
 app.command(epilog="Example:  python -m training rollback lenet")(models.rollback)
 app.command(epilog="Example:  python -m training report report.html")(report.report)
 app.command(epilog="Example:  python -m training leaderboard --json")(report.leaderboard)
+app.command(epilog="Example:  python -m training baselines --json")(baselines.baselines)
 app.add_typer(data.app)
 
 if __name__ == "__main__":

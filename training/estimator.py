@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +22,14 @@ from training.data.digits import DataError, Digits
 from training.data.replacing import replacing
 from training.data.split import split
 from training.fit import EVALUATION_ROWS, Epoch, State, before_first_epoch, compile_logits, fit
-from training.images import CLASSES, PIXELS, SIDE, quantise
+from training.images import CLASSES, PIXELS, quantise
 from training.layers import INPUT, Dense, Inner, Input, LayerError, Layers, shapes
 from training.models import MODELS
 from training.network import abstract_params
 from training.recipe import Distortion, Recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -37,9 +37,14 @@ if TYPE_CHECKING:
 
 DEFAULT = Recipe()
 SAVED = "estimator.json"
+NOT_AS_SAVED = (
+    *(KeyError, TypeError, ValueError, EOFError),
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, msgspec.MsgspecError),
+)
+"""What reading a file that `save` did not write, or a damaged one, raises; zipfile checks the CRC of all it reads."""
 
 
-class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] - scikit-learn is not typed
+class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A neural network with scikit-learn's interface, trained by the loop that trains the published versions.
 
     Rows of X are either of two things, and `scale` says which. With a `scale`, a row is a picture of 784 pixels, row by
@@ -58,7 +63,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         error after each epoch; 0 holds out none. It is the same rows whatever `random_state` is.
     random_state: a whole number is the recipe's seed; the same one gives the same bits. None draws a seed.
     callbacks: functions called after each epoch with this estimator, which can predict by then, and the epoch's row of
-        `history_`. One that returns True ends training.
+        `history_`. Training ends when one of them returns something true.
     warm_start: `fit` goes on from the weights it finds, with a fresh optimizer, in place of drawing new ones.
 
     Once fitted: `classes_` [k], `n_features_in_`, `layers_` (what was built), `params_` (float32 arrays by layer and
@@ -82,7 +87,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         distortion: Distortion | dict[str, float] | None = None,
         validation_fraction: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
-        callbacks: Iterable[Callable[[NeuralNetClassifier, dict[str, Any]], object]] = (),
+        callbacks: Sequence[Callable[[NeuralNetClassifier, dict[str, Any]], object]] = (),
         warm_start: bool = False,
     ) -> None:
         self.layers = layers
@@ -107,20 +112,21 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises ValueError (RecipeError, LayerError, PixelError and DataError are ones) for what cannot be trained on,
         and Diverged when the loss is no longer a number.
         """
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(f"validation_fraction is {self.validation_fraction}, want at least 0 and less than 1")
         again = self.warm_start and hasattr(self, "params_")
         images, labels = self._read_labelled(X, y, first=not again)
         if not again:
             self._build(images, unique_labels(labels))
+        elif self._network(images, self.classes_) != self.layers_:
+            raise ValueError("layers or scale is not what it was when the weights were drawn: want warm_start=False")
         rows = Rows(images, self._encode(labels))
         training, validation = rows, None
         if self.validation_fraction:
             held_out = max(1, round(self.validation_fraction * len(rows)))
             training, validation = cast("tuple[Rows, Rows]", split(cast("Digits", rows), held_out))
         recipe = self._recipe()
-        state = before_first_epoch(self.layers_, recipe).state
-        if again:
-            state = state._replace(params=self.params_, average=self.params_)
-        return self._train(training, validation, recipe, state)
+        return self._train(training, validation, recipe, self._start(recipe))
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:  # noqa: N803
         """Trains for one epoch on X and y, going on from where the last call of this or `fit` ended.
@@ -137,11 +143,9 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         elif classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
             raise ValueError(f"classes is {classes}, want what it was at first: {self.classes_}")
         recipe = self._recipe(epochs=1, schedule="constant", warmup_epochs=0.0)
-        state = self._state
-        if state is None:
-            state = before_first_epoch(self.layers_, recipe).state
-            if not first:  # loaded from a file, which holds no more than the weights
-                state = state._replace(params=self.params_, average=self.params_)
+        state = self._start(recipe)
+        if self._state and jax.tree.map(_kind, self._state.optimizer) == jax.tree.map(_kind, state.optimizer):
+            state = self._state  # with the momentum; without it after `load`, or when the optimizer has been changed
         return self._train(Rows(images, self._encode(labels)), None, recipe, state)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
@@ -151,8 +155,8 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
         """Probabilities [n, k], in the order of `classes_`, of the rows of X [n, features]."""
-        check_is_fitted(self)
-        images = self._read(X)
+        check_is_fitted(self, "params_")
+        images = self._images(validate_data(self, X, reset=False, dtype=self._dtype))
         # Every row is computed in a batch of one size, so that its answer does not depend on its neighbours.
         missing = -len(images) % EVALUATION_ROWS
         padded = np.pad(images, [(0, missing), *[(0, 0)] * (images.ndim - 1)])
@@ -165,7 +169,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Nothing in it is pickled. Raises DataError when it cannot be written.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "params_")
         parameters = {name: value for name, value in self.get_params(deep=False).items() if name != "callbacks"}
         if isinstance(self.random_state, np.random.RandomState):
             parameters["random_state"] = None
@@ -180,15 +184,18 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             history=self.history_,
         )
         content = msgspec.json.encode(saved, enc_hook=_plain)
-        arrays = {f"{layer}/{name}": leaf for layer, leaves in self.params_.items() for name, leaf in leaves.items()}
+        arrays: dict[str, Any] = {SAVED: np.frombuffer(content, np.uint8)}
+        for layer, leaves in self.params_.items():
+            arrays |= {f"{layer}/{name}": leaf for name, leaf in leaves.items()}
         with replacing(Path(path)) as aside, aside.open("wb") as file:
-            np.savez(file, **{SAVED: np.frombuffer(content, np.uint8)}, **arrays)
+            np.savez(file, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """The estimator that `save` wrote. Raises DataError naming the file when it is not one, or damaged."""
+        content = Path(path).read_bytes()
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 arrays = dict(archive)
             saved = msgspec.json.decode(arrays.pop(SAVED).tobytes(), type=_Saved)
             estimator = cls(**saved.parameters)
@@ -200,8 +207,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if jax.tree.map(_kind, params) != jax.tree.map(_kind, wanted):
                 raise ValueError("its weights do not fit its layers")
             classes = np.array(saved.classes, saved.classes_dtype)
-        # zipfile checks every member's CRC; ValueError: pickled, not NumPy's, or msgspec's errors
-        except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except NOT_AS_SAVED as error:
             raise DataError(f"{path}: not a saved estimator, or a damaged one: {error}") from error
         estimator.layers_, estimator.params_, estimator._state = saved.layers, params, None
         estimator.classes_, estimator.history_ = classes, saved.history
@@ -222,29 +228,38 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("distortion is for pictures: want a scale, the number that means full ink in X")
         return recipe
 
-    def _read(self, X: ArrayLike, y: Any = None, *, first: bool = False) -> Any:  # noqa: N803
-        """What the network reads: float32 [n, features], or uint8 [n, 28, 28]; with y, both."""
-        dtype = np.float32 if self.scale is None else "numeric"
-        checked = validate_data(self, X, *(() if y is None else (y,)), reset=first, dtype=dtype)
-        if self.scale is None:
-            return checked
-        if self.n_features_in_ != PIXELS:
-            raise ValueError(f"X has {self.n_features_in_} features, want {PIXELS}: with a scale, rows are pictures")
-        return quantise(checked, self.scale) if y is None else (quantise(checked[0], self.scale), checked[1])
+    @property
+    def _dtype(self) -> Any:
+        return np.float32 if self.scale is None else "numeric"
 
-    def _read_labelled(self, X: ArrayLike, y: ArrayLike, *, first: bool) -> tuple[Any, NDArray[Any]]:  # noqa: N803
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
-        images, labels = self._read(X, y, first=first)
+    def _read_labelled(self, X: ArrayLike, y: ArrayLike, *, first: bool) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: N803
+        rows, labels = validate_data(self, X, y, reset=first, dtype=self._dtype)
         check_classification_targets(labels)
-        return images, labels
+        return self._images(rows), labels
+
+    def _images(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """What the network reads, for rows [n, features]: the same as float32, or pictures uint8 [n, 28, 28]."""
+        if self.scale is None:
+            return rows
+        if rows.shape[1] != PIXELS:
+            raise ValueError(f"X has {rows.shape[1]} features, want {PIXELS}: with a scale, rows are pictures")
+        return quantise(rows, _plain(self.scale))
+
+    def _network(self, images: NDArray[Any], classes: NDArray[Any]) -> Layers:
+        axes = INPUT if self.scale is not None else images.shape[1:]
+        return _network(self.layers, axes, len(classes))
 
     def _build(self, images: NDArray[Any], classes: NDArray[Any]) -> None:
-        axes = INPUT if self.scale is not None else images.shape[1:]
-        self.layers_ = _network(self.layers, axes, len(classes))
+        self.__dict__.pop("params_", None)  # should training fail, the old weights must not answer for the new layers
+        self.layers_ = self._network(images, classes)
         self.classes_ = classes
         self.history_: list[dict[str, Any]] = []
         self._state: State | None = None
+
+    def _start(self, recipe: Recipe) -> State:
+        """A fresh state, with the weights that there are already, if any."""
+        state = before_first_epoch(self.layers_, recipe).state
+        return state._replace(params=self.params_, average=self.params_) if hasattr(self, "params_") else state
 
     def _encode(self, labels: NDArray[Any]) -> NDArray[np.int32]:
         """The places of labels [n] in `classes_`."""
@@ -264,7 +279,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if validation is None:
                 row["validation_error"] = None
             self.history_.append(row)
-            if any([callback(self, row) is True for callback in self.callbacks]):  # noqa: C419 - call every one
+            if any([callback(self, row) for callback in self.callbacks]):  # noqa: C419 - each of them is called
                 break
         return self
 
@@ -300,8 +315,7 @@ class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 def _network(wanted: Any, axes: tuple[int, ...], classes: int) -> Layers:
     """The layers that a user named or listed, for inputs [n, *axes]. Raises LayerError if they do not fit them."""
-    if wanted is None:
-        wanted = "mlp"
+    wanted = "mlp" if wanted is None else wanted
     if isinstance(wanted, str):
         if wanted not in MODELS:
             raise LayerError(f"no network is named {wanted!r}: want one of {', '.join(MODELS)}, or a list of layers")
