@@ -50,11 +50,12 @@ def port() -> int:
 
 def serve(folder: Path, port: int) -> tuple[subprocess.Popen, list[str]]:
     """`make serve`, and what it said until it was ready."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("DIGITS_")} | {"DIGITS_PORT": str(port)}
+    # MAKEFLAGS and MAKELEVEL are those of a `make test` that runs this
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("DIGITS_", "MAKE"))}
     server = subprocess.Popen(
         ["make", "serve"],
         cwd=folder,
-        env=environment,
+        env=environment | {"DIGITS_PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

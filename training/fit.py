@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import optax
 
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 STEPS_PER_CALL = 40
 """Compiled steps between two looks at the progress bar and at Ctrl-C; half a second for lenet on two cores."""
 EVALUATION_ROWS = 1000
+COMPILED_TO_KEEP = 32
+"""Cross-validation trains the same network on the same number of digits again and again: it is compiled once."""
 
 
 class Diverged(DigitsError):
@@ -81,7 +85,8 @@ def fit(
     if steps_per_epoch == 0:
         raise DigitsError(f"a batch of {recipe.batch_size} is larger than the {len(training)} training images")
     draw = compile_draw(training, recipe)
-    take_steps = compile_steps(forward(layers, training_form()), recipe, steps_per_epoch)
+    unseeded = msgspec.structs.replace(recipe, seed=0)  # what is compiled is the same for every seed
+    take_steps = compile_steps(forward(layers, training_form()), unseeded, steps_per_epoch)
     logits = compile_logits(layers)
 
     state, history = start
@@ -118,6 +123,7 @@ def fit(
         yield Epoch(state, history)
 
 
+@lru_cache(COMPILED_TO_KEEP)
 def compile_logits(layers: Layers) -> Callable[[Params, Digits], NDArray[np.float32]]:
     """A function that gives the logits float32 [n, 10] of every picture, without dropout, some at a time."""
     network = jax.jit(forward(layers, inference_form()))
@@ -146,12 +152,7 @@ def compile_draw(training: Digits, recipe: Recipe) -> Callable[[jax.Array, jax.A
     """
     images, labels = jnp.asarray(training.images), jnp.asarray(training.labels)
 
-    @jax.jit
-    def drawn(images: jax.Array, labels: jax.Array, batches: jax.Array, key: jax.Array) -> Batches:
-        pictures = images[batches]
-        if recipe.distortion != Distortion():
-            pictures = distort(pictures.reshape(-1, SIDE, SIDE), key, recipe.distortion).reshape(pictures.shape)
-        return Batches(pictures, labels[batches])
+    drawn = _compile_drawn(recipe.distortion)
 
     def draw(batches: jax.Array, key: jax.Array) -> Batches:
         return drawn(images, labels, jnp.pad(batches, ((0, STEPS_PER_CALL - len(batches)), (0, 0))), key)
@@ -159,6 +160,19 @@ def compile_draw(training: Digits, recipe: Recipe) -> Callable[[jax.Array, jax.A
     return draw
 
 
+@lru_cache(COMPILED_TO_KEEP)
+def _compile_drawn(distortion: Distortion) -> Callable[..., Batches]:
+    @jax.jit
+    def drawn(images: jax.Array, labels: jax.Array, batches: jax.Array, key: jax.Array) -> Batches:
+        pictures = images[batches]
+        if distortion != Distortion():
+            pictures = distort(pictures.reshape(-1, SIDE, SIDE), key, distortion).reshape(pictures.shape)
+        return Batches(pictures, labels[batches])
+
+    return drawn
+
+
+@lru_cache(COMPILED_TO_KEEP)
 def compile_steps(network: Forward, recipe: Recipe, steps_per_epoch: int) -> Callable[..., tuple[State, jax.Array]]:
     """A jitted function that takes `count` steps; gives the new state and the sum of the losses.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import jax
@@ -63,10 +64,15 @@ class Forward(Protocol):
     """A network as a pure function: logits float32 [n, 10] for images uint8 [n, 28, 28]."""
 
     def __call__(self, params: Params, images: jax.Array, *, dropout_key: jax.Array | None = None) -> jax.Array: ...
+    def __hash__(self) -> int: ...
 
 
+@lru_cache(32)
 def forward(layers: Layers, form: Form) -> Forward:
-    """The network that `layers` describe as a pure function of its weights. Nothing is computed or drawn here."""
+    """The network that `layers` describe as a pure function of its weights. Nothing is computed or drawn here.
+
+    The same layers and form give the same function, so that what was compiled from it can be found again.
+    """
     graph = nnx.graphdef(_abstract(layers, form))
 
     def logits(params: Params, images: jax.Array, *, dropout_key: jax.Array | None = None) -> jax.Array:

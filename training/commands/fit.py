@@ -76,7 +76,9 @@ def fit(
         if if_missing:
             if opened.has_champion(model):
                 return
-            stdout.print(f"The store [bold]{store}[/] has no model [bold]{model}[/] yet: training one now.")
+            stdout.print(
+                f"The store [bold]{store}[/] has no model [bold]{model}[/] yet: training one now.", soft_wrap=True
+            )
         given = {
             "epochs": epochs,
             "batch_size": batch_size,
@@ -120,7 +122,7 @@ def fit(
         soft_wrap=True,
     )
     if opened.aliases(model).get(CHAMPION) != version:
-        stdout.print(f"to serve it: [bold]python -m training promote {model} {version}[/]")
+        stdout.print(f"to serve it: [bold]python -m training promote {model} {version}[/]", soft_wrap=True)
 
 
 def _network(model: str, file: Path | None, dropout: float | None) -> "Layers":

@@ -35,7 +35,7 @@ def models(store: StoreOption = "", as_json: JsonOption = False) -> None:
         typer.echo(msgspec.json.encode(rows))
         return
     if not rows:
-        stdout.print(f"the store {store} is empty; fill it with [bold]python -m training fit lenet[/]")
+        stdout.print(f"the store {store} is empty; fill it with [bold]python -m training fit lenet[/]", soft_wrap=True)
         return
     from rich.table import Table
 
@@ -58,7 +58,7 @@ def promote(
     """Make a version the champion: the one that the service answers with."""
     with friendly_errors():
         number = open_store(store or default_store()).promote(model, version)
-    stdout.print(f"version {number} is the champion of {model}")
+    stdout.print(f"version {number} is the champion of {model}", soft_wrap=True)
 
 
 def rollback(model: ModelArgument = "", store: StoreOption = "") -> None:
@@ -66,7 +66,7 @@ def rollback(model: ModelArgument = "", store: StoreOption = "") -> None:
     model = model or default_model()
     with friendly_errors():
         number = open_store(store or default_store()).rollback(model)
-    stdout.print(f"version {number} is the champion of {model} again")
+    stdout.print(f"version {number} is the champion of {model} again", soft_wrap=True)
 
 
 def _rows(path: str) -> list[Row]:
