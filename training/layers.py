@@ -7,13 +7,16 @@ This file knows the kinds of layers, the shape each one gives, and how to read a
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import msgspec
 
 from training.errors import DigitsError
 from training.images import CLASSES, SIDE
+from training.typed_file import read_typed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 Shape = tuple[int, ...]
@@ -191,18 +194,10 @@ class LayerFile(msgspec.Struct, forbid_unknown_fields=True):
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """A checked list of layers from a .toml or .json file. Raises LayerError naming the file and the layer."""
-        path = Path(path)
-        if path.suffix not in {".toml", ".json"}:
-            raise LayerError(f"{path} is no list of layers: want a .toml or a .json file")
-        decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
+        file = read_typed(path, cls, noun="list of layers", error=LayerError)
         try:
-            file = decode(path.read_bytes(), type=cls)
             shapes(file.layers)
-        except FileNotFoundError:
-            raise LayerError(f"{path} does not exist") from None
-        except OSError as error:
-            raise LayerError(f"{path} cannot be read: {error.strerror}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError, LayerError) as error:
+        except LayerError as error:
             raise LayerError(f"{path}: {error}") from None
         return file
 

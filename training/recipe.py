@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import msgspec
 
 from training.errors import DigitsError
+from training.typed_file import read_typed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -69,16 +72,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """A recipe from a .toml or .json file; what it does not name has its default. Raises RecipeError."""
-        path = Path(path)
-        if path.suffix not in {".toml", ".json"}:
-            raise RecipeError(f"{path} is no recipe: want a .toml or a .json file")
-        decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
-        try:
-            return decode(path.read_bytes(), type=cls)
-        except OSError as error:
-            raise RecipeError(f"{path} cannot be read: {error.strerror}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path}: {error}") from None
+        return read_typed(path, cls, noun="recipe", error=RecipeError)
 
 
 MILD = Distortion(elastic_px=0.5, rotation_rad=0.08, scale=0.06, shear=0.06, shift_px=1.0)

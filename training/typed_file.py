@@ -1,0 +1,26 @@
+"""Files that a user writes, in TOML or JSON, read into a typed structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def read_typed(path: str | Path, kind: type[T], *, noun: str, error: type[Exception]) -> T:
+    """The content of a .toml or .json file as a `kind`. Raises `error` naming the file, and in it the place."""
+    path = Path(path)
+    if path.suffix not in {".toml", ".json"}:
+        raise error(f"{path} is no {noun}: want a .toml or a .json file")
+    decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
+    try:
+        return decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise error(f"{path} does not exist") from None
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        raise error(f"{path}: {problem}") from None
