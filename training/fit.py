@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from training.card import EpochRow
 from training.convolution import inference_form, training_form
 from training.errors import DigitsError
 from training.images import SIDE
+from training.layers import Conv
 from training.network import Forward, Params, forward, initialise
 from training.optimizer import optimizer
 from training.recipe import Distortion
@@ -86,7 +87,9 @@ def fit(
         raise DigitsError(f"a batch of {recipe.batch_size} is larger than the {len(training)} training images")
     draw = compile_draw(training, recipe)
     unseeded = msgspec.structs.replace(recipe, seed=0)  # what is compiled is the same for every seed
-    take_steps = compile_steps(forward(layers, training_form()), unseeded, steps_per_epoch)
+    form = training_form()
+    rows = form.rows if any(isinstance(layer, Conv) for layer in layers) else None
+    take_steps = compile_steps(forward(layers, form), unseeded, steps_per_epoch, rows)
     logits = compile_logits(layers)
 
     state, history = start
@@ -173,16 +176,33 @@ def _compile_drawn(distortion: Distortion) -> Callable[..., Batches]:
 
 
 @lru_cache(COMPILED_TO_KEEP)
-def compile_steps(network: Forward, recipe: Recipe, steps_per_epoch: int) -> Callable[..., tuple[State, jax.Array]]:
+def compile_steps(
+    network: Forward, recipe: Recipe, steps_per_epoch: int, rows: int | None = None
+) -> Callable[..., tuple[State, jax.Array]]:
     """A jitted function that takes `count` steps; gives the new state and the sum of the losses.
 
+    The gradient of a batch is computed of about `rows` pictures at a time and averaged; None: of all of them at once.
     Its arguments: the state, Batches, a random key for dropout, how many steps were taken before, count.
     """
     tx = optimizer(recipe, steps_per_epoch)
+    parts = _parts(recipe.batch_size, rows)
 
     def mean_loss(params: Params, images: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
         scores = network(params, images, dropout_key=key)
         return optax.softmax_cross_entropy_with_integer_labels(scores, labels).mean()
+
+    def loss_and_gradient(
+        params: Params, images: jax.Array, labels: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Params]:
+        def add(total: tuple[jax.Array, Params], part: Any) -> tuple[tuple[jax.Array, Params], None]:
+            return jax.tree.map(jnp.add, total, jax.value_and_grad(mean_loss)(params, *part)), None
+
+        if parts == 1:
+            return jax.value_and_grad(mean_loss)(params, images, labels, key)
+        split = (images.reshape(parts, -1, *images.shape[1:]), labels.reshape(parts, -1), jax.random.split(key, parts))
+        zero = (jnp.float32(0), jax.tree.map(jnp.zeros_like, params))
+        total, _ = jax.lax.scan(add, zero, split)
+        return jax.tree.map(lambda sum_: sum_ / parts, total)
 
     @jax.jit
     def take_steps(
@@ -191,7 +211,7 @@ def compile_steps(network: Forward, recipe: Recipe, steps_per_epoch: int) -> Cal
         def step(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             (params, average, opt_state, key), total = carry
             step_key = jax.random.fold_in(dropout_key, i)
-            loss, gradient = jax.value_and_grad(mean_loss)(params, batches.images[i], batches.labels[i], step_key)
+            loss, gradient = loss_and_gradient(params, batches.images[i], batches.labels[i], step_key)
             update, opt_state = tx.update(gradient, opt_state, params)
             params = optax.apply_updates(params, update)
             # of young weights the average forgets faster, or it would be about the first of them for long
@@ -202,3 +222,11 @@ def compile_steps(network: Forward, recipe: Recipe, steps_per_epoch: int) -> Cal
         return jax.lax.fori_loop(0, count, step, (state, jnp.float32(0)))
 
     return take_steps
+
+
+def _parts(batch_size: int, rows: int | None) -> int:
+    """Into how many equal parts to split a batch so that each has at most `rows` pictures and not under half of that."""
+    if rows is None:
+        return 1
+    fitting = [parts for parts in range(1, batch_size + 1) if batch_size % parts == 0 and batch_size // parts <= rows]
+    return fitting[0] if 2 * batch_size // fitting[0] >= rows else 1

@@ -19,6 +19,7 @@ Params = dict[str, dict[str, jax.Array]]
 """Weights by layer and then by name, `{"conv_0": {"kernel": …, "bias": …}, …}`: the tree that a checkpoint holds."""
 
 ACTIVATIONS = {"relu": jax.nn.relu, "gelu": jax.nn.gelu, "silu": jax.nn.silu, "tanh": jnp.tanh}
+MONOTONE = {"relu", "tanh"}
 
 
 class Network(nnx.Module):
@@ -46,10 +47,13 @@ class Network(nnx.Module):
             match layer:
                 case Conv() | Dense():
                     x = getattr(self, name(place, layer))(x)
-                    if layer.activation:
+                    if layer.activation and not self._pooled_first(place):
                         x = ACTIVATIONS[layer.activation](x)
                 case MaxPool():
                     x = self.form.max_pool(x, layer.size)
+                    before = self.layers[place - 1]
+                    if isinstance(before, Conv) and before.activation and self._pooled_first(place - 1):
+                        x = ACTIVATIONS[before.activation](x)
                 case Dropout():
                     if dropout_key is not None:
                         x = nnx.Dropout(layer.rate)(x, rngs=jax.random.fold_in(dropout_key, place))
@@ -58,6 +62,11 @@ class Network(nnx.Module):
                 case Reshape():
                     x = x.reshape(len(x), *layer.to)
         return x
+
+    def _pooled_first(self, place: int) -> bool:
+        """Whether a layer is activated after the max pooling that follows it: the same values, and fewer of them."""
+        layer, *after = self.layers[place : place + 2]
+        return isinstance(layer, Conv) and layer.activation in MONOTONE and isinstance(after[0], MaxPool)
 
 
 class Forward(Protocol):
