@@ -20,6 +20,7 @@ from training.fit import Batches, Diverged, before_first_epoch, compile_steps, f
 from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
 from training.network import forward
 from training.optimizer import learning_rate, optimizer
+from training.parallel import mesh
 from training.recipe import Distortion
 from training.runs import Run, RunBusy
 from training.store import Store
@@ -113,12 +114,12 @@ def test_every_optimizer_and_schedule_trains(few_digits, optimizer, schedule):
 def test_every_epoch_takes_the_training_images_in_another_order(few_digits, monkeypatch):
     drawn = []
 
-    def compile_draw(training, recipe, compile_draw=training_fit.compile_draw):
-        draw = compile_draw(training, recipe)
+    def compile_draw(*args, compile_draw=training_fit.compile_draw):
+        draw = compile_draw(*args)
 
-        def recorded(batches, key):
-            drawn.append(np.asarray(batches).ravel())
-            return draw(batches, key)
+        def recorded(batches, *args):
+            drawn.append(batches.ravel())
+            return draw(batches, *args)
 
         return recorded
 
@@ -152,10 +153,11 @@ def test_each_step_drops_other_values(few_digits):
     recipe = replace(QUICK, optimizer="sgd", learning_rate=1e-30)
     layers = (Flatten(), Dropout(0.5), Dense(10))
     state = before_first_epoch(layers, recipe).state
-    take_steps = compile_steps(forward(layers, NATIVE), recipe, 50)
-    same_picture = np.repeat(few_digits.images[:1], 40, axis=0)[:, None]
-    batches = Batches(same_picture, np.repeat(few_digits.labels[:1], 40)[:, None])
-    losses = [float(take_steps(state, batches, jax.random.key(0), 0, count)[1]) for count in (1, 2, 3)]
+    take_steps = compile_steps(forward(layers, NATIVE), recipe, 50, mesh())
+    same_picture = np.repeat(few_digits.images[:1], 40, axis=0)[:, None, None]
+    batches = Batches(same_picture, np.repeat(few_digits.labels[:1], 40)[:, None, None])
+    key = jax.random.key_data(jax.random.key(0))
+    losses = [float(take_steps(state, batches, key, 0, count)[1]) for count in (1, 2, 3)]
     assert len({round(losses[0], 5), round(losses[1] - losses[0], 5), round(losses[2] - losses[1], 5)}) == 3
 
 

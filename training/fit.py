@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 import optax
+from jax import lax
 
+from training import parallel
 from training.augment import distort
 from training.card import EpochRow
 from training.convolution import inference_form, training_form
@@ -26,6 +28,7 @@ from training.recipe import Distortion
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from jax.sharding import Mesh
     from numpy.typing import NDArray
 
     from training.data.digits import Digits
@@ -44,7 +47,7 @@ class Diverged(DigitsError):
 
 
 class State(NamedTuple):
-    """Everything that the next epoch depends on."""
+    """Everything that the next epoch depends on; between two epochs its arrays are NumPy's."""
 
     params: Params
     average: Params
@@ -71,7 +74,8 @@ def before_first_epoch(layers: Layers, recipe: Recipe) -> Epoch:
     """Where training starts: weights drawn from the recipe's seed."""
     init_key, key = jax.random.split(jax.random.key(recipe.seed))
     params = initialise(layers, training_form(), init_key)
-    return Epoch(State(params, params, optimizer(recipe, 1).init(params), jax.random.key_data(key)), ())
+    state = State(params, params, optimizer(recipe, 1).init(params), jax.random.key_data(key))
+    return Epoch(jax.tree.map(np.asarray, state), ())
 
 
 def fit(
@@ -80,37 +84,41 @@ def fit(
     """Trains a network from `start` to the recipe's last epoch; yields after every epoch.
 
     What comes out is a function of layers, recipe and data alone, bit for bit on one machine, however often training
-    was taken up again from an epoch it had yielded. Raises Diverged, and DigitsError for a batch larger than the data.
+    was taken up again from an epoch it had yielded. All devices of all processes share in the work. Raises Diverged,
+    and DigitsError for a batch that is larger than the data or that the devices cannot share.
     """
     steps_per_epoch = len(training) // recipe.batch_size
     if steps_per_epoch == 0:
         raise DigitsError(f"a batch of {recipe.batch_size} is larger than the {len(training)} training images")
-    draw = compile_draw(training, recipe)
+    mesh = parallel.mesh()
+    batch = _batch_shape(layers, recipe, mesh)
+    draw = compile_draw(training, recipe, mesh)
     unseeded = msgspec.structs.replace(recipe, seed=0)  # what is compiled is the same for every seed
-    form = training_form()
-    rows = form.rows if any(isinstance(layer, Conv) for layer in layers) else None
-    take_steps = compile_steps(forward(layers, form), unseeded, steps_per_epoch, rows)
+    take_steps = compile_steps(forward(layers, training_form()), unseeded, steps_per_epoch, mesh)
     logits = compile_logits(layers)
 
-    state, history = start
+    host, history = start
+    state = jax.device_put(host, parallel.whole(mesh))
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         began = time.perf_counter()
-        key, shuffle_key, epoch_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
-        order = jax.random.permutation(shuffle_key, len(training))
-        order = order[: steps_per_epoch * recipe.batch_size].reshape(steps_per_epoch, recipe.batch_size)
+        keys = jax.random.split(jax.random.wrap_key_data(host.key), 4)
+        key, shuffle_key, draw_key, dropout_key = np.asarray(jax.random.key_data(keys))
+        order = np.asarray(jax.random.permutation(jax.random.wrap_key_data(shuffle_key), len(training)))
+        order = order[: steps_per_epoch * recipe.batch_size].reshape(steps_per_epoch, *batch)
         loss = 0.0
         for first in range(0, steps_per_epoch, STEPS_PER_CALL):
-            draw_key, dropout_key = jax.random.split(jax.random.fold_in(epoch_key, first))
             batches = order[first : first + STEPS_PER_CALL]
             before = (epoch - 1) * steps_per_epoch + first
-            state, part = take_steps(state, draw(batches, draw_key), dropout_key, before, len(batches))
+            drawn = draw(batches, draw_key, first)
+            state, part = take_steps(state, drawn, dropout_key, before, len(batches))
             loss += float(part)
             if not math.isfinite(loss):
                 raise Diverged(f"the loss is {loss} in epoch {epoch}: try a lower learning rate")
             done = before + len(batches)
             watch(epoch=epoch, images=done * recipe.batch_size, loss=loss / (first + len(batches)), row=None)
         seconds = time.perf_counter() - began
-        scores = logits(state.average, validation)
+        host = jax.tree.map(np.asarray, state)._replace(key=key)
+        scores = logits(host.average, validation)
         if not np.isfinite(scores).all():
             raise Diverged(f"the logits are not finite after epoch {epoch}: try a lower learning rate")
         wrong = scores.argmax(axis=1) != validation.labels
@@ -121,9 +129,9 @@ def fit(
             images_per_s=steps_per_epoch * recipe.batch_size / seconds,
             seconds=seconds,
         )
-        state, history = state._replace(key=jax.random.key_data(key)), (*history, row)
+        history = (*history, row)
         watch(epoch=epoch, images=done * recipe.batch_size, loss=row.loss, row=row)
-        yield Epoch(state, history)
+        yield Epoch(host, history)
 
 
 @lru_cache(COMPILED_TO_KEEP)
@@ -139,53 +147,74 @@ def compile_logits(layers: Layers) -> Callable[[Params, Digits], NDArray[np.floa
 
 
 class Batches(NamedTuple):
-    """What STEPS_PER_CALL steps are taken on."""
+    """What STEPS_PER_CALL steps are taken on; a batch is in `parts`, each of which is shared out over the devices."""
 
     images: jax.Array
-    """uint8 [steps, batch, 28, 28]."""
+    """uint8 [steps, parts, rows, 28, 28]."""
     labels: jax.Array
-    """uint8 [steps, batch]."""
+    """uint8 [steps, parts, rows]."""
 
 
-def compile_draw(training: Digits, recipe: Recipe) -> Callable[[jax.Array, jax.Array], Batches]:
-    """A function that gives the pictures of batches of indices int32 [steps, batch], distorted as the recipe says.
+def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
+    """How a batch is laid out: parts, and the rows of each. Raises DigitsError for rows that cannot be shared out.
+
+    A part has at most the rows that the training form likes best, and at least half of them; without convolutions,
+    or when the batch cannot be divided so, it is one part. That does not depend on the number of devices, so that
+    the same pictures and units are dropped on any number of them.
+    """
+    size = recipe.batch_size
+    best = training_form().rows if any(isinstance(layer, Conv) for layer in layers) else None
+    wanted = best or size
+    rows = next((rows for rows in range(min(wanted, size), (wanted - 1) // 2, -1) if size % rows == 0), size)
+    if rows % mesh.size:
+        raise DigitsError(
+            f"a batch of {size} is worked on {rows} at a time, which {mesh.size} devices cannot share evenly: "
+            f"want a batch size that is a multiple of {mesh.size * (size // rows)}"
+        )
+    return size // rows, rows
+
+
+def compile_draw(training: Digits, recipe: Recipe, mesh: Mesh) -> Callable[..., Batches]:
+    """A function that gives the pictures of batches, distorted as the recipe says.
 
     This is done outside of the loop over steps, where XLA has all processors work on it. Fewer steps than
     STEPS_PER_CALL are filled up, so that there is one shape to compile for.
+
+    Its arguments: indices int32 [steps, parts, rows], a random key's data, the number of the first of these steps.
     """
-    images, labels = jnp.asarray(training.images), jnp.asarray(training.labels)
+    images, labels = jax.device_put((training.images, training.labels), parallel.whole(mesh))
+    drawn = _compile_drawn(recipe.distortion, mesh)
 
-    drawn = _compile_drawn(recipe.distortion)
-
-    def draw(batches: jax.Array, key: jax.Array) -> Batches:
-        return drawn(images, labels, jnp.pad(batches, ((0, STEPS_PER_CALL - len(batches)), (0, 0))), key)
+    def draw(batches: NDArray[np.int32], key: NDArray[np.uint32], first: int) -> Batches:
+        batches = np.pad(batches, ((0, STEPS_PER_CALL - len(batches)), (0, 0), (0, 0)))
+        return drawn(images, labels, batches, key, first)
 
     return draw
 
 
 @lru_cache(COMPILED_TO_KEEP)
-def _compile_drawn(distortion: Distortion) -> Callable[..., Batches]:
-    @jax.jit
-    def drawn(images: jax.Array, labels: jax.Array, batches: jax.Array, key: jax.Array) -> Batches:
-        pictures = images[batches]
-        if distortion != Distortion():
-            pictures = distort(pictures.reshape(-1, SIDE, SIDE), key, distortion).reshape(pictures.shape)
-        return Batches(pictures, labels[batches])
+def _compile_drawn(distortion: Distortion, mesh: Mesh) -> Callable[..., Batches]:
+    @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=2))
+    def drawn(images: jax.Array, labels: jax.Array, batches: jax.Array, key: jax.Array, first: int) -> Batches:
+        if distortion == Distortion():
+            return Batches(images[batches], labels[batches])
+        by_row = batches.transpose(2, 0, 1)  # the axis that is shared out comes first, so that each device has a block
+        pictures = lax.with_sharding_constraint(images[by_row.reshape(-1)], parallel.shared(mesh, axis=0))
+        copies = distort(pictures, jax.random.fold_in(jax.random.wrap_key_data(key), first), distortion)
+        return Batches(copies.reshape(*by_row.shape, SIDE, SIDE).transpose(1, 2, 0, 3, 4), labels[batches])
 
     return drawn
 
 
 @lru_cache(COMPILED_TO_KEEP)
 def compile_steps(
-    network: Forward, recipe: Recipe, steps_per_epoch: int, rows: int | None = None
+    network: Forward, recipe: Recipe, steps_per_epoch: int, mesh: Mesh
 ) -> Callable[..., tuple[State, jax.Array]]:
     """A jitted function that takes `count` steps; gives the new state and the sum of the losses.
 
-    The gradient of a batch is computed of about `rows` pictures at a time and averaged; None: of all of them at once.
-    Its arguments: the state, Batches, a random key for dropout, how many steps were taken before, count.
+    Its arguments: the state, Batches, a random key's data for dropout, how many steps were taken before, count.
     """
     tx = optimizer(recipe, steps_per_epoch)
-    parts = _parts(recipe.batch_size, rows)
 
     def mean_loss(params: Params, images: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
         scores = network(params, images, dropout_key=key)
@@ -197,36 +226,31 @@ def compile_steps(
         def add(total: tuple[jax.Array, Params], part: Any) -> tuple[tuple[jax.Array, Params], None]:
             return jax.tree.map(jnp.add, total, jax.value_and_grad(mean_loss)(params, *part)), None
 
+        parts = len(images)
         if parts == 1:
-            return jax.value_and_grad(mean_loss)(params, images, labels, key)
-        split = (images.reshape(parts, -1, *images.shape[1:]), labels.reshape(parts, -1), jax.random.split(key, parts))
+            return jax.value_and_grad(mean_loss)(params, images[0], labels[0], key)
         zero = (jnp.float32(0), jax.tree.map(jnp.zeros_like, params))
-        total, _ = jax.lax.scan(add, zero, split)
-        return jax.tree.map(lambda sum_: sum_ / parts, total)
+        total, _ = lax.scan(add, zero, (images, labels, jax.random.split(key, parts)))
+        return jax.tree.map(lambda summed: summed / parts, total)
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=parallel.whole(mesh))
     def take_steps(
         state: State, batches: Batches, dropout_key: jax.Array, before: int, count: int
     ) -> tuple[State, jax.Array]:
         def step(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             (params, average, opt_state, key), total = carry
-            step_key = jax.random.fold_in(dropout_key, i)
+            step_key = jax.random.fold_in(jax.random.wrap_key_data(dropout_key), before + i)
             loss, gradient = loss_and_gradient(params, batches.images[i], batches.labels[i], step_key)
             update, opt_state = tx.update(gradient, opt_state, params)
             params = optax.apply_updates(params, update)
-            # of young weights the average forgets faster, or it would be about the first of them for long
-            decay = jnp.minimum(recipe.average, (1 + before + i) / (10 + before + i))
-            average = optax.incremental_update(params, average, 1 - decay)
+            if recipe.average:
+                # of young weights the average forgets faster, or it would be about the first of them for long
+                decay = jnp.minimum(recipe.average, (1 + before + i) / (10 + before + i))
+                average = optax.incremental_update(params, average, 1 - decay)
+            else:
+                average = params
             return State(params, average, opt_state, key), total + loss
 
-        return jax.lax.fori_loop(0, count, step, (state, jnp.float32(0)))
+        return lax.fori_loop(0, count, step, (state, jnp.float32(0)))
 
     return take_steps
-
-
-def _parts(batch_size: int, rows: int | None) -> int:
-    """Into how many equal parts to split a batch so that each has at most `rows` pictures and not under half of that."""
-    if rows is None:
-        return 1
-    fitting = [parts for parts in range(1, batch_size + 1) if batch_size % parts == 0 and batch_size // parts <= rows]
-    return fitting[0] if 2 * batch_size // fitting[0] >= rows else 1

@@ -56,7 +56,7 @@ class Network(nnx.Module):
                         x = ACTIVATIONS[before.activation](x)
                 case Dropout():
                     if dropout_key is not None:
-                        x = nnx.Dropout(layer.rate)(x, rngs=jax.random.fold_in(dropout_key, place))
+                        x = _dropped(x, layer.rate, jax.random.fold_in(dropout_key, place))
                 case Flatten():
                     x = x.reshape(len(x), -1)
                 case Reshape():
@@ -105,6 +105,17 @@ def abstract_params(layers: Layers, form: Form) -> Params:
 def name(place: int, layer: Layer) -> str:
     """What the weights of a layer are called, such as `conv_0` or `dense_5`."""
     return f"{kind(layer)}_{place}"
+
+
+def _dropped(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
+    """Dropout with a byte of randomness a value, the rate rounded to 1/256.
+
+    `nnx.Dropout` draws eight bytes a value, a seventh of the time of a step of mlp_deep on CPU.
+    """
+    dropped = min(round(rate * 256), 255)
+    words = jax.random.bits(key, (*x.shape[:-1], -(-x.shape[-1] // 4)))
+    draws = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(*x.shape[:-1], -1)[..., : x.shape[-1]]
+    return jnp.where(draws >= dropped, x * (256 / (256 - dropped)), 0)
 
 
 def _abstract(layers: Layers, form: Form) -> Network:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from orbax.checkpoint import v1 as ocp
 
+from training import parallel
 from training.card import EpochRow
 from training.durable import flush_tree, locked
 from training.errors import DigitsError
@@ -64,12 +65,12 @@ class Run:
         """Where the run stands. `like` has the shapes, dtypes and devices of its state; its values do not matter."""
         path = self._folder / f"epoch-{self._last()}"
         rows = ocp.metadata(path).custom_metadata["history"]
-        return Epoch(ocp.load(path, like), msgspec.convert(rows, tuple[EpochRow, ...]))
+        return Epoch(parallel.load(path, like), msgspec.convert(rows, tuple[EpochRow, ...]))
 
     def save(self, epoch: Epoch) -> None:
         """Keeps where the run stands, and only then drops the epoch before it."""
         path = self._folder / f"epoch-{len(epoch.history)}"
-        ocp.save(path, epoch.state, custom_metadata={"history": msgspec.to_builtins(epoch.history)})
+        parallel.save(path, epoch.state, {"history": msgspec.to_builtins(epoch.history)})
         flush_tree(path)
         self._sweep(keep=len(epoch.history))
 

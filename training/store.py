@@ -123,7 +123,7 @@ class Store:
 
         Several processes may publish at once: each gets a version of its own.
         """
-        from orbax.checkpoint import v1 as ocp
+        from training import parallel
 
         encoded = msgspec.json.encode(card)
         try:
@@ -133,7 +133,7 @@ class Store:
         folder = self._folder(card.model)
         folder.mkdir(parents=True, exist_ok=True)
         with _aside(folder) as aside:
-            ocp.save(aside / PARAMS, params)
+            parallel.save(aside / PARAMS, params)
             (aside / CARD).write_bytes(msgspec.json.format(encoded))
             (aside / HISTORY).write_bytes(msgspec.json.Encoder().encode_lines(card.history))
             manifest.write(aside)

@@ -68,8 +68,23 @@ def fit(
     if_missing: Annotated[
         bool, typer.Option("--if-missing", help="Do nothing when the store has a champion of this model.")
     ] = False,
+    coordinator: Annotated[
+        str,
+        typer.Option(
+            help="Several machines: host:port of process 0.", envvar="JAX_COORDINATOR_ADDRESS", show_default=False
+        ),
+    ] = "",
+    processes: Annotated[
+        int, typer.Option(min=1, help="Several machines: how many processes.", envvar="JAX_NUM_PROCESSES")
+    ] = 1,
+    process: Annotated[
+        int, typer.Option(min=0, help="Several machines: which of them this is.", envvar="JAX_PROCESS_ID")
+    ] = 0,
 ) -> None:
-    """Train a network and publish it as a new version. The first version of a model becomes its champion."""
+    """Train a network and publish it as a new version. The first version of a model becomes its champion.
+
+    All devices share in the work. Over several machines, the same command runs on each, with --process 0, 1, 2, …
+    """
     model, store = model or default_model(), store or default_store()
     with friendly_errors(), stoppable() as check:
         opened = open_store(store)
@@ -96,24 +111,42 @@ def fit(
         chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
         network = _network(model, layers, dropout)
 
-        from training import mnist
+        from jax.errors import JaxRuntimeError
+
+        from training import mnist, parallel
         from training.commands.progress import EpochTable
         from training.job import run
         from training.store import CHAMPION
 
+        if coordinator:
+            parallel.join(coordinator, processes, process)
         digits = read_digits(data, scale, ink) if data else mnist.train()
         source = str(data) if data else "mnist"
         per_epoch = (len(digits) - chosen.validation_images) // chosen.batch_size * chosen.batch_size
         try:
-            with EpochTable(model, chosen.epochs, per_epoch, check) as table:
-                version, card = run(
-                    opened, model, network, chosen, digits, source=source, resume=resume, watch=table.watch
-                )
+            with EpochTable(model, chosen.epochs, per_epoch, check, shown=process == 0) as table:
+                published = run(opened, model, network, chosen, digits, source=source, resume=resume, watch=table.watch)
         except Stopped as stopped:
             again = "the same command" if resume else "the same command with --resume"
             stderr.print(f"{stopped}; {again} goes on from the last epoch", style="yellow", soft_wrap=True)
+            if processes > 1:
+                parallel.leave(stopped.exit_code)
             raise typer.Exit(stopped.exit_code) from None
+        except JaxRuntimeError as error:
+            if processes == 1:
+                raise
+            stderr.print(
+                f"error: another process has ended or cannot be reached; with --resume, all go on from the last "
+                f"epoch ({str(error).splitlines()[0]})",
+                style="red",
+                markup=False,
+                soft_wrap=True,
+            )
+            parallel.leave(1)
 
+    if published is None:
+        return
+    version, card = published
     low, high = card.validation.interval
     stdout.print(
         f"published [bold]{model}[/] version [bold]{version}[/] in {store}/{model}/{version}: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from training.commands.console import stdout
@@ -21,7 +22,9 @@ class EpochTable:
     `check` is called each time, and may raise to end the training.
     """
 
-    def __init__(self, model: str, epochs: int, images_per_epoch: int, check: Callable[[], None]) -> None:
+    def __init__(
+        self, model: str, epochs: int, images_per_epoch: int, check: Callable[[], None], *, shown: bool = True
+    ) -> None:
         self._check = check
         self._progress = Progress(
             TextColumn(f"[bold]{model}[/] epoch {{task.fields[epoch]}}/{epochs}"),
@@ -30,7 +33,7 @@ class EpochTable:
             TextColumn("loss {task.fields[loss]:.4f}  validation error {task.fields[error]}"),
             TextColumn("{task.fields[speed]} images/s"),
             TimeRemainingColumn(),
-            console=stdout,
+            console=stdout if shown else Console(quiet=True),
             transient=True,
         )
         self._task = self._progress.add_task(

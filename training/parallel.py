@@ -1,0 +1,112 @@
+"""Many devices, in one process or in several, that train one network together: each takes a share of every batch.
+
+All processes run the same program on the same data, and only the first one writes (`is_first`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import jax
+import numpy as np
+from etils import epath
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from orbax.checkpoint import v1 as ocp
+
+from training.errors import DigitsError
+
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
+BATCH = "batch"
+"""The mesh's only axis: pictures are shared out along it, weights are the same all along it."""
+DEAD_AFTER_S = 20
+"""A process that has not been heard of for so long is dead, and the others end with an error."""
+WAIT_FOR_OTHERS_S = 300
+"""How long a process waits at the start for the others to come."""
+LONGEST_PATH = 4096
+
+
+def join(coordinator: str, processes: int, process: int) -> None:
+    """Joins this process to the others, before JAX has computed anything.
+
+    `coordinator` is the address, host:port, at which process 0 listens. Raises DigitsError when they do not meet.
+    """
+    if not 0 <= process < processes:
+        raise DigitsError(f"this is process {process} of {processes}: want one from 0 to {processes - 1}")
+    if not re.fullmatch(r".+:\d+", coordinator):
+        raise DigitsError(f"the coordinator is {coordinator!r}: want host:port")
+    jax.config.update("jax_enable_preemption_service", val=False)  # it would take SIGTERM away from the command
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            processes,
+            process,
+            cluster_detection_method="deactivate",
+            initialization_timeout=WAIT_FOR_OTHERS_S,
+            heartbeat_timeout_seconds=DEAD_AFTER_S,
+            shutdown_timeout_seconds=DEAD_AFTER_S,
+        )
+    except RuntimeError as error:
+        raise DigitsError(
+            f"process {process} of {processes} did not meet the others at {coordinator}: {error}"
+        ) from error
+
+
+def leave(exit_code: int) -> NoReturn:
+    """Ends this process at once: JAX's own farewell would wait for the other processes, and abort if one is dead."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes; the only one, as a rule."""
+    return jax.process_index() == 0
+
+
+def mesh() -> Mesh:
+    """All devices of all processes, in a row."""
+    return jax.make_mesh((jax.device_count(),), (BATCH,), axis_types=(AxisType.Auto,))
+
+
+def whole(mesh: Mesh) -> NamedSharding:
+    """Every device has all of it."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def shared(mesh: Mesh, axis: int) -> NamedSharding:
+    """Every device has its share along an axis."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, BATCH))
+
+
+def from_first(tree: Any) -> Any:
+    """The arrays of the first process, in every process, as NumPy's. Shapes and dtypes must agree already."""
+    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(tree) if jax.process_count() > 1 else tree)
+
+
+def wait_for_all(what: str) -> None:
+    """Returns when every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(what)
+
+
+def save(path: epath.Path | None, tree: Any, metadata: dict[str, Any] | None = None) -> None:
+    """Writes arrays with Orbax. All processes take part, and all must see the path, which only the first one names."""
+    if jax.process_count() > 1:
+        named = np.frombuffer(os.fsencode(str(path or "")).ljust(LONGEST_PATH), np.uint8)
+        path = epath.Path(os.fsdecode(from_first(named).tobytes().rstrip()))
+    ocp.save(cast("epath.Path", path), tree, custom_metadata=metadata)
+
+
+def load(path: epath.Path, like: Any) -> Any:
+    """Reads with Orbax what `save` wrote, in this process alone."""
+    context = ocp.Context()
+    context.multiprocessing.primary_host = jax.process_index()
+    context.multiprocessing.active_processes = {jax.process_index()}
+    with context:
+        return ocp.load(path, like)
