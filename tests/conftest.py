@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.small import QUICK, TINY, unwatched
+from tests.small import QUICK, TINY, nobody_watching
 from training import mnist
 from training.card import Card
 from training.data.digits import Digits
@@ -22,7 +22,7 @@ def few_digits() -> Digits:
 def trained_store(tmp_path_factory: pytest.TempPathFactory, few_digits: Digits) -> Store:
     """A store with version 1 of the model `tiny`. Tests only read it."""
     store = Store(tmp_path_factory.mktemp("store"))
-    run(store, "tiny", TINY, QUICK, few_digits, source="a test", resume=False, watch=unwatched)
+    run(store, "tiny", TINY, QUICK, few_digits, source="a test", resume=False, watching=nobody_watching)
     return store
 
 

@@ -1,5 +1,7 @@
 """A network and a recipe small enough for tests."""
 
+from contextlib import contextmanager
+
 from training.layers import Dense, Dropout, Flatten, Layers
 from training.recipe import Recipe
 
@@ -9,3 +11,9 @@ QUICK = Recipe(epochs=3, validation_images=500)
 
 def unwatched(**progress) -> None:
     """A `Watch` that looks away."""
+
+
+@contextmanager
+def nobody_watching(model, recipe):
+    """A `Watching` for which nobody is there."""
+    yield unwatched

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from tests.small import QUICK, TINY, unwatched
+from tests.small import QUICK, TINY, nobody_watching, unwatched
 from training import fit as training_fit
 from training import job
 from training.convolution import NATIVE
@@ -135,15 +135,24 @@ def test_every_epoch_takes_the_training_images_in_another_order(few_digits, monk
 def test_a_job_never_trains_on_the_images_it_validates_on(few_digits, tmp_path, monkeypatch):
     seen = {}
 
-    def spy(layers, recipe, training, validation, start, watch):
+    def spy(layers, recipe, training, validation, *rest):
         seen.update(
             training={i.tobytes() for i in training.images}, validation={i.tobytes() for i in validation.images}
         )
-        return fit(layers, recipe, training, validation, start, watch)
+        return fit(layers, recipe, training, validation, *rest)
 
     monkeypatch.setattr(job, "fit", spy)
     store = Store(tmp_path)
-    job.run(store, "tiny", TINY, replace(QUICK, epochs=1), few_digits, source="a test", resume=False, watch=unwatched)
+    job.run(
+        store,
+        "tiny",
+        TINY,
+        replace(QUICK, epochs=1),
+        few_digits,
+        source="a test",
+        resume=False,
+        watching=nobody_watching,
+    )
     assert seen["training"] & seen["validation"] == set()
     assert len(seen["training"]) + len(seen["validation"]) == 4000
 
@@ -155,7 +164,7 @@ def test_each_step_drops_other_values(few_digits):
     state = before_first_epoch(layers, recipe).state
     take_steps = compile_steps(forward(layers, NATIVE), recipe, 50, mesh())
     same_picture = np.repeat(few_digits.images[:1], 40, axis=0)[:, None, None]
-    batches = Batches(same_picture, np.repeat(few_digits.labels[:1], 40)[:, None, None])
+    batches = Batches(same_picture, jax.nn.one_hot(np.repeat(few_digits.labels[:1], 40)[:, None, None], 10))
     key = jax.random.key_data(jax.random.key(0))
     losses = [float(take_steps(state, batches, key, 0, count)[1]) for count in (1, 2, 3)]
     assert len({round(losses[0], 5), round(losses[1] - losses[0], 5), round(losses[2] - losses[1], 5)}) == 3
@@ -246,5 +255,14 @@ def test_a_process_stopped_in_the_middle_resumes_bit_identical(tmp_path, undistu
 
 def test_a_published_run_leaves_nothing_behind(few_digits, tmp_path):
     store = Store(tmp_path)
-    job.run(store, "tiny", TINY, replace(QUICK, epochs=1), few_digits, source="a test", resume=True, watch=unwatched)
+    job.run(
+        store,
+        "tiny",
+        TINY,
+        replace(QUICK, epochs=1),
+        few_digits,
+        source="a test",
+        resume=True,
+        watching=nobody_watching,
+    )
     assert list((tmp_path / job.RUNS).iterdir()) == []

@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from training.convolution import MATMUL, NATIVE
-from training.layers import Conv, Dense, Flatten, MaxPool, Reshape, count_weights, shapes
+from training.convolution import HALF, MATMUL, NATIVE
+from training.layers import Conv, Dense, Dropout, Flatten, MaxPool, Reshape, count_weights, shapes
 from training.models import MODELS
 from training.network import abstract_params, forward, initialise
 
@@ -48,6 +48,39 @@ def test_both_forms_of_convolution_give_the_same_logits_and_gradients(layers):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), native, matmul)
 
 
+def test_max_pooling_gives_a_gradient_to_the_first_of_equal_values():
+    layers = (Conv(1, kernel=1), MaxPool(2), Flatten(), Dense(10))
+    params = initialise(layers, NATIVE, KEY)
+    blank = np.zeros_like(IMAGES)
+
+    def bias_gradient(form):
+        return jax.grad(lambda params: forward(layers, form)(params, blank).sum())(params)["conv_0"]["bias"]
+
+    np.testing.assert_allclose(bias_gradient(MATMUL), bias_gradient(NATIVE), rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh", None])
+def test_pooling_before_or_after_an_activation_is_the_same(activation):
+    """A layer that changes nothing keeps the network from pooling first."""
+    first = Conv(4, kernel=5, activation=activation), MaxPool(2), Flatten(), Dense(10)
+    after = Conv(4, kernel=5, activation=activation), Reshape((24, 24, 4)), MaxPool(2), Flatten(), Dense(10)
+    params = initialise(first, NATIVE, KEY)
+    renamed = {"conv_0": params["conv_0"], "dense_4": params["dense_3"]}
+    np.testing.assert_allclose(
+        forward(first, NATIVE)(params, IMAGES), forward(after, NATIVE)(renamed, IMAGES), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_half_precision_is_computed_in_and_nothing_else():
+    layers = MODELS["lenet"]
+    params = initialise(layers, HALF, KEY)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype("float32")}
+    exact, rounded = forward(layers, NATIVE)(params, IMAGES), forward(layers, HALF)(params, IMAGES)
+    assert rounded.dtype == np.float32
+    assert not np.array_equal(exact, rounded)
+    np.testing.assert_allclose(exact, rounded, rtol=0.05, atol=0.05)
+
+
 def test_every_layer_gives_the_shape_that_was_promised():
     layers = MODELS["lenet"]
     assert forward(layers, NATIVE)(initialise(layers, NATIVE, KEY), IMAGES).shape == (5, *shapes(layers)[-1])
@@ -64,3 +97,14 @@ def test_dropout_needs_a_key_and_follows_it():
     )
     assert not np.array_equal(network(params, IMAGES, dropout_key=first), network(params, IMAGES, dropout_key=second))
     assert not np.array_equal(network(params, IMAGES, dropout_key=first), plain)
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    layers = (Flatten(), Dropout(0.3), Dense(10))
+    params = {"dense_2": {"kernel": np.ones((784, 10), np.float32), "bias": np.zeros(10, np.float32)}}
+    white = np.full((500, 28, 28), 255, np.uint8)
+    sums = np.asarray(forward(layers, NATIVE)(params, white, dropout_key=KEY))[:, 0]
+    plain = np.asarray(forward(layers, NATIVE)(params, white))[0, 0]
+    assert sums.mean() == pytest.approx(plain, rel=0.005)
+    # a sum of 784 values, each 1/0.7 with probability 0.7
+    assert sums.std() == pytest.approx(plain * np.sqrt(0.3 / 0.7 / 784), rel=0.1)

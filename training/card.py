@@ -102,6 +102,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     libraries: dict[str, str]
     device: str
     training_seconds: float
+    """Its teachers' included, even if these were trained for an earlier job."""
     history: tuple[EpochRow, ...]
     validation: Metrics
     calibration: Calibration

@@ -30,13 +30,15 @@ class Form(NamedTuple):
 
     convolve: Any
     max_pool: Pool
-    rows: int | None
+    rows: int | None = None
     """Of how many pictures the gradient is best computed at a time; None: of a whole batch."""
+    dtype: Any = jnp.float32
+    """What to compute in; weights and logits are float32 in any case."""
 
 
 def training_form() -> Form:
     """The form whose gradients the default backend computes fastest."""
-    return MATMUL if jax.default_backend() == "cpu" else NATIVE
+    return MATMUL if jax.default_backend() == "cpu" else HALF
 
 
 def inference_form() -> Form:
@@ -108,7 +110,9 @@ def _unpooled(size: int, pooled: tuple[jax.Array, tuple[int, ...]], gradient: ja
 
 _winner_max_pool.defvjp(_pooled, _unpooled)
 
-NATIVE = Form(lax.conv_general_dilated, _native_max_pool, rows=None)
+NATIVE = Form(lax.conv_general_dilated, _native_max_pool)
+HALF = NATIVE._replace(dtype=jnp.bfloat16)
+"""What GPUs and TPUs have units for; with the range of float32, so that no loss needs scaling."""
 MATMUL = Form(_matmul_convolve, _winner_max_pool, rows=32)
 """With 32 pictures, what a layer computes stays in the processor's caches until the next one needs it."""
 NARROW = 32

@@ -53,7 +53,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     trains. Without, a row is any numbers, taken as they are: a StandardScaler before this in a Pipeline helps, and
     so do more epochs than pictures need, since a small table has few batches.
 
-    Parameters, beside the fields of a Recipe, which mean here what they mean there:
+    Parameters, beside the fields of a Recipe but for `teacher`, which mean here what they mean there:
 
     layers: a list of layers (`[Dense(50, activation="relu"), Dense(3)]`, or as dicts, the way a file lists them) whose
         last gives one logit a class; or the name of a model, which gets as many logits as there are classes; None is

@@ -18,15 +18,16 @@ from training import parallel
 from training.augment import distort
 from training.card import EpochRow
 from training.convolution import inference_form, training_form
+from training.distill import compile_answers
 from training.errors import DigitsError
 from training.images import SIDE
-from training.layers import Conv
+from training.layers import Conv, shapes
 from training.network import Forward, Params, forward, initialise
 from training.optimizer import optimizer
 from training.recipe import Distortion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from jax.sharding import Mesh
     from numpy.typing import NDArray
@@ -79,9 +80,17 @@ def before_first_epoch(layers: Layers, recipe: Recipe) -> Epoch:
 
 
 def fit(
-    layers: Layers, recipe: Recipe, training: Digits, validation: Digits, start: Epoch, watch: Watch
+    layers: Layers,
+    recipe: Recipe,
+    training: Digits,
+    validation: Digits,
+    start: Epoch,
+    watch: Watch,
+    teachers: Sequence[tuple[Layers, Params]] = (),
 ) -> Iterator[Epoch]:
     """Trains a network from `start` to the recipe's last epoch; yields after every epoch.
+
+    It learns the labels, or if there are `teachers`, what these answer.
 
     What comes out is a function of layers, recipe and data alone, bit for bit on one machine, however often training
     was taken up again from an epoch it had yielded. All devices of all processes share in the work. Raises Diverged,
@@ -92,7 +101,7 @@ def fit(
         raise DigitsError(f"a batch of {recipe.batch_size} is larger than the {len(training)} training images")
     mesh = parallel.mesh()
     batch = _batch_shape(layers, recipe, mesh)
-    draw = compile_draw(training, recipe, mesh)
+    draw = compile_draw(training, recipe, shapes(layers)[-1][0], mesh, teachers)
     unseeded = msgspec.structs.replace(recipe, seed=0)  # what is compiled is the same for every seed
     take_steps = compile_steps(forward(layers, training_form()), unseeded, steps_per_epoch, mesh)
     logits = compile_logits(layers)
@@ -151,8 +160,8 @@ class Batches(NamedTuple):
 
     images: jax.Array
     """uint8 [steps, parts, rows, 28, 28]."""
-    labels: jax.Array
-    """uint8 [steps, parts, rows]."""
+    targets: jax.Array
+    """The probabilities to answer, float32 [steps, parts, rows, classes]."""
 
 
 def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
@@ -174,8 +183,10 @@ def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
     return size // rows, rows
 
 
-def compile_draw(training: Digits, recipe: Recipe, mesh: Mesh) -> Callable[..., Batches]:
-    """A function that gives the pictures of batches, distorted as the recipe says.
+def compile_draw(
+    training: Digits, recipe: Recipe, classes: int, mesh: Mesh, teachers: Sequence[tuple[Layers, Params]] = ()
+) -> Callable[..., Batches]:
+    """A function that gives the pictures of batches, distorted as the recipe says, and what to answer to them.
 
     This is done outside of the loop over steps, where XLA has all processors work on it. Fewer steps than
     STEPS_PER_CALL are filled up, so that there is one shape to compile for.
@@ -183,25 +194,28 @@ def compile_draw(training: Digits, recipe: Recipe, mesh: Mesh) -> Callable[..., 
     Its arguments: indices int32 [steps, parts, rows], a random key's data, the number of the first of these steps.
     """
     images, labels = jax.device_put((training.images, training.labels), parallel.whole(mesh))
-    drawn = _compile_drawn(recipe.distortion, mesh)
+    drawn = _compile_drawn(recipe.distortion, classes, mesh)
+    answers = compile_answers(teachers, mesh) if teachers else None
 
     def draw(batches: NDArray[np.int32], key: NDArray[np.uint32], first: int) -> Batches:
         batches = np.pad(batches, ((0, STEPS_PER_CALL - len(batches)), (0, 0), (0, 0)))
-        return drawn(images, labels, batches, key, first)
+        found = drawn(images, labels, batches, key, first)
+        return found._replace(targets=answers(found.images)) if answers else found
 
     return draw
 
 
 @lru_cache(COMPILED_TO_KEEP)
-def _compile_drawn(distortion: Distortion, mesh: Mesh) -> Callable[..., Batches]:
+def _compile_drawn(distortion: Distortion, classes: int, mesh: Mesh) -> Callable[..., Batches]:
     @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=2))
     def drawn(images: jax.Array, labels: jax.Array, batches: jax.Array, key: jax.Array, first: int) -> Batches:
+        targets = jax.nn.one_hot(labels[batches], classes)
         if distortion == Distortion():
-            return Batches(images[batches], labels[batches])
+            return Batches(images[batches], targets)
         by_row = batches.transpose(2, 0, 1)  # the axis that is shared out comes first, so that each device has a block
         pictures = lax.with_sharding_constraint(images[by_row.reshape(-1)], parallel.shared(mesh, axis=0))
         copies = distort(pictures, jax.random.fold_in(jax.random.wrap_key_data(key), first), distortion)
-        return Batches(copies.reshape(*by_row.shape, SIDE, SIDE).transpose(1, 2, 0, 3, 4), labels[batches])
+        return Batches(copies.reshape(*by_row.shape, SIDE, SIDE).transpose(1, 2, 0, 3, 4), targets)
 
     return drawn
 
@@ -216,21 +230,21 @@ def compile_steps(
     """
     tx = optimizer(recipe, steps_per_epoch)
 
-    def mean_loss(params: Params, images: jax.Array, labels: jax.Array, key: jax.Array) -> jax.Array:
+    def mean_loss(params: Params, images: jax.Array, targets: jax.Array, key: jax.Array) -> jax.Array:
         scores = network(params, images, dropout_key=key)
-        return optax.softmax_cross_entropy_with_integer_labels(scores, labels).mean()
+        return optax.softmax_cross_entropy(scores, targets).mean()
 
     def loss_and_gradient(
-        params: Params, images: jax.Array, labels: jax.Array, key: jax.Array
+        params: Params, images: jax.Array, targets: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Params]:
         def add(total: tuple[jax.Array, Params], part: Any) -> tuple[tuple[jax.Array, Params], None]:
             return jax.tree.map(jnp.add, total, jax.value_and_grad(mean_loss)(params, *part)), None
 
         parts = len(images)
         if parts == 1:
-            return jax.value_and_grad(mean_loss)(params, images[0], labels[0], key)
+            return jax.value_and_grad(mean_loss)(params, images[0], targets[0], key)
         zero = (jnp.float32(0), jax.tree.map(jnp.zeros_like, params))
-        total, _ = lax.scan(add, zero, (images, labels, jax.random.split(key, parts)))
+        total, _ = lax.scan(add, zero, (images, targets, jax.random.split(key, parts)))
         return jax.tree.map(lambda summed: summed / parts, total)
 
     @partial(jax.jit, out_shardings=parallel.whole(mesh))
@@ -240,7 +254,7 @@ def compile_steps(
         def step(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             (params, average, opt_state, key), total = carry
             step_key = jax.random.fold_in(jax.random.wrap_key_data(dropout_key), before + i)
-            loss, gradient = loss_and_gradient(params, batches.images[i], batches.labels[i], step_key)
+            loss, gradient = loss_and_gradient(params, batches.images[i], batches.targets[i], step_key)
             update, opt_state = tx.update(gradient, opt_state, params)
             params = optax.apply_updates(params, update)
             if recipe.average:

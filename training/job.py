@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from contextlib import nullcontext
 from math import nan
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,17 +18,28 @@ from training.evaluate import predict, score
 from training.fit import Epoch, before_first_epoch, compile_logits, fit
 from training.layers import count_weights
 from training.runs import Run
+from training.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
     from training.data.digits import Digits
     from training.fit import Watch
     from training.layers import Layers
+    from training.network import Params
     from training.recipe import Recipe
-    from training.store import Store
 
-RUNS = ".runs"
+RUNS, TEACHERS = ".runs", ".teachers"
+TEACHER = "teacher"
 UNKNOWN = EpochRow(epoch=0, loss=nan, validation_error=nan, images_per_s=nan, seconds=nan)
 GOLDEN_IMAGES = 16
+
+
+class Watching(Protocol):
+    """Gives a `Watch` for the training of a network by a recipe, for as long as that takes."""
+
+    def __call__(self, model: str, recipe: Recipe, /) -> AbstractContextManager[Watch]: ...
 
 
 class Published(NamedTuple):
@@ -47,32 +58,37 @@ def run(
     *,
     source: str,
     resume: bool,
-    watch: Watch,
+    watching: Watching,
 ) -> Published | None:
     """Trains a network on digits and publishes it in the store under a model's name.
 
-    With `resume` it goes on from the last epoch of an interrupted run of the same layers, recipe and digits, if there
-    is one. Raises RunBusy while another job is at just that. Where several processes train together, only the first
-    reads and writes the store and gets what was published; the others get None, when that is done.
+    If the recipe has teachers, they are trained before it, unless the store has them from an earlier job. With `resume`
+    it goes on from the last epoch of an interrupted run of the same layers, recipe and digits, if there is one. Raises
+    RunBusy while another job is at just that. Where several processes train together, only the first one gets what was
+    published; the others get None, when that is done.
     """
     store.aliases(model)  # a name that cannot be published is refused now and not after an hour
     training, validation = split(digits, recipe.validation_images)
     published = None
     runs = store.path / RUNS
     first = parallel.is_first()
+    teachers = list(_teachers(store, recipe, digits, source=source, watching=watching))
     with Run.open(runs, layers, recipe, digits.sha256, resume=resume) if first else nullcontext() as saved:
         epoch = before_first_epoch(layers, recipe)
         if saved and saved.epochs:
             epoch = saved.load(like=epoch.state)
         epoch = _from_first(epoch)
-        for epoch in fit(layers, recipe, training, validation, epoch, watch):  # noqa: B020 - each follows from the one before
-            if saved:
-                saved.save(epoch)
-            else:
-                parallel.save(None, epoch.state)
+        networks = [(teacher.layers, params) for teacher, params in teachers]
+        with watching(model, recipe) as watch:
+            for epoch in fit(layers, recipe, training, validation, epoch, watch, networks):  # noqa: B020 - each follows from the one before
+                if saved:
+                    saved.save(epoch)
+                else:
+                    parallel.save(None, epoch.state)
         if saved:
             data = card.Data(source, digits.sha256, len(training), len(validation))
-            written = _card(model, layers, recipe, data, epoch, validation)
+            before = sum(teacher.training_seconds for teacher, _ in teachers)
+            written = _card(model, layers, recipe, data, epoch, validation, before)
             published = Published(store.publish(written, epoch.state.average), written)
             saved.remove()
         else:
@@ -88,7 +104,27 @@ def _from_first(epoch: Epoch) -> Epoch:
     return epoch if parallel.is_first() else Epoch(state, (UNKNOWN,) * epochs)
 
 
-def _card(model: str, layers: Layers, recipe: Recipe, data: card.Data, epoch: Epoch, validation: Digits) -> Card:
+def _teachers(
+    store: Store, recipe: Recipe, digits: Digits, *, source: str, watching: Watching
+) -> Iterator[tuple[Card, Params]]:
+    """The recipe's teachers with their weights, trained now or found; kept where no service looks for models."""
+    if recipe.teacher is None:
+        return
+    kept = Store(store.path / TEACHERS)
+    for seed in range(recipe.teacher.networks):
+        its_recipe = recipe.teacher.recipe.changed(seed=seed, validation_images=recipe.validation_images)
+        wanted = (recipe.teacher.layers, its_recipe, digits.sha256)
+        cards = ((version, kept.card(TEACHER, version)) for version in kept.versions(TEACHER)) if kept.models() else ()
+        version = next((v for v, c in cards if (c.layers, c.recipe, c.data.sha256) == wanted), 0)
+        if not version:
+            published = run(kept, TEACHER, *wanted[:2], digits, source=source, resume=True, watching=watching)
+            version = kept.versions(TEACHER)[-1] if published is None else published.version
+        yield kept.load(TEACHER, version)
+
+
+def _card(
+    model: str, layers: Layers, recipe: Recipe, data: card.Data, epoch: Epoch, validation: Digits, seconds_before: float
+) -> Card:
     params = epoch.state.average
     calibration = fit_temperature(compile_logits(layers)(params, validation), validation.labels)
     network = CompiledNetwork(layers, params, temperature=calibration.temperature)
@@ -103,7 +139,7 @@ def _card(model: str, layers: Layers, recipe: Recipe, data: card.Data, epoch: Ep
         code=provenance.code(),
         libraries=provenance.libraries(),
         device=provenance.device(),
-        training_seconds=sum(row.seconds for row in epoch.history),
+        training_seconds=seconds_before + sum(row.seconds for row in epoch.history),
         history=epoch.history,
         validation=score(probabilities, validation.labels),
         calibration=calibration,

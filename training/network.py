@@ -61,7 +61,7 @@ class Network(nnx.Module):
                     x = x.reshape(len(x), -1)
                 case Reshape():
                     x = x.reshape(len(x), *layer.to)
-        return x
+        return x.astype(jnp.float32)
 
     def _pooled_first(self, place: int) -> bool:
         """Whether a layer is activated after the max pooling that follows it: the same values, and fewer of them."""
@@ -125,7 +125,7 @@ def _abstract(layers: Layers, form: Form) -> Network:
 def _linear(layer: Conv | Dense, features: int, form: Form, rngs: nnx.Rngs) -> nnx.Module:
     kernel_init = nnx.initializers.he_normal()
     if isinstance(layer, Dense):
-        return nnx.Linear(features, layer.features, kernel_init=kernel_init, rngs=rngs)
+        return nnx.Linear(features, layer.features, kernel_init=kernel_init, dtype=form.dtype, rngs=rngs)
     return nnx.Conv(
         features,
         layer.features,
@@ -133,6 +133,7 @@ def _linear(layer: Conv | Dense, features: int, form: Form, rngs: nnx.Rngs) -> n
         strides=layer.stride,
         padding=layer.padding.upper(),
         kernel_init=kernel_init,
+        dtype=form.dtype,
         conv_general_dilated=form.convolve,
         rngs=rngs,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import msgspec
 
 from training.errors import DigitsError
+from training.layers import Layers
 from training.typed_file import read_typed
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     validation_images: Positive = 5000
     """Taken from the training images, the same ones for every seed; all choices are made on them."""
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    teacher: Teacher | None = None
+    """Whose answers are learned; None: the labels are."""
 
     def changed(self, **values: object) -> Self:
         """The recipe with other values for some of its fields. Raises RecipeError for one that makes no sense."""
@@ -73,6 +76,16 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def read(cls, path: str | Path) -> Self:
         """A recipe from a .toml or .json file; what it does not name has its default. Raises RecipeError."""
         return read_typed(path, cls, noun="recipe", error=RecipeError)
+
+
+class Teacher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Larger networks that are trained first, and whose answers the network then learns in place of the labels."""
+
+    layers: Layers
+    recipe: Recipe
+    """Of each; its seed and its validation images are not taken from here."""
+    networks: Positive = 1
+    """How many there are, with seeds 0, 1, …; they answer with the mean of their probabilities."""
 
 
 MILD = Distortion(elastic_px=0.5, rotation_rad=0.08, scale=0.06, shear=0.06, shift_px=1.0)

@@ -23,7 +23,14 @@ from training.recipe import STRONG, Distortion, Optimizer, Recipe, Schedule, rec
 
 # JAX is imported inside the command, so that --help and --if-missing answer at once.
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from training.data.digits import Digits
+    from training.fit import Watch
+    from training.job import Published
     from training.layers import Layers
+    from training.store import Store
 
 
 def fit(
@@ -111,39 +118,14 @@ def fit(
         chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
         network = _network(model, layers, dropout)
 
-        from jax.errors import JaxRuntimeError
-
         from training import mnist, parallel
-        from training.commands.progress import EpochTable
-        from training.job import run
         from training.store import CHAMPION
 
         if coordinator:
             parallel.join(coordinator, processes, process)
         digits = read_digits(data, scale, ink) if data else mnist.train()
         source = str(data) if data else "mnist"
-        per_epoch = (len(digits) - chosen.validation_images) // chosen.batch_size * chosen.batch_size
-        try:
-            with EpochTable(model, chosen.epochs, per_epoch, check, shown=process == 0) as table:
-                published = run(opened, model, network, chosen, digits, source=source, resume=resume, watch=table.watch)
-        except Stopped as stopped:
-            again = "the same command" if resume else "the same command with --resume"
-            stderr.print(f"{stopped}; {again} goes on from the last epoch", style="yellow", soft_wrap=True)
-            if processes > 1:
-                parallel.leave(stopped.exit_code)
-            raise typer.Exit(stopped.exit_code) from None
-        except JaxRuntimeError as error:
-            if processes == 1:
-                raise
-            stderr.print(
-                f"error: another process has ended or cannot be reached; with --resume, all go on from the last "
-                f"epoch ({str(error).splitlines()[0]})",
-                style="red",
-                markup=False,
-                soft_wrap=True,
-            )
-            parallel.leave(1)
-
+        published = train(opened, model, network, chosen, digits, source=source, resume=resume, check=check)
     if published is None:
         return
     version, card = published
@@ -156,6 +138,53 @@ def fit(
     )
     if opened.aliases(model).get(CHAMPION) != version:
         stdout.print(f"to serve it: [bold]python -m training promote {model} {version}[/]", soft_wrap=True)
+
+
+def train(
+    store: "Store",
+    model: str,
+    layers: "Layers",
+    recipe: Recipe,
+    digits: "Digits",
+    *,
+    source: str,
+    resume: bool,
+    check: "Callable[[], None]",
+) -> "Published | None":
+    """Runs a training job, and shows how it goes.
+
+    A user who stops it, or the loss of another process, ends this one with a line and an exit code.
+    """
+    import jax
+    from jax.errors import JaxRuntimeError
+
+    from training import parallel
+    from training.commands.progress import EpochTable
+    from training.job import run
+
+    def watching(name: str, followed: Recipe) -> "AbstractContextManager[Watch]":
+        per_epoch = (len(digits) - followed.validation_images) // followed.batch_size * followed.batch_size
+        return EpochTable(name, followed.epochs, per_epoch, check, shown=parallel.is_first())
+
+    try:
+        return run(store, model, layers, recipe, digits, source=source, resume=resume, watching=watching)
+    except Stopped as stopped:
+        again = "the same command" if resume else "the same command with --resume"
+        stderr.print(f"{stopped}; {again} goes on from the last epoch", style="yellow", soft_wrap=True)
+        if jax.process_count() > 1:
+            parallel.leave(stopped.exit_code)
+        raise typer.Exit(stopped.exit_code) from None
+    except JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        stderr.print(
+            "error: another process has ended or cannot be reached; with --resume, all go on from the last "
+            f"epoch ({str(error).splitlines()[0]})",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
+        parallel.leave(1)
 
 
 def _network(model: str, file: Path | None, dropout: float | None) -> "Layers":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from training.card import EpochRow
+    from training.fit import Watch
 
 
 class EpochTable:
-    """Use as a context manager; its method `watch` is what training tells of its progress.
+    """Use as a context manager; it gives the function that training tells of its progress.
 
     `check` is called each time, and may raise to end the training.
     """
@@ -40,18 +41,17 @@ class EpochTable:
             "", total=epochs * images_per_epoch, epoch=1, loss=float("nan"), error="-", speed="-"
         )
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Watch:
         self._progress.start()
         self._print("epoch", "loss", "validation error", "images/s", "seconds")
-        return self
+        return self._watch
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
 
-    def watch(self, *, epoch: int, images: int, loss: float, row: EpochRow | None) -> None:
-        """Training's `Watch`."""
+    def _watch(self, *, epoch: int, images: int, loss: float, row: EpochRow | None) -> None:
         self._check()
         speed = self._progress.tasks[self._task].speed or 0
         self._progress.update(self._task, completed=images, epoch=epoch, loss=loss, speed=f"{speed:,.0f}")
