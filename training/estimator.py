@@ -18,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from training.convolution import training_form
-from training.data.digits import DataError, Digits
+from training.data.digits import DataError
 from training.data.replacing import replacing
 from training.data.split import split
 from training.fit import EVALUATION_ROWS, Epoch, State, before_first_epoch, compile_logits, fit
@@ -124,7 +124,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         training, validation = rows, None
         if self.validation_fraction:
             held_out = max(1, round(self.validation_fraction * len(rows)))
-            training, validation = cast("tuple[Rows, Rows]", split(cast("Digits", rows), held_out))
+            training, validation = split(rows, held_out)
         recipe = self._recipe()
         return self._train(training, validation, recipe, self._start(recipe))
 
@@ -161,7 +161,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         missing = -len(images) % EVALUATION_ROWS
         padded = np.pad(images, [(0, missing), *[(0, 0)] * (images.ndim - 1)])
         rows = Rows(padded, np.zeros(len(padded), np.int32))
-        logits = compile_logits(self.layers_)(self.params_, cast("Digits", rows))[: len(images)]
+        logits = compile_logits(self.layers_)(self.params_, rows)[: len(images)]
         return softmax(logits.astype(np.float64), axis=1)
 
     def save(self, path: str | Path) -> None:
@@ -271,9 +271,8 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _train(self, training: Rows, validation: Rows | None, recipe: Recipe, state: State) -> Self:
         recipe = msgspec.structs.replace(recipe, batch_size=min(recipe.batch_size, len(training)))
         measured = training.take([0]) if validation is None else validation  # the loop always measures something
-        pair = cast("tuple[Digits, Digits]", (training, measured))
-        for epoch in fit(self.layers_, recipe, *pair, Epoch(state, ()), _unwatched):
-            self._state = jax.tree.map(np.asarray, epoch.state)
+        for epoch in fit(self.layers_, recipe, training, measured, Epoch(state, ()), _unwatched):
+            self._state = epoch.state
             self.params_ = self._state.average
             row = msgspec.structs.asdict(epoch.history[-1]) | {"epoch": len(self.history_) + 1}
             if validation is None:
@@ -296,9 +295,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices: ArrayLike) -> Rows:
+    def take(self, indices: ArrayLike) -> Self:
         """The rows at `indices` (integers [m], or a mask bool [n])."""
-        return Rows(self.images[np.asarray(indices)], self.labels[np.asarray(indices)])
+        return type(self)(self.images[np.asarray(indices)], self.labels[np.asarray(indices)])
 
 
 class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

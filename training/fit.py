@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
     from numpy.typing import NDArray
 
-    from training.data.digits import Digits
+    from training.data.digits import Examples
     from training.layers import Layers
     from training.recipe import Recipe
 
@@ -82,8 +82,8 @@ def before_first_epoch(layers: Layers, recipe: Recipe) -> Epoch:
 def fit(
     layers: Layers,
     recipe: Recipe,
-    training: Digits,
-    validation: Digits,
+    training: Examples,
+    validation: Examples,
     start: Epoch,
     watch: Watch,
     teachers: Sequence[tuple[Layers, Params]] = (),
@@ -144,11 +144,11 @@ def fit(
 
 
 @lru_cache(COMPILED_TO_KEEP)
-def compile_logits(layers: Layers) -> Callable[[Params, Digits], NDArray[np.float32]]:
+def compile_logits(layers: Layers) -> Callable[[Params, Examples], NDArray[np.float32]]:
     """A function that gives the logits float32 [n, 10] of every picture, without dropout, some at a time."""
     network = jax.jit(forward(layers, inference_form()))
 
-    def logits(params: Params, digits: Digits) -> NDArray[np.float32]:
+    def logits(params: Params, digits: Examples) -> NDArray[np.float32]:
         parts = [digits.images[first : first + EVALUATION_ROWS] for first in range(0, len(digits), EVALUATION_ROWS)]
         return np.concatenate([np.asarray(network(params, part)) for part in parts])
 
@@ -184,7 +184,7 @@ def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
 
 
 def compile_draw(
-    training: Digits, recipe: Recipe, classes: int, mesh: Mesh, teachers: Sequence[tuple[Layers, Params]] = ()
+    training: Examples, recipe: Recipe, classes: int, mesh: Mesh, teachers: Sequence[tuple[Layers, Params]] = ()
 ) -> Callable[..., Batches]:
     """A function that gives the pictures of batches, distorted as the recipe says, and what to answer to them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 
 class DataError(DigitsError, ValueError):
     """Data that cannot be used; the text names the file where there is one, what was found and what is wanted."""
+
+
+class Examples(Protocol):
+    """What can be split and trained on: Digits, or the rows of any table with the places of their classes."""
+
+    @property
+    def images(self) -> NDArray[Any]: ...
+    @property
+    def labels(self) -> NDArray[Any]: ...
+    def __len__(self) -> int: ...
+    def take(self, indices: ArrayLike) -> Self: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +62,10 @@ class Digits:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices: ArrayLike) -> Digits:
+    def take(self, indices: ArrayLike) -> Self:
         """The digits at `indices` (integers [m], or a mask bool [n]), in that order, as copies."""
         wanted = np.asarray(indices)
-        return Digits(self.images[wanted], self.labels[wanted])
+        return type(self)(self.images[wanted], self.labels[wanted])
 
     @property
     def sha256(self) -> str:

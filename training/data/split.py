@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from training.data.digits import DataError
+from training.data.digits import DataError, Examples
 from training.images import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from training.data.digits import Digits
-
+AnyExamples = TypeVar("AnyExamples", bound=Examples)
 SEED = 1998  # the year of MNIST; independent of the training seed on purpose
 
 
-def split(digits: Digits, validation: int = 5000, seed: int = SEED) -> tuple[Digits, Digits]:
+def split(digits: AnyExamples, validation: int = 5000, seed: int = SEED) -> tuple[AnyExamples, AnyExamples]:
     """(train, validation): exactly `validation` digits held out, each class in its share, both in original order.
 
     Raises DataError unless 1 <= validation < n.
@@ -34,7 +33,7 @@ def split(digits: Digits, validation: int = 5000, seed: int = SEED) -> tuple[Dig
     return digits.take(~held_out), digits.take(held_out)
 
 
-def _shares(digits: Digits, validation: int) -> NDArray[np.int64]:
+def _shares(digits: Examples, validation: int) -> NDArray[np.int64]:
     """How many digits of each class are held out, int64 [10] with sum `validation`: largest remainders round up."""
     shares, remainders = np.divmod(np.bincount(digits.labels, minlength=CLASSES) * validation, len(digits))
     left = validation - int(shares.sum())
