@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from tests.small import QUICK, TINY, nobody_watching
 from training import job, parallel
 from training.convolution import NATIVE
-from training.distill import compile_answers
+from training.distill import compile_answer
 from training.layers import Dense, Flatten
 from training.network import forward, initialise
 from training.recipe import Recipe, Teacher
@@ -19,7 +19,8 @@ TAUGHT = replace(QUICK, teacher=Teacher(layers=LARGER, recipe=replace(QUICK, epo
 def test_the_teachers_answer_with_the_mean_of_their_probabilities(few_digits):
     teachers = [(layers, initialise(layers, NATIVE, jax.random.key(i))) for i, layers in enumerate([LARGER, TINY])]
     images = few_digits.images[:24].reshape(3, 2, 4, 28, 28)
-    answers = compile_answers(teachers, parallel.mesh())(images)
+    answer = compile_answer(teachers, parallel.mesh())
+    answers = [answer(images, step) for step in range(3)]
     each = [jax.nn.softmax(forward(layers, NATIVE)(params, few_digits.images[:24])) for layers, params in teachers]
     np.testing.assert_allclose(answers, np.mean(each, axis=0).reshape(3, 2, 4, 10), atol=1e-6)
 

@@ -15,8 +15,9 @@ from training import fit as training_fit
 from training import job
 from training.convolution import NATIVE
 from training.data.split import split
+from training.draw import Batches
 from training.errors import DigitsError
-from training.fit import Batches, Diverged, before_first_epoch, compile_steps, fit
+from training.fit import Diverged, before_first_epoch, compile_steps, fit
 from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
 from training.network import forward
 from training.optimizer import learning_rate, optimizer

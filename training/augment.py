@@ -43,10 +43,11 @@ def distort(images: jax.Array, key: jax.Array, distortion: Distortion) -> jax.Ar
 
 def _elastic(key: jax.Array, n: int, distortion: Distortion) -> jax.Array:
     """Displacements by smooth random fields, float32 [2, 28, 28, n] in pixels."""
-    modes = _modes(distortion.smoothness_px)  # [28, m]
-    normal = jax.random.normal(key, (2, MODES, MODES, n))
-    fields = jnp.einsum("xj,cyjn->cyxn", modes, jnp.einsum("yi,cijn->cyjn", modes, normal))
-    return distortion.elastic_px * _rows_first(fields)
+    along = _modes(distortion.smoothness_px)  # [28, m]
+    modes = distortion.elastic_px * np.kron(along, along)  # [28 * 28, m * m]
+    normal = jax.random.normal(key, (2, MODES * MODES, n))
+    fields = jnp.stack([modes @ along_axis for along_axis in normal])
+    return _rows_first(fields.reshape(2, SIDE, SIDE, n))
 
 
 def _affine(key: jax.Array, n: int, distortion: Distortion) -> jax.Array:

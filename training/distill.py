@@ -6,10 +6,12 @@ distorted for the smaller one, and at temperature 1.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from training import parallel
 from training.convolution import inference_form
@@ -25,26 +27,21 @@ if TYPE_CHECKING:
     from training.network import Params
 
 
-def compile_answers(teachers: Sequence[tuple[Layers, Params]], mesh: Mesh) -> Callable[[jax.Array], jax.Array]:
-    """A function that gives the teachers' mean probabilities for pictures of some steps.
+def compile_answer(teachers: Sequence[tuple[Layers, Params]], mesh: Mesh) -> Callable[[jax.Array, int], jax.Array]:
+    """A function that gives the teachers' mean probabilities, float32 [parts, rows, 10], for the pictures of a step.
 
-    From uint8 [steps, parts, rows, 28, 28] to float32 [steps, parts, rows, 10].
+    Its arguments: the pictures of several steps, uint8 [steps, parts, rows, 28, 28], and the number of one of them.
     """
     networks = [forward(layers, inference_form()) for layers, _ in teachers]
     weights = jax.device_put([params for _, params in teachers], parallel.whole(mesh))
 
-    @jax.jit
-    def answer(weights: list[Params], images: jax.Array) -> jax.Array:
-        pictures = images.reshape(-1, SIDE, SIDE)
-        each = [jax.nn.softmax(network(params, pictures)) for network, params in zip(networks, weights, strict=True)]
-        return jnp.mean(jnp.stack(each), axis=0).reshape(*images.shape[:-2], -1)
+    @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=1))
+    def answer(weights: list[Params], images: jax.Array, step: int) -> jax.Array:
+        pictures = lax.dynamic_index_in_dim(images, step, keepdims=False)  # [parts, rows, 28, 28]
+        each = [
+            jax.nn.softmax(network(params, pictures.reshape(-1, SIDE, SIDE)))
+            for network, params in zip(networks, weights, strict=True)
+        ]
+        return jnp.mean(jnp.stack(each), axis=0).reshape(*pictures.shape[:2], -1)
 
-    @jax.jit
-    def stacked(answers: list[jax.Array]) -> jax.Array:
-        return jax.lax.with_sharding_constraint(jnp.stack(answers), parallel.shared(mesh, axis=2))
-
-    def answers(images: jax.Array) -> jax.Array:
-        # a step at a time: the pictures of all of them would not fit into a processor's caches
-        return stacked([answer(weights, step) for step in images])
-
-    return answers
+    return partial(answer, weights)

@@ -15,16 +15,13 @@ import optax
 from jax import lax
 
 from training import parallel
-from training.augment import distort
 from training.card import EpochRow
 from training.convolution import inference_form, training_form
-from training.distill import compile_answers
+from training.draw import STEPS_PER_CALL, Batches, compile_draw
 from training.errors import DigitsError
-from training.images import SIDE
 from training.layers import Conv, shapes
 from training.network import Forward, Params, forward, initialise
 from training.optimizer import optimizer
-from training.recipe import Distortion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
     from training.layers import Layers
     from training.recipe import Recipe
 
-STEPS_PER_CALL = 40
-"""Compiled steps between two looks at the progress bar and at Ctrl-C; half a second for lenet on two cores."""
 EVALUATION_ROWS = 1000
 COMPILED_TO_KEEP = 32
 """Cross-validation trains the same network on the same number of digits again and again: it is compiled once."""
@@ -155,15 +150,6 @@ def compile_logits(layers: Layers) -> Callable[[Params, Examples], NDArray[np.fl
     return logits
 
 
-class Batches(NamedTuple):
-    """What STEPS_PER_CALL steps are taken on; a batch is in `parts`, each of which is shared out over the devices."""
-
-    images: jax.Array
-    """uint8 [steps, parts, rows, 28, 28]."""
-    targets: jax.Array
-    """The probabilities to answer, float32 [steps, parts, rows, classes]."""
-
-
 def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
     """How a batch is laid out: parts, and the rows of each. Raises DigitsError for rows that cannot be shared out.
 
@@ -181,43 +167,6 @@ def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
             f"want a batch size that is a multiple of {mesh.size * (size // rows)}"
         )
     return size // rows, rows
-
-
-def compile_draw(
-    training: Examples, recipe: Recipe, classes: int, mesh: Mesh, teachers: Sequence[tuple[Layers, Params]] = ()
-) -> Callable[..., Batches]:
-    """A function that gives the pictures of batches, distorted as the recipe says, and what to answer to them.
-
-    This is done outside of the loop over steps, where XLA has all processors work on it. Fewer steps than
-    STEPS_PER_CALL are filled up, so that there is one shape to compile for.
-
-    Its arguments: indices int32 [steps, parts, rows], a random key's data, the number of the first of these steps.
-    """
-    images, labels = jax.device_put((training.images, training.labels), parallel.whole(mesh))
-    drawn = _compile_drawn(recipe.distortion, classes, mesh)
-    answers = compile_answers(teachers, mesh) if teachers else None
-
-    def draw(batches: NDArray[np.int32], key: NDArray[np.uint32], first: int) -> Batches:
-        batches = np.pad(batches, ((0, STEPS_PER_CALL - len(batches)), (0, 0), (0, 0)))
-        found = drawn(images, labels, batches, key, first)
-        return found._replace(targets=answers(found.images)) if answers else found
-
-    return draw
-
-
-@lru_cache(COMPILED_TO_KEEP)
-def _compile_drawn(distortion: Distortion, classes: int, mesh: Mesh) -> Callable[..., Batches]:
-    @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=2))
-    def drawn(images: jax.Array, labels: jax.Array, batches: jax.Array, key: jax.Array, first: int) -> Batches:
-        targets = jax.nn.one_hot(labels[batches], classes)
-        if distortion == Distortion():
-            return Batches(images[batches], targets)
-        by_row = batches.transpose(2, 0, 1)  # the axis that is shared out comes first, so that each device has a block
-        pictures = lax.with_sharding_constraint(images[by_row.reshape(-1)], parallel.shared(mesh, axis=0))
-        copies = distort(pictures, jax.random.fold_in(jax.random.wrap_key_data(key), first), distortion)
-        return Batches(copies.reshape(*by_row.shape, SIDE, SIDE).transpose(1, 2, 0, 3, 4), targets)
-
-    return drawn
 
 
 @lru_cache(COMPILED_TO_KEEP)

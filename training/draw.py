@@ -1,0 +1,99 @@
+"""What the next steps are taken on: pictures by random order, distorted, and what to answer to them.
+
+It is made outside of the compiled loop over steps, where XLA has all processors work on it, and a step at a time, so
+that memory stays in the caches: of larger blocks each one is asked for anew from the system, at four times the time.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from training import parallel
+from training.augment import distort
+from training.distill import compile_answer
+from training.images import SIDE
+from training.recipe import Distortion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jax.sharding import Mesh
+    from numpy.typing import NDArray
+
+    from training.data.digits import Examples
+    from training.layers import Layers
+    from training.network import Params
+    from training.recipe import Recipe
+
+STEPS_PER_CALL = 40
+"""Compiled steps between two looks at the progress bar and at Ctrl-C; half a second for lenet on two cores."""
+COMPILED_TO_KEEP = 32
+
+
+class Batches(NamedTuple):
+    """What STEPS_PER_CALL steps are taken on; a batch is in `parts`, each of which is shared out over the devices."""
+
+    images: jax.Array
+    """uint8 [steps, parts, rows, 28, 28]."""
+    targets: jax.Array
+    """The probabilities to answer, float32 [steps, parts, rows, classes]."""
+
+
+def compile_draw(
+    training: Examples, recipe: Recipe, classes: int, mesh: Mesh, teachers: Sequence[tuple[Layers, Params]] = ()
+) -> Callable[[NDArray[np.int64], NDArray[np.uint32], int], Batches]:
+    """A function that gives the pictures of some batches, distorted as the recipe says, and what to answer to them.
+
+    Its arguments: indices [steps, parts, rows], a random key's data, the number of the first of these steps. Fewer
+    steps than STEPS_PER_CALL are filled up, so that there is one shape to compile for.
+    """
+    images, labels = jax.device_put((training.images, training.labels), parallel.whole(mesh))
+    taken, distorted, stacked = _compile(recipe.distortion, classes, mesh)
+    answer = compile_answer(teachers, mesh) if teachers else None
+
+    def draw(batches: NDArray[np.int64], key: NDArray[np.uint32], first: int) -> Batches:
+        steps = len(batches)
+        drawn = taken(images, labels, np.stack(_filled(list(batches))))
+        if recipe.distortion != Distortion():
+            copies = [distorted(drawn.images, step, key, first) for step in range(steps)]
+            drawn = drawn._replace(images=stacked(_filled(copies)))
+        if answer:
+            answers = [answer(drawn.images, step) for step in range(steps)]
+            drawn = drawn._replace(targets=stacked(_filled(answers)))
+        return drawn
+
+    return draw
+
+
+def _filled(steps: Sequence[Any]) -> list[Any]:
+    """As many as the compiled loop is given, the last one again and again."""
+    return [*steps, *[steps[-1]] * (STEPS_PER_CALL - len(steps))]
+
+
+@lru_cache(COMPILED_TO_KEEP)
+def _compile(distortion: Distortion, classes: int, mesh: Mesh) -> tuple[Callable[..., Any], ...]:
+    shared = parallel.shared(mesh, axis=2)
+
+    @partial(jax.jit, out_shardings=shared)
+    def taken(images: jax.Array, labels: jax.Array, batches: jax.Array) -> Batches:
+        return Batches(images[batches], jax.nn.one_hot(labels[batches], classes))
+
+    @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=1))
+    def distorted(images: jax.Array, step: int, key: jax.Array, first: int) -> jax.Array:
+        parts_first = lax.dynamic_index_in_dim(images, step, keepdims=False)  # [parts, rows, 28, 28]
+        rows_first = parts_first.swapaxes(0, 1)  # the axis that is shared out, so that each device has a block
+        pictures = lax.with_sharding_constraint(rows_first.reshape(-1, SIDE, SIDE), parallel.shared(mesh, axis=0))
+        copies = distort(pictures, jax.random.fold_in(jax.random.wrap_key_data(key), first + step), distortion)
+        return copies.reshape(rows_first.shape).swapaxes(0, 1)
+
+    @partial(jax.jit, out_shardings=shared)
+    def stacked(steps: list[jax.Array]) -> jax.Array:
+        return jnp.stack(steps)
+
+    return taken, distorted, stacked
