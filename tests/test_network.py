@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from training.convolution import HALF, MATMUL, NATIVE
-from training.layers import Conv, Dense, Dropout, Flatten, MaxPool, Reshape, count_weights, shapes
+from training.layers import Conv, Dense, Dropout, Flatten, MaxPool, Reshape, count_weights, shapes, with_dropout
 from training.models import MODELS
 from training.network import abstract_params, forward, initialise
 
@@ -87,7 +87,7 @@ def test_every_layer_gives_the_shape_that_was_promised():
 
 
 def test_dropout_needs_a_key_and_follows_it():
-    layers = MODELS["mlp"]
+    layers = with_dropout(MODELS["mlp"], 0.3)
     network, params = forward(layers, NATIVE), initialise(layers, NATIVE, KEY)
     first, second = jax.random.split(KEY)
     plain = network(params, IMAGES)

@@ -55,7 +55,7 @@ class Network(nnx.Module):
                     if isinstance(before, Conv) and before.activation and self._pooled_first(place - 1):
                         x = ACTIVATIONS[before.activation](x)
                 case Dropout():
-                    if dropout_key is not None:
+                    if layer.rate and dropout_key is not None:
                         x = _dropped(x, layer.rate, jax.random.fold_in(dropout_key, place))
                 case Flatten():
                     x = x.reshape(len(x), -1)

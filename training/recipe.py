@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import msgspec
 
 from training.errors import DigitsError
-from training.layers import Layers
+from training.layers import Conv, Dense, Dropout, Flatten, Layers, MaxPool
 from training.typed_file import read_typed
 
 if TYPE_CHECKING:
@@ -89,15 +89,32 @@ class Teacher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 MILD = Distortion(elastic_px=0.5, rotation_rad=0.08, scale=0.06, shear=0.06, shift_px=1.0)
-STRONG = Distortion(elastic_px=0.9, rotation_rad=0.12, scale=0.1, shear=0.1, shift_px=1.2)
+MEDIUM = Distortion(elastic_px=0.7, rotation_rad=0.1, scale=0.08, shear=0.08, shift_px=1.0)
 
 QUICK = Recipe(epochs=8, average=0.99, distortion=MILD)
 """A good network in about a minute: what `make serve` trains."""
 
+TEACHER = Teacher(
+    layers=(
+        Conv(32, kernel=5, activation="relu"),
+        MaxPool(2),
+        Conv(64, kernel=3, padding="same", activation="relu"),
+        Conv(64, kernel=3, activation="relu"),
+        MaxPool(2),
+        Flatten(),
+        Dropout(0.3),
+        Dense(256, activation="relu"),
+        Dropout(0.5),
+        Dense(10),
+    ),
+    recipe=Recipe(epochs=20, average=0.999, distortion=MEDIUM),
+    networks=2,
+)
+
 RECIPES = {
-    "mlp": Recipe(epochs=60, average=0.999, distortion=MILD),
-    "mlp_deep": Recipe(epochs=60, average=0.999, distortion=STRONG),
-    "lenet": Recipe(epochs=40, average=0.999, distortion=STRONG),
+    "mlp": Recipe(epochs=80, average=0.999, distortion=MEDIUM),
+    "mlp_deep": Recipe(epochs=80, average=0.999, distortion=MEDIUM),
+    "lenet": Recipe(epochs=40, average=0.999, distortion=MEDIUM, teacher=TEACHER),
 }
 """How each network is trained unless told otherwise. Chosen on the validation images; LOG.md has the trials."""
 

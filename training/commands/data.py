@@ -155,9 +155,9 @@ def _augmented(digits: "Digits", seed: int) -> "Digits":
 
     from training.augment import distort
     from training.data.digits import Digits
-    from training.recipe import STRONG
+    from training.recipe import MEDIUM
 
-    return Digits(np.asarray(distort(jax.numpy.asarray(digits.images), jax.random.key(seed), STRONG)), digits.labels)
+    return Digits(np.asarray(distort(jax.numpy.asarray(digits.images), jax.random.key(seed), MEDIUM)), digits.labels)
 
 
 def _choose(digits: "Digits", only: list[int] | None, count: int, seed: int | None) -> "Digits":

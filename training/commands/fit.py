@@ -1,5 +1,6 @@
 """`python -m training fit`: train a network and publish it."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,12 +20,11 @@ from training.commands.options import (
     open_store,
     read_digits,
 )
-from training.recipe import STRONG, Distortion, Optimizer, Recipe, Schedule, recipe_for
+from training.recipe import MEDIUM, Distortion, Optimizer, Recipe, Schedule, recipe_for
 
 # JAX is imported inside the command, so that --help and --if-missing answer at once.
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
 
     from training.data.digits import Digits
     from training.fit import Watch
@@ -75,6 +75,13 @@ def fit(
     if_missing: Annotated[
         bool, typer.Option("--if-missing", help="Do nothing when the store has a champion of this model.")
     ] = False,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(help="A folder for TensorBoard's event files; wants the extra.", show_default=False),
+    ] = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher/--no-teacher", help="Learn from the recipe's larger networks, if it has any.")
+    ] = True,
     coordinator: Annotated[
         str,
         typer.Option(
@@ -110,12 +117,14 @@ def fit(
             "warmup_epochs": warmup_epochs,
             "weight_decay": weight_decay,
             "average": average,
-            "distortion": None if distort is None else STRONG if distort else Distortion(),
+            "distortion": None if distort is None else MEDIUM if distort else Distortion(),
             "validation_images": validation_images,
             "seed": seed,
         }
         chosen = Recipe.read(recipe) if recipe else recipe_for(model, quick=quick)
         chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
+        if not teacher:
+            chosen = chosen.changed(teacher=None)
         network = _network(model, layers, dropout)
 
         from training import mnist, parallel
@@ -125,7 +134,9 @@ def fit(
             parallel.join(coordinator, processes, process)
         digits = read_digits(data, scale, ink) if data else mnist.train()
         source = str(data) if data else "mnist"
-        published = train(opened, model, network, chosen, digits, source=source, resume=resume, check=check)
+        published = train(
+            opened, model, network, chosen, digits, source=source, resume=resume, check=check, tensorboard=tensorboard
+        )
     if published is None:
         return
     version, card = published
@@ -150,6 +161,7 @@ def train(
     source: str,
     resume: bool,
     check: "Callable[[], None]",
+    tensorboard: Path | None = None,
 ) -> "Published | None":
     """Runs a training job, and shows how it goes.
 
@@ -162,9 +174,17 @@ def train(
     from training.commands.progress import EpochTable
     from training.job import run
 
-    def watching(name: str, followed: Recipe) -> "AbstractContextManager[Watch]":
+    @contextmanager
+    def watching(name: str, followed: Recipe) -> "Iterator[Watch]":
         per_epoch = (len(digits) - followed.validation_images) // followed.batch_size * followed.batch_size
-        return EpochTable(name, followed.epochs, per_epoch, check, shown=parallel.is_first())
+        with EpochTable(name, followed.epochs, per_epoch, check, shown=parallel.is_first()) as watch:
+            if tensorboard and parallel.is_first():
+                from training.commands.tensorboard import EventFile
+
+                with EventFile(tensorboard / f"{name}-seed-{followed.seed}", followed, watch) as watch_too:
+                    yield watch_too
+            else:
+                yield watch
 
     try:
         return run(store, model, layers, recipe, digits, source=source, resume=resume, watching=watching)
