@@ -52,7 +52,7 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
 
         live = Live.load(settings)
     except UnknownModel as error:
-        _fail(f"{error}; to train and publish one: python -m training fit {settings.model}")
+        _fail(f"{error}; to train and publish one: python -m training fit {settings.model} --quick")
     except (DigitsError, OSError, ImportError) as error:
         _fail(str(error))
 

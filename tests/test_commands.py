@@ -167,7 +167,7 @@ def test_models_shows_a_damaged_version_among_the_good_ones(trained, tmp_path):
 def test_models_of_an_empty_store_says_how_to_fill_it(tmp_path):
     code, out, _ = run("models", "--store", tmp_path)
     assert code == 0
-    assert "is empty; fill it with python -m training fit lenet" in out
+    assert "is empty; fill it with python -m training fit lenet --quick" in out
 
 
 def test_promote_and_rollback_change_the_champion(trained, tmp_path):

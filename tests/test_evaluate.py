@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from training.calibrate import fit_temperature
 from training.data.digits import Digits
-from training.evaluate import confusion, predict, score
+from training.evaluate import confusion, predict, score, wilson
 
 
 def one_hot(digits):
@@ -28,6 +29,25 @@ def test_the_interval_is_wilsons():
     assert score(one_hot(digits), right).interval == pytest.approx((0.0052796, 0.0084992), abs=1e-6)
 
 
+@settings(deadline=None)  # the machine may be busy
+@given(st.integers(1, 100_000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
+def test_the_interval_is_that_of_scipy(counts):
+    ends = binomtest(*counts).proportion_ci(0.95, method="wilson")
+    assert wilson(*counts) == pytest.approx((ends.low, ends.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("of", [1, 3, 10_000])
+def test_an_interval_begins_at_exactly_0_without_errors_and_ends_at_exactly_1_without_anything_else(of):
+    assert wilson(0, of)[0] == 0 < wilson(0, of)[1]
+    assert wilson(of, of)[1] == 1 > wilson(of, of)[0]
+
+
+def test_the_interval_of_a_mean_count_lies_between_those_of_its_neighbours():
+    low, middle, high = (wilson(times, 10_000) for times in (45, 45 + 1 / 3, 46))
+    assert low[0] < middle[0] < high[0]
+    assert low[1] < middle[1] < high[1]
+
+
 def test_the_log_loss_of_a_certain_mistake_is_finite():
     assert np.isfinite(score(one_hot([1]), [0]).log_loss)
 
@@ -44,6 +64,7 @@ def test_confusion_counts_right_digits_by_row():
     assert (counts[3, 3], counts[5, 3], counts[5, 5], counts.sum()) == (1, 1, 1, 3)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.floats(0.3, 4.0))
 def test_the_temperature_of_overconfident_logits_is_found(temperature):
     """Labels drawn from softmax(logits): logits multiplied by t are calibrated by dividing by t again."""

@@ -26,7 +26,7 @@ def test_the_lock_has_hashes_and_every_dependency_and_names_no_registry():
     assert "index-url" not in lock
 
 
-def test_only_evaluate_and_report_read_the_test_images_and_data_shows_them():
+def test_only_evaluate_leaderboard_and_report_read_the_test_images_and_data_shows_them():
     """Every choice is made on the validation split."""
     readers = {
         path.relative_to(ROOT).as_posix()
@@ -34,4 +34,4 @@ def test_only_evaluate_and_report_read_the_test_images_and_data_shows_them():
         for path in (ROOT / folder).rglob("*.py")
         if re.search(r"mnist\.test\(|from training\.mnist import .*\btest\b", path.read_text())
     }
-    assert readers == {f"training/commands/{name}.py" for name in ("evaluate", "report", "data")}
+    assert readers == {f"training/commands/{name}.py" for name in ("evaluate", "leaderboard", "report", "data")}

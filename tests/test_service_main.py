@@ -37,7 +37,7 @@ def test_a_store_without_the_model_is_one_line_that_says_what_to_do(tmp_path):
     assert outcome("--store", str(tmp_path), "--port", "0") == (
         1,
         f"error: there is no model 'lenet' in the store {tmp_path}; it holds no model at all; "
-        "to train and publish one: python -m training fit lenet\n",
+        "to train and publish one: python -m training fit lenet --quick\n",
     )
 
 

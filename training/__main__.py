@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import baselines, data, evaluate, fit, models, report
+from training.commands import baselines, data, evaluate, fit, leaderboard, models, report
 
 app = typer.Typer(
     help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
@@ -10,13 +10,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command(epilog="Example:  python -m training fit lenet --epochs 12 --seed 1")(fit.fit)
+app.command(epilog="Example:  python -m training fit lenet --quick --seed 1")(fit.fit)
 app.command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
 app.command(epilog="Example:  python -m training models --json")(models.models)
 app.command(epilog="Example:  python -m training promote lenet 3")(models.promote)
 app.command(epilog="Example:  python -m training rollback lenet")(models.rollback)
 app.command(epilog="Example:  python -m training report report.html")(report.report)
-app.command(epilog="Example:  python -m training leaderboard --json")(report.leaderboard)
+app.command(epilog="Example:  python -m training leaderboard --json")(leaderboard.leaderboard)
 app.command(epilog="Example:  python -m training baselines --json")(baselines.baselines)
 app.add_typer(data.app)
 

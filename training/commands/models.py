@@ -35,7 +35,9 @@ def models(store: StoreOption = "", as_json: JsonOption = False) -> None:
         typer.echo(msgspec.json.encode(rows))
         return
     if not rows:
-        stdout.print(f"the store {store} is empty; fill it with [bold]python -m training fit lenet[/]", soft_wrap=True)
+        stdout.print(
+            f"the store {store} is empty; fill it with [bold]python -m training fit lenet --quick[/]", soft_wrap=True
+        )
         return
     from rich.table import Table
 

@@ -26,6 +26,9 @@ VersionOption = Annotated[str, typer.Option(help="A version's number, or an alia
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ScaleOption = Annotated[float, typer.Option(help="Own digits: the number that means full ink; 1 if pixels run 0…1.")]
 InkOption = Annotated[Ink, typer.Option(help="Own digits: the colour of the strokes; black if 0 is ink.")]
+BaselinesOption = Annotated[
+    bool, typer.Option("--baselines", help="Also fit and test scikit-learn's models; takes some minutes.")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(

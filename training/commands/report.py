@@ -1,16 +1,16 @@
-"""`python -m training report | leaderboard`: every champion side by side, on digits it has never seen."""
+"""`python -m training report`: every champion side by side, on one page."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import (
+    BaselinesOption,
     DataOption,
     Ink,
     InkOption,
-    JsonOption,
     ScaleOption,
     StoreOption,
     default_store,
@@ -18,17 +18,7 @@ from training.commands.options import (
     read_digits,
 )
 
-# JAX and matplotlib are imported inside the commands, so that --help answers at once.
-if TYPE_CHECKING:
-    from rich.status import Status
-    from rich.table import Table
-
-    from training.data.digits import Digits
-    from training.report.champions import Standing
-
-BaselinesOption = Annotated[
-    bool, typer.Option("--baselines", help="Also fit and test scikit-learn's models; takes some minutes.")
-]
+# JAX and matplotlib are imported inside the command, so that --help answers at once.
 
 
 def report(
@@ -49,6 +39,7 @@ def report(
         from training import mnist, provenance
         from training.data.digits import DataError
         from training.data.replacing import replacing
+        from training.report import board
         from training.report.champions import champions
         from training.report.page import Source, render
 
@@ -60,13 +51,19 @@ def report(
         else:
             tested = Source(mnist.test(), "the MNIST test images")
             seen = Source(mnist.train(), "the MNIST training images")
-        found = champions(opened, tested.digits, watch=lambda model: status.update(f"testing {model}"))
-        others = _baselines(tested.digits, status) if baselines else []
+
+        def testing(what: str) -> None:
+            status.update(f"testing {what}")
+
+        found = champions(opened, tested.digits, watch=testing)
+        rows = board.networks(opened, tested.digits, tested=found, watch=testing)
+        if baselines:
+            rows += board.baselines(tested.digits, watch=lambda name: status.update(f"fitting {name}"))
         status.update("drawing")
         page = render(
             found,
             [opened.load(champion.name, champion.version)[1] for champion in found],
-            others,
+            rows,
             tested=tested,
             seen=seen,
             store=store,
@@ -76,64 +73,3 @@ def report(
         with replacing(out) as aside:
             aside.write_text(page, "utf-8")
     stdout.print(f"{out}: {len(found)} models, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
-
-
-def leaderboard(
-    store: StoreOption = "",
-    data: DataOption = None,
-    scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
-    baselines: BaselinesOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Score the champion of every model on the 10,000 test images of MNIST, or on your own digits; the best first."""
-    with friendly_errors(), stderr.status("reading digits") as status:
-        import msgspec
-
-        from training import mnist
-        from training.report import champions as board
-
-        opened = open_store(store or default_store())
-        digits = read_digits(data, scale, ink) if data else mnist.test()
-        found = board.champions(opened, digits, watch=lambda model: status.update(f"testing {model}"))
-        others = _baselines(digits, status) if baselines else []
-        rows = board.leaderboard([*map(board.standing, found), *others])
-    if as_json:
-        typer.echo(msgspec.json.encode(rows))
-    else:
-        stdout.print(_table(rows))
-
-
-def _baselines(digits: "Digits", status: "Status") -> "list[Standing]":
-    """The rows of scikit-learn's models, fitted to what the networks were trained on, tested on `digits`."""
-    from training import mnist
-    from training.baselines import fit_baselines
-    from training.data.split import split
-    from training.recipe import Recipe
-    from training.report.champions import baseline_standing
-
-    training, validation = split(mnist.train(), Recipe().validation_images)
-    fitted = fit_baselines(training, validation, watch=lambda name: status.update(f"fitting {name}"))
-    return [baseline_standing(baseline, digits) for baseline in fitted]
-
-
-def _table(rows: "list[Standing]") -> "Table":
-    from rich.table import Table
-
-    from training.report.wording import count, duration, interval, percent
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "version", "test error", "95 % interval", "weights", "training", "seed", "device"):
-        table.add_column(heading, justify="left" if heading in {"model", "device"} else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            f"[bold]{row.label}[/]",
-            "" if row.version is None else str(row.version),
-            f"[bold]{percent(row.error)}[/]",
-            interval(row.interval),
-            "" if row.weights is None else count(row.weights),
-            duration(row.training_seconds),
-            str(row.seed),
-            row.device,
-        )
-    return table

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from training.card import Card
-    from training.report.champions import Standing
     from training.report.reliability import Reliability
+    from training.report.standing import Standing
 
 # Matplotlib knows no CSS variables: it draws in colours that nobody would choose, and each then becomes a variable.
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"

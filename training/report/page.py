@@ -12,12 +12,13 @@ import numpy as np
 
 from training.augment import distort
 from training.evaluate import confusion
+from training.layers import count_weights
 from training.recipe import Distortion, Recipe
 from training.report import charts, pictures
-from training.report.champions import leaderboard, standing
+from training.report.board import ranked
 from training.report.drawing import stages
 from training.report.reliability import reliability, uncalibrated
-from training.report.wording import count, duration, interval, percent, shape
+from training.report.wording import count, duration, interval, percent, several, shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
     from training.data.digits import Digits
     from training.layers import Layers
     from training.network import Params
-    from training.report.champions import Champion, Standing
+    from training.report.champions import Champion
     from training.report.drawing import Stage
     from training.report.reliability import Reliability
+    from training.report.standing import Standing
 
 SAMPLES = 12
 """How many pictures of each digit, and how many distorted copies of one."""
@@ -131,7 +133,7 @@ class Chapter(NamedTuple):
 def render(
     champions: Sequence[Champion],
     weights: Sequence[Params],
-    baselines: Sequence[Standing],
+    standings: Sequence[Standing],
     *,
     tested: Source,
     seen: Source,
@@ -139,8 +141,11 @@ def render(
     code: str,
     now: datetime,
 ) -> str:
-    """The page as HTML. `champions` have answered the digits `tested`; pictures of training are taken from `seen`."""
-    standings = leaderboard([*map(standing, champions), *baselines])
+    """The page as HTML: the leaderboard of `standings`, and a chapter for each of `champions` and their `weights`.
+
+    All of them answered the digits `tested`; pictures of training are taken from `seen`.
+    """
+    standings = ranked(standings)
     places = {row.model: place % len(charts.SERIES) for place, row in enumerate(standings)}
     colours = {model: charts.SERIES[place] for model, place in places.items()}
     cards, their_colours = [of.card for of in champions], [colours[of.name] for of in champions]
@@ -154,9 +159,10 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {of.__name__: of for of in (percent, interval, count, shape, duration)}
+    environment.filters |= {of.__name__: of for of in (percent, interval, count, several, shape, duration)}
     return environment.get_template("page.html.jinja").render(
         standings=standings,
+        several_seeds=any(len(row.seeds) > 1 for row in standings),
         variables={model: charts.VARIABLES[colour] for model, colour in colours.items()},
         race=charts.error_by_time(standings, [colours[row.model] for row in standings]),
         losses=charts.losses(cards, their_colours),
@@ -204,9 +210,12 @@ def _confusion(probabilities: NDArray[np.float32], digits: Digits) -> list[Confu
 
 
 def _plain(recipe: Recipe) -> dict[str, object]:
-    """A recipe's values by name; a distortion's beside them."""
+    """A recipe's values by name, a distortion's beside them; a teacher in words."""
     values = msgspec.to_builtins(recipe)
-    distortion = values.pop("distortion")
+    distortion, _ = values.pop("distortion"), values.pop("teacher")
+    if recipe.teacher:
+        one = f"a network of {count(count_weights(recipe.teacher.layers))} weights"
+        values["taught by"] = f"{recipe.teacher.networks} times {one}" if recipe.teacher.networks > 1 else one
     return values | ({"distortion": "none"} if recipe.distortion == Distortion() else distortion)
 
 

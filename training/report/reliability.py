@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax
-from scipy.stats import binomtest
+
+from training.evaluate import wilson
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -56,5 +57,4 @@ def uncalibrated(probabilities: ArrayLike, temperature: float) -> NDArray[np.flo
 
 
 def _bin(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> Bin:
-    interval = binomtest(int(right.sum()), len(right)).proportion_ci(0.95, method="wilson")
-    return Bin(len(right), float(confidence.mean()), float(right.mean()), (float(interval.low), float(interval.high)))
+    return Bin(len(right), float(confidence.mean()), float(right.mean()), wilson(int(right.sum()), len(right)))

@@ -15,14 +15,19 @@ def percent(share: float, places: int = 2) -> str:
     return f"{100 * share:.{places}f}{SPACE}%"
 
 
+def several(noun: str, numbers: Sequence[int]) -> str:
+    """Numbers as `seed 0`, `seeds 0, 1, 2`."""
+    return f"{noun}{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
+
 def interval(ends: tuple[float, float]) -> str:
     """Two shares as `0.59 to 0.93 %`."""
     return f"{100 * ends[0]:.2f} to {percent(ends[1])}"
 
 
-def count(number: int) -> str:
-    """A number as `91,190`."""
-    return f"{number:,}"
+def count(number: float) -> str:
+    """A number as `91,190`; a mean as `45.3`."""
+    return f"{number:,.1f}".removesuffix(".0")
 
 
 def shape(sides: Sequence[int]) -> str:
