@@ -9,8 +9,8 @@ from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
 if TYPE_CHECKING:
     from training.layers import Layers
 
-# Their recipes distort the training images, which leaves nothing for dropout to do (LOG.md): its rates are 0 until
-# `--dropout` says otherwise.
+# Their recipes distort the training images, which leaves little for dropout to do (LOG.md): where it does nothing its
+# rate is 0, until `--dropout` says otherwise.
 MODELS: dict[str, Layers] = {
     "mlp": (
         Flatten(),
@@ -21,9 +21,9 @@ MODELS: dict[str, Layers] = {
     "mlp_deep": (
         Flatten(),
         Dense(500, activation="relu"),
-        Dropout(0.0),
+        Dropout(0.1),
         Dense(300, activation="relu"),
-        Dropout(0.0),
+        Dropout(0.1),
         Dense(10),
     ),
     # LeCun et al. 1998, with the sizes of the article that digits starts from
