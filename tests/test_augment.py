@@ -65,7 +65,9 @@ def test_half_a_pixel_is_interpolated_linearly():
 
 
 def test_the_elastic_field_has_the_strength_and_the_smoothness_it_says():
-    field = np.asarray(augment._elastic(KEY, 4000, Distortion(elastic_px=1.5, smoothness_px=4.0)))  # [2, 28, 28, n]
+    field = np.asarray(
+        augment._elastic(augment.chances(KEY, 4000).normal, Distortion(elastic_px=1.5, smoothness_px=4.0))
+    )  # [2, 28, 28, n]
     assert field[:, 14, 14].std() == pytest.approx(1.5, rel=0.05)
     assert abs(field.mean()) < 0.02
     here, there = field[0, 14, 12], field[0, 14, 16]
@@ -75,7 +77,7 @@ def test_the_elastic_field_has_the_strength_and_the_smoothness_it_says():
 
 
 def test_a_rotation_turns_about_the_centre():
-    field = np.asarray(augment._affine(KEY, 500, Distortion(rotation_rad=0.2)))
+    field = np.asarray(augment._affine(augment.chances(KEY, 500).uniform, Distortion(rotation_rad=0.2)))
     assert np.abs(field[:, 13:15, 13:15]).max() < 0.15
     dx, dy = field
     angle = dy[14, 27] / 13.5

@@ -9,7 +9,7 @@ columns, each pass a sum of shifted copies with the weights of linear interpolat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,10 +30,30 @@ MODES = 8
 """Modes of the Gaussian that a field is drawn from, along each axis; the rest hold at most 0.1 % of its variance."""
 
 
+class Chances(NamedTuple):
+    """The random numbers that n distortions are made of; what is left to do is a picture's own affair."""
+
+    normal: jax.Array
+    """Of the elastic fields, float32 [2, MODES * MODES, n]."""
+    uniform: jax.Array
+    """Of the affine changes, in -1…1, float32 [6, n]."""
+
+
+def chances(key: jax.Array, n: int) -> Chances:
+    """Random numbers for n pictures."""
+    elastic_key, affine_key = jax.random.split(key)
+    normal = jax.random.normal(elastic_key, (2, MODES * MODES, n))
+    return Chances(normal, jax.random.uniform(affine_key, (6, n), minval=-1, maxval=1))
+
+
 def distort(images: jax.Array, key: jax.Array, distortion: Distortion) -> jax.Array:
     """Distorted copies uint8 [n, 28, 28] of pictures uint8 [n, 28, 28], each in a way of its own; traceable by jit."""
-    elastic_key, affine_key = jax.random.split(key)
-    fields = _elastic(elastic_key, len(images), distortion) + _affine(affine_key, len(images), distortion)
+    return distort_by(images, chances(key, len(images)), distortion)
+
+
+def distort_by(images: jax.Array, drawn: Chances, distortion: Distortion) -> jax.Array:
+    """What `distort` gives, from random numbers that are drawn already."""
+    fields = _elastic(drawn.normal, distortion) + _affine(drawn.uniform, distortion)
     dx, dy = lax.optimization_barrier(jnp.clip(fields, -REACH, REACH))
     ink = _rows_first(images.transpose(1, 2, 0).astype(jnp.float32))  # [28, 28, n]
     ink = _rows_first(_resampled(ink, dx, axis=1))
@@ -41,24 +61,22 @@ def distort(images: jax.Array, key: jax.Array, distortion: Distortion) -> jax.Ar
     return jnp.clip(jnp.round(ink), 0, FULL_INK).astype(jnp.uint8).transpose(2, 0, 1)
 
 
-def _elastic(key: jax.Array, n: int, distortion: Distortion) -> jax.Array:
+def _elastic(normal: jax.Array, distortion: Distortion) -> jax.Array:
     """Displacements by smooth random fields, float32 [2, 28, 28, n] in pixels."""
     along = _modes(distortion.smoothness_px)  # [28, m]
     modes = distortion.elastic_px * np.kron(along, along)  # [28 * 28, m * m]
-    normal = jax.random.normal(key, (2, MODES * MODES, n))
     fields = jnp.stack([modes @ along_axis for along_axis in normal])
-    return _rows_first(fields.reshape(2, SIDE, SIDE, n))
+    return _rows_first(fields.reshape(2, SIDE, SIDE, -1))
 
 
-def _affine(key: jax.Array, n: int, distortion: Distortion) -> jax.Array:
+def _affine(uniform: jax.Array, distortion: Distortion) -> jax.Array:
     """Displacements by rotation, scale, shear and shift about the centre, float32 [2, 28, 28, n] in pixels."""
-    drawn = jax.random.uniform(key, (6, n), minval=-1, maxval=1)
-    rotation, shear = distortion.rotation_rad * drawn[0], distortion.shear * drawn[1]
-    scale_x, scale_y = 1 + distortion.scale * drawn[2], 1 + distortion.scale * drawn[3]
+    rotation, shear = distortion.rotation_rad * uniform[0], distortion.shear * uniform[1]
+    scale_x, scale_y = 1 + distortion.scale * uniform[2], 1 + distortion.scale * uniform[3]
     by_x = jnp.stack([scale_x * jnp.cos(rotation) - 1, jnp.sin(rotation)])
     by_y = jnp.stack([shear - jnp.sin(rotation), scale_y * jnp.cos(rotation) - 1])
     # without the barrier XLA takes the sine anew for every pixel
-    by_x, by_y, shift = lax.optimization_barrier((by_x, by_y, distortion.shift_px * drawn[4:]))
+    by_x, by_y, shift = lax.optimization_barrier((by_x, by_y, distortion.shift_px * uniform[4:]))
     place = jnp.arange(SIDE) - (SIDE - 1) / 2
     x, y = place[None, None, :, None], place[None, :, None, None]
     return by_x[:, None, None] * x + by_y[:, None, None] * y + shift[:, None, None]

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import PartitionSpec
 
 from training import parallel
-from training.augment import distort
+from training.augment import Chances, chances, distort_by
 from training.distill import compile_answer
 from training.images import SIDE
 from training.recipe import Distortion
@@ -84,13 +85,25 @@ def _compile(distortion: Distortion, classes: int, mesh: Mesh) -> tuple[Callable
     def taken(images: jax.Array, labels: jax.Array, batches: jax.Array) -> Batches:
         return Batches(images[batches], jax.nn.one_hot(labels[batches], classes))
 
+    # left to itself, XLA would send the pictures of all devices to each of them, to obey layouts
+    by = PartitionSpec(parallel.BATCH)
+
+    @partial(
+        jax.shard_map,
+        mesh=mesh,
+        in_specs=(by, PartitionSpec(None, None, *by), PartitionSpec(None, *by)),
+        out_specs=by,
+    )
+    def distort_share(pictures: jax.Array, normal: jax.Array, uniform: jax.Array) -> jax.Array:
+        return distort_by(pictures, Chances(normal, uniform), distortion)
+
     @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=1))
     def distorted(images: jax.Array, step: int, key: jax.Array, first: int) -> jax.Array:
         parts_first = lax.dynamic_index_in_dim(images, step, keepdims=False)  # [parts, rows, 28, 28]
         rows_first = parts_first.swapaxes(0, 1)  # the axis that is shared out, so that each device has a block
-        pictures = lax.with_sharding_constraint(rows_first.reshape(-1, SIDE, SIDE), parallel.shared(mesh, axis=0))
-        copies = distort(pictures, jax.random.fold_in(jax.random.wrap_key_data(key), first + step), distortion)
-        return copies.reshape(rows_first.shape).swapaxes(0, 1)
+        pictures = rows_first.reshape(-1, SIDE, SIDE)
+        drawn = chances(jax.random.fold_in(jax.random.wrap_key_data(key), first + step), len(pictures))
+        return distort_share(pictures, *drawn).reshape(rows_first.shape).swapaxes(0, 1)
 
     @partial(jax.jit, out_shardings=shared)
     def stacked(steps: list[jax.Array]) -> jax.Array:

@@ -40,6 +40,7 @@ def join(coordinator: str, processes: int, process: int) -> None:
         raise DigitsError(f"this is process {process} of {processes}: want one from 0 to {processes - 1}")
     if not re.fullmatch(r".+:\d+", coordinator):
         raise DigitsError(f"the coordinator is {coordinator!r}: want host:port")
+    jax.config.update("jax_cpu_enable_async_dispatch", val=False)  # or processes wait for each other in different calls
     jax.config.update("jax_enable_preemption_service", val=False)  # it would take SIGTERM away from the command
     try:
         jax.distributed.initialize(
