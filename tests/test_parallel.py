@@ -1,0 +1,173 @@
+"""One run on several devices, of one process or of several; every process is a real one."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from threading import Timer
+
+import jax
+import msgspec
+import numpy as np
+import pytest
+
+from training import parallel
+from training.errors import DigitsError
+from training.layers import Conv, Dense, Dropout, Flatten, LayerFile, MaxPool
+from training.recipe import Distortion, Recipe
+from training.store import Store
+
+LAYERS = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))
+RECIPE = Recipe(
+    epochs=10,
+    optimizer="sgd",  # adamw would make steps of the last bits of small gradients
+    learning_rate=0.02,
+    average=0.99,
+    distortion=Distortion(elastic_px=0.9, rotation_rad=0.12, shift_px=1.0),
+    validation_images=200,
+)
+PATIENCE_S = 240
+"""No process is left after so long; two processors that are free need a tenth of it."""
+DEATH_KNOWN_AFTER_S = 40
+
+REPORTING = """
+import sys
+from training import fit
+from training.__main__ import app
+
+def compile_draw(*args, compile_draw=fit.compile_draw):
+    draw = compile_draw(*args)
+    def reported(*args):
+        batches = draw(*args)
+        rows = {shard.data.shape[2] for shard in batches.images.addressable_shards}
+        devices = len(batches.images.sharding.device_set)
+        print(devices, "devices take", *rows, "of", batches.images.shape[2], "rows", file=sys.stderr)
+        return batches
+    return reported
+
+fit.compile_draw = compile_draw
+app()
+"""
+"""`python -m training` that also says how it shares out its batches."""
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, few_digits):
+    """The options that say what is trained, on what and how."""
+    folder = tmp_path_factory.mktemp("job")
+    layers, recipe, data = folder / "layers.json", folder / "recipe.json", folder / "few.npz"
+    layers.write_bytes(msgspec.json.encode(LayerFile(LAYERS)))
+    recipe.write_bytes(msgspec.json.encode(RECIPE))
+    digits = few_digits.take(np.arange(1500))
+    np.savez(data, images=digits.images, labels=digits.labels)
+    return ["--layers", str(layers), "--recipe", str(recipe), "--data", str(data)]
+
+
+@pytest.fixture(scope="module")
+def alone(job, tmp_path_factory):
+    """What one device leaves behind when nothing happens to it."""
+    store = Store(tmp_path_factory.mktemp("alone"))
+    with running(job, store) as (process,):
+        process.communicate()
+    return store.load("tiny", 1)
+
+
+@contextmanager
+def running(job, store, *options, processes=1, devices=1, program=("-m", "training")):
+    """The processes of a job, each with so many devices; none outlives the block or PATIENCE_S."""
+    command = [sys.executable, *program, "fit", "tiny", "--store", str(store.path), *job, *options]
+    if processes > 1:
+        command += ["--coordinator", f"127.0.0.1:{free_port()}", "--processes", str(processes)]
+    environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    started = []
+    with ExitStack() as stack:
+        for number in range(processes):
+            process = subprocess.Popen(command + ["--process", str(number)] * (processes > 1), **pipes)
+            started.append(stack.enter_context(process))
+            stack.callback(process.kill)
+            timer = Timer(PATIENCE_S, process.kill)
+            stack.callback(timer.cancel)
+            timer.start()
+        yield started
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def assert_same_curve(store, alone):
+    (one, params), (other, other_params) = store.load("tiny", 1), alone
+    losses, other_losses = ([row.loss for row in card.history] for card in (one, other))
+    np.testing.assert_allclose(losses, other_losses, rtol=0, atol=1e-5)
+    for weights, other_weights in zip(jax.tree.leaves(params), jax.tree.leaves(other_params), strict=True):
+        np.testing.assert_allclose(weights, other_weights, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("processes", "devices"), [(1, 8), (2, 1)])
+def test_devices_and_processes_that_share_the_work_have_the_loss_curve_of_one(job, alone, tmp_path, processes, devices):
+    store = Store(tmp_path)
+    with running(job, store, processes=processes, devices=devices, program=("-c", REPORTING)) as started:
+        said = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0] * processes, said
+    assert store.versions("tiny") == [1]
+    assert_same_curve(store, alone)
+    everywhere = processes * devices
+    for number, (out, err) in enumerate(said):
+        assert set(re.findall(r".* devices .*", err)) == {f"{everywhere} devices take {32 // everywhere} of 32 rows"}
+        assert bool(re.search(r"epoch +loss", out)) == ("published" in out) == (number == 0), out
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_process_ends_the_other_and_both_resume(job, alone, tmp_path, killed):
+    store = Store(tmp_path)
+    with running(job, store, processes=2) as started:
+        for line in started[0].stdout:
+            if re.match(r" +2 ", line):  # so the first epoch is saved
+                break
+        started[killed].kill()
+        other = started[1 - killed]
+        _, said = other.communicate(timeout=DEATH_KNOWN_AFTER_S)
+        assert other.returncode == 1, said
+    assert re.fullmatch(r"\s*error: another process has ended or cannot be reached; .*\n", said)
+    assert store.models() == []
+
+    with running(job, store, "--resume", processes=2) as started:
+        (resumed, _), _ = said = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    first, *others = map(int, re.findall(r"^ +(\d+) ", resumed, re.MULTILINE))
+    assert first > 1
+    assert others == list(range(first + 1, RECIPE.epochs + 1))
+    assert store.versions("tiny") == [1]
+    assert_same_curve(store, alone)
+
+
+def test_a_batch_that_the_devices_cannot_share_is_refused(job, tmp_path):
+    with running(job, Store(tmp_path), "--batch-size", "50", devices=8) as (process,):
+        _, said = process.communicate()
+    assert process.returncode == 1
+    assert "a batch of 50 is worked on 25 at a time, which 8 devices cannot share evenly" in said
+
+
+@pytest.mark.parametrize(
+    ("coordinator", "process", "found"),
+    [
+        ("127.0.0.1:1", 2, "this is process 2 of 2: want one from 0 to 1"),
+        ("127.0.0.1:1", -1, "this is process -1 of 2: want one from 0 to 1"),
+        ("127.0.0.1", 0, "the coordinator is '127.0.0.1': want host:port"),
+        (":1", 0, "the coordinator is ':1': want host:port"),
+        ("127.0.0.1:http", 0, "the coordinator is '127.0.0.1:http': want host:port"),
+    ],
+)
+def test_what_names_no_process_or_no_address_is_refused_before_anything_is_joined(
+    monkeypatch, coordinator, process, found
+):
+    joined = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **kwargs: joined.append(args))
+    with pytest.raises(DigitsError, match=f"^{re.escape(found)}$"):
+        parallel.join(coordinator, 2, process)
+    assert joined == []
