@@ -194,8 +194,8 @@ def train(
         if jax.process_count() > 1:
             parallel.leave(stopped.exit_code)
         raise typer.Exit(stopped.exit_code) from None
-    except JaxRuntimeError as error:
-        if jax.process_count() == 1:
+    except (JaxRuntimeError, ValueError) as error:  # JAX makes the one or the other of what Gloo, its transport, says
+        if jax.process_count() == 1 or "Gloo" not in str(error):
             raise
         stderr.print(
             "error: another process has ended or cannot be reached; with --resume, all go on from the last "
