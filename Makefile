@@ -21,9 +21,10 @@ check: $(STAMP)          ## formatting, lint, types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-bench: $(STAMP)         ## how fast the predictor and the service are, on this machine
+bench: $(STAMP)         ## how fast predictor, service and training are, on this machine, beside other libraries
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@$(BIN)/python -m tests.load $(MODEL)
+	@$(BIN)/python -m tests.load.fitting
 
 lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set, hashes, no registry's address)
 	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
@@ -31,7 +32,7 @@ lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set
 	    pyproject.toml -o requirements.lock
 
 clean:                   ## remove the virtual environment and the caches (never the checkpoints)
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"digits needs Python 3.11 or later, found {v[0]}.{v[1]} ($(PYTHON)); try: make PYTHON=python3.11")'

@@ -1,0 +1,69 @@
+"""PyTorch, eager: the loop of its tutorials over tensors in memory, without the cost of a DataLoader.
+
+What makes it faster and costs a word each is in: the fused AdamW, and channels last for convolutions. On one processor
+they take lenet from 22 to 19 s of its time for an epoch, and mlp_deep from 3.9 to 3.2 s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from tests.load.peers.contender import BATCH, DROPOUT, LEARNING_RATE, WEIGHT_DECAY, compete, ink
+
+if TYPE_CHECKING:
+    from tests.load.peers.contender import Epoch
+
+NETWORKS = {
+    "lenet": lambda: nn.Sequential(
+        nn.Conv2d(1, 32, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(32, 32, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(800, 100),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Linear(100, 10),
+    ),
+    "mlp_deep": lambda: nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 500),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Linear(500, 300),
+        nn.ReLU(),
+        nn.Dropout(DROPOUT),
+        nn.Linear(300, 10),
+    ),
+    "mlp": lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 200), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(200, 10)),
+}
+
+
+def main() -> None:
+    """Competes."""
+    pixels, digits = ink()
+    images, labels = torch.from_numpy(pixels)[:, None], torch.from_numpy(digits)
+
+    def epoch_of(network: str) -> Epoch:
+        model = NETWORKS[network]().to(memory_format=torch.channels_last)
+        loss = nn.CrossEntropyLoss()
+        optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
+
+        def epoch() -> None:
+            for batch in torch.randperm(len(images)).split(BATCH):
+                optimizer.zero_grad(set_to_none=True)
+                loss(model(images[batch]), labels[batch]).backward()
+                optimizer.step()
+
+        return epoch
+
+    compete(f"PyTorch {torch.__version__.split('+')[0]}, eager", NETWORKS, epoch_of)
+
+
+if __name__ == "__main__":
+    main()
