@@ -21,7 +21,7 @@ from training.store import Store
 
 LAYERS = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))
 RECIPE = Recipe(
-    epochs=10,
+    epochs=8,
     optimizer="sgd",  # adamw would make steps of the last bits of small gradients
     learning_rate=0.02,
     average=0.99,
