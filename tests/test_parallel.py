@@ -128,6 +128,29 @@ def test_devices_and_processes_that_share_the_work_have_the_loss_curve_of_one(jo
         assert bool(re.search(r"epoch +loss", out)) == ("published" in out) == (number == 0), out
 
 
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_process_ends_the_other_and_both_resume(job, alone, tmp_path, killed):
+    store = Store(tmp_path)
+    with running(job, store, processes=2) as started:
+        assert any(re.match(r" +2 ", line) for line in started[0].stdout), "an epoch is shown before it is saved"
+        started[killed].kill()
+        other = started[1 - killed]
+        _, said = other.communicate(timeout=DEATH_KNOWN_AFTER_S)
+        assert other.returncode == 1, said
+    (error,) = re.findall(r"^error: .*", said, re.MULTILINE)  # JAX says more, and not as error
+    assert error.startswith("error: another process has ended or cannot be reached; with --resume, all go on from")
+    assert store.models() == []
+
+    with running(job, store, "--resume", processes=2) as started:
+        (resumed, _), _ = said = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    first, *others = map(int, re.findall(r"^ +(\d+) ", resumed, re.MULTILINE))
+    assert first > 1
+    assert others == list(range(first + 1, RECIPE.epochs + 1))
+    assert store.versions("tiny") == [1]
+    assert_same_curve(store, alone)
+
+
 def test_a_batch_that_the_devices_cannot_share_is_refused(job, tmp_path):
     with running(job, Store(tmp_path), "--batch-size", "50", devices=8) as (process,):
         _, said = process.communicate()

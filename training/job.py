@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 RUNS, TEACHERS = ".runs", ".teachers"
 TEACHER = "teacher"
 UNKNOWN = EpochRow(epoch=0, loss=nan, validation_error=nan, images_per_s=nan, seconds=nan)
+"""An epoch before the job was resumed, for a process that publishes nothing."""
 GOLDEN_IMAGES = 16
 
 
@@ -75,9 +76,8 @@ def run(
     teachers = list(_teachers(store, recipe, digits, source=source, watching=watching))
     with Run.open(runs, layers, recipe, digits.sha256, resume=resume) if first else nullcontext() as saved:
         epoch = before_first_epoch(layers, recipe)
-        if saved and saved.epochs:
-            epoch = saved.load(like=epoch.state)
-        epoch = _from_first(epoch)
+        if epochs := int(parallel.from_first(np.int32(saved.epochs if saved else 0))):
+            epoch = saved.load(epoch.state) if saved else Epoch(parallel.load(None, epoch.state), (UNKNOWN,) * epochs)
         networks = [(teacher.layers, params) for teacher, params in teachers]
         with watching(model, recipe) as watch:
             for epoch in fit(layers, recipe, training, validation, epoch, watch, networks):  # noqa: B020 - each follows from the one before
@@ -95,13 +95,6 @@ def run(
             parallel.save(None, epoch.state.average)
     parallel.wait_for_all("published")
     return published
-
-
-def _from_first(epoch: Epoch) -> Epoch:
-    """Where the first process stands, which alone has read the store; of its history the others know but the length."""
-    epochs = int(parallel.from_first(np.int32(len(epoch.history))))
-    state = parallel.from_first(epoch.state)
-    return epoch if parallel.is_first() else Epoch(state, (UNKNOWN,) * epochs)
 
 
 def _teachers(

@@ -98,16 +98,16 @@ def wait_for_all(what: str) -> None:
 
 def save(path: epath.Path | None, tree: Any, metadata: dict[str, Any] | None = None) -> None:
     """Writes arrays with Orbax. All processes take part, and all must see the path, which only the first one names."""
-    if jax.process_count() > 1:
-        named = np.frombuffer(os.fsencode(str(path or "")).ljust(LONGEST_PATH), np.uint8)
-        path = epath.Path(os.fsdecode(from_first(named).tobytes().rstrip()))
-    ocp.save(cast("epath.Path", path), tree, custom_metadata=metadata)
+    ocp.save(_named_by_first(path), tree, custom_metadata=metadata)
 
 
-def load(path: epath.Path, like: Any) -> Any:
-    """Reads with Orbax what `save` wrote, in this process alone."""
-    context = ocp.Context()
-    context.multiprocessing.primary_host = jax.process_index()
-    context.multiprocessing.active_processes = {jax.process_index()}
-    with context:
-        return ocp.load(path, like)
+def load(path: epath.Path | None, like: Any) -> Any:
+    """Reads with Orbax what `save` wrote. All processes take part, as in `save`."""
+    return ocp.load(_named_by_first(path), like)  # Orbax counts its operations, and waits for processes at other counts
+
+
+def _named_by_first(path: epath.Path | None) -> epath.Path:
+    if jax.process_count() == 1:
+        return cast("epath.Path", path)
+    named = np.frombuffer(os.fsencode(str(path or "")).ljust(LONGEST_PATH), np.uint8)
+    return epath.Path(os.fsdecode(from_first(named).tobytes().rstrip()))
