@@ -10,27 +10,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import threading
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+
+from service.row_queue import Request, RowQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-Rows: TypeAlias = "np.ndarray[Any, Any]"
-"""An array whose first axis counts rows."""
+    from service.row_queue import Part, Rows
+
+SMOOTHING = 0.9
+"""How much of the measured rate stays with every new batch."""
 
 log = logging.getLogger(__name__)
 
 
 class QueueFull(Exception):
-    """The queue has no room for a request: `waiting` rows are in it, and `limit` is the most that may wait."""
+    """The queue has no room for a request: `waiting` rows are in it, and `limit` is the most that may wait.
 
-    def __init__(self, *, waiting: int, limit: int) -> None:
+    At the rate of the last batches the queue is empty after `retry_after_s`.
+    """
+
+    def __init__(self, *, waiting: int, limit: int, retry_after_s: int) -> None:
         super().__init__(f"{waiting} rows are waiting, and the limit is {limit}")
-        self.waiting, self.limit = waiting, limit
+        self.waiting, self.limit, self.retry_after_s = waiting, limit, retry_after_s
 
 
 class Closed(Exception):
@@ -47,30 +56,35 @@ class EngineDead(Exception):
         super().__init__("the engine's thread has died")
 
 
+class DeadlineExceeded(Exception):
+    """The caller's time was up before all its rows were computed."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(f"no answer after {timeout_s:g} s")
+        self.timeout_s = timeout_s
+
+
 class PredictFailed(Exception):
     """`predict` raised for this request, and for this one alone. The reason is the `__cause__`."""
 
 
-class _Request:
-    """A caller who waits: `taken` rows have gone into batches, `missing` rows are not computed yet."""
+class Batch(NamedTuple):
+    """What became of one call of `predict`."""
 
-    __slots__ = ("answer", "error", "future", "loop", "missing", "rows", "size", "taken")
-
-    def __init__(self, rows: Rows, loop: asyncio.AbstractEventLoop) -> None:
-        self.rows, self.loop = rows, loop
-        self.size = self.missing = len(rows)
-        self.taken = 0
-        self.future: asyncio.Future[Rows] = loop.create_future()
-        self.answer: Rows | None = None
-        self.error: Exception | None = None
+    rows: int
+    seconds: float
+    waited_s: list[float]
+    """How long each request waited whose first rows were in it."""
 
 
-class _Part(NamedTuple):
-    """Rows start…stop of one request, the share of it that goes into one batch."""
+class Watch(Protocol):
+    """Told of every batch, on the engine's thread."""
 
-    request: _Request
-    start: int
-    stop: int
+    def __call__(self, batch: Batch, /) -> None: ...
+
+
+def _unwatched(_: Batch) -> None:
+    """Looks away."""
 
 
 class Batcher:
@@ -81,16 +95,23 @@ class Batcher:
     """
 
     def __init__(
-        self, predict: Callable[[Rows], Rows], *, max_batch_rows: int, queue_limit_rows: int, name: str = "batcher"
+        self,
+        predict: Callable[[Rows], Rows],
+        *,
+        max_batch_rows: int,
+        queue_limit_rows: int,
+        watch: Watch = _unwatched,
+        name: str = "batcher",
     ) -> None:
         self.max_batch_rows, self.queue_limit_rows = max_batch_rows, queue_limit_rows
-        self._predict = predict
-        self._changed = threading.Condition(threading.Lock())  # guards all that follows
-        self._queue: OrderedDict[_Request, None] = OrderedDict()  # leaving from the middle costs no search
-        self._waiting_rows = 0
+        self._predict, self._watch = predict, watch
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._lock = threading.Lock()  # guards all that follows
+        self._queue = RowQueue()
         self._idle = False
         self._closing = self._dead = False
-        self._batch: list[_Part] = []
+        self._batch: list[Part] = []
+        self._rows_per_s = 0.0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -102,44 +123,67 @@ class Batcher:
     @property
     def waiting_rows(self) -> int:
         """How many rows wait, without those that are being computed."""
-        return self._waiting_rows
+        return self._queue.rows
 
-    async def submit(self, rows: Rows) -> Rows:
+    def check_room(self, rows: int = 1) -> None:
+        """Raises what `submit` would raise for so many rows, before anybody takes the trouble to make them.
+
+        Raises QueueFull, Closed, EngineDead.
+        """
+        if self._closing:
+            raise Closed
+        if not self.alive:
+            raise EngineDead
+        waiting = self._queue.rows
+        if waiting + rows > self.queue_limit_rows:
+            seconds = waiting / self._rows_per_s if self._rows_per_s else 1.0
+            raise QueueFull(waiting=waiting, limit=self.queue_limit_rows, retry_after_s=max(1, math.ceil(seconds)))
+
+    async def submit(self, rows: Rows, timeout_s: float | None = None) -> Rows:
         """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: leave them alone until the answer is there.
 
-        Raises QueueFull, Closed, EngineDead, PredictFailed. Cancelling the caller takes its rows out of the queue.
+        Raises QueueFull, Closed, EngineDead, PredictFailed, and DeadlineExceeded after the timeout, if there is one.
+        Whoever is cancelled or runs out of time takes the rows along that are not in a batch yet.
         """
         if not len(rows):
             raise ValueError("a request has 0 rows, want at least 1")
-        request = _Request(rows, asyncio.get_running_loop())
-        with self._changed:
-            if self._closing:
-                raise Closed
-            if not self.alive:
-                raise EngineDead
-            if self._waiting_rows + request.size > self.queue_limit_rows:
-                raise QueueFull(waiting=self._waiting_rows, limit=self.queue_limit_rows)
-            self._queue[request] = None
-            self._waiting_rows += request.size
+        loop = asyncio.get_running_loop()
+        request = Request(rows, loop)
+        with self._lock:
+            self.check_room(request.size)
+            self._queue.append(request)
             if self._idle:
-                self._changed.notify()
+                self._idle = False
+                self._wake.put(None)
+        timer = None if timeout_s is None else loop.call_later(timeout_s, self._expire, request, timeout_s)
         try:
             return await request.future
         except asyncio.CancelledError:
-            with self._changed:
-                self._leave(request)
+            self._leave(request)
             raise
+        finally:
+            if timer:
+                timer.cancel()
 
     async def close(self, timeout_s: float | None = None) -> None:
         """Refuses new requests, returns when the accepted ones are answered; after the timeout, these get Closed."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify()
+            self._wake.put(None)
         await asyncio.to_thread(self._thread.join, timeout_s)
         if self._thread.is_alive():
             self._abandon(Closed)
 
-    # What follows, but for _leave and _abandon, happens on the engine's thread.
+    def _leave(self, request: Request) -> None:
+        with self._lock:
+            self._queue.leave(request)
+
+    def _expire(self, request: Request, timeout_s: float) -> None:
+        if not request.future.done():
+            self._leave(request)
+            request.future.set_exception(DeadlineExceeded(timeout_s))
+
+    # What follows, but for _abandon, happens on the engine's thread.
 
     def _run(self) -> None:
         try:
@@ -149,79 +193,53 @@ class Batcher:
             log.critical("the engine's thread has died", exc_info=True)
             self._abandon(EngineDead)  # a caller whose answer can't come any more must not wait for it
 
-    def _next_batch(self) -> list[_Part]:
+    def _next_batch(self) -> list[Part]:
         """The batch to compute next; waits until there is one. An empty one says that all is done."""
-        with self._changed:
-            while True:
-                self._batch = self._take()
+        while True:
+            with self._lock:
+                self._batch = self._queue.take(self.max_batch_rows)
                 if self._batch or self._closing:
                     return self._batch
                 self._idle = True
-                self._changed.wait()
-                self._idle = False
+            self._wake.get()
 
-    def _take(self) -> list[_Part]:
-        batch, room = [], self.max_batch_rows
-        while room and self._queue:
-            request = next(iter(self._queue))
-            if request.future.cancelled():  # its task has not come round to _leave yet
-                self._leave(request)
-                continue
-            part = _Part(request, request.taken, min(request.size, request.taken + room))
-            batch.append(part)
-            rows = part.stop - part.start
-            room -= rows
-            self._waiting_rows -= rows
-            request.taken = part.stop
-            if request.taken == request.size:
-                del self._queue[request]
-        return batch
-
-    def _leave(self, request: _Request) -> None:
-        """Takes what is left of a request out of the queue."""
-        if request in self._queue:
-            del self._queue[request]
-            self._waiting_rows -= request.size - request.taken
-
-    def _compute(self, batch: list[_Part]) -> list[_Request]:
+    def _compute(self, batch: list[Part]) -> list[Request]:
         """Requests that are finished, well or badly, after this batch."""
         try:
-            answers = self._answers([part.request.rows[part.start : part.stop] for part in batch])
+            answers = self._answers(batch)
         except Exception as error:  # whatever predict raises
             if len(batch) > 1:  # each gets a second chance alone, so that only the culprit fails
                 return [done for part in batch for done in self._compute([part])]
             return [self._fail(batch[0].request, error)]
         offset = 0
         for request, start, stop in batch:
-            share = answers[offset : offset + stop - start]
+            request.fill(start, stop, answers[offset : offset + stop - start])
             offset += stop - start
-            if len(share) == request.size:
-                request.answer = share
-            else:
-                if request.answer is None:
-                    request.answer = np.empty((request.size, *answers.shape[1:]), answers.dtype)
-                request.answer[start:stop] = share
-            request.missing -= stop - start
         return [part.request for part in batch if not part.request.missing]
 
-    def _answers(self, slices: list[Rows]) -> Rows:
+    def _answers(self, batch: list[Part]) -> Rows:
+        slices = [part.request.rows[part.start : part.stop] for part in batch]
         # Rows of another dtype would change their neighbours': they are refused here, and so computed alone.
         rows = slices[0] if len(slices) == 1 else np.concatenate(slices, dtype=slices[0].dtype, casting="no")
+        began = time.perf_counter()
         answers = self._predict(rows)
+        seconds = time.perf_counter() - began
         if len(answers) != len(rows):
             raise RuntimeError(f"predict returned {len(answers)} rows for {len(rows)}")
+        rate = len(rows) / max(seconds, 1e-9)
+        self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
+        self._watch(Batch(len(rows), seconds, [began - part.request.arrived_s for part in batch if not part.start]))
         return answers
 
-    def _fail(self, request: _Request, cause: Exception) -> _Request:
+    def _fail(self, request: Request, cause: Exception) -> Request:
         request.error = PredictFailed(f"predict failed on a request of {request.size} rows: {cause!r}")
         request.error.__cause__ = cause
-        with self._changed:
-            self._leave(request)
+        self._leave(request)
         return request
 
-    def _deliver(self, finished: Iterable[_Request]) -> None:
+    def _deliver(self, finished: Iterable[Request]) -> None:
         """Wakes the callers, with one call for each event loop and not for each request."""
-        by_loop: dict[asyncio.AbstractEventLoop, list[_Request]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[Request]] = {}
         for request in finished:
             by_loop.setdefault(request.loop, []).append(request)
         for loop, requests in by_loop.items():
@@ -230,19 +248,17 @@ class Batcher:
 
     def _abandon(self, error: type[Closed | EngineDead]) -> None:
         """Fails every request that has no answer yet."""
-        with self._changed:
-            requests = {part.request for part in self._batch} | set(self._queue)
+        with self._lock:
+            requests = {part.request for part in self._batch} | set(self._queue.clear())
             self._dead = error is EngineDead
-            self._queue.clear()
-            self._waiting_rows = 0
         for request in requests:
             request.error = request.error or error()
         self._deliver(requests)
 
 
-def _resolve(requests: list[_Request]) -> None:
+def _resolve(requests: list[Request]) -> None:
     for request in requests:
-        if request.future.done():  # cancelled, or abandoned before
+        if request.future.done():  # cancelled, expired, or abandoned before
             continue
         if request.error:
             request.future.set_exception(request.error)
