@@ -14,11 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.batching import Closed, EngineDead, PredictFailed, QueueFull
-from service.body import JSON
+from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.errors import (
     BrokenAnswer,
     MalformedBody,
+    NotAcceptable,
     NotReady,
     RequestError,
     TooLarge,
@@ -28,6 +28,7 @@ from service.errors import (
     WrongValue,
 )
 from service.live import Live
+from service.media import JSON
 from service.routes import health, models, predict
 from service.settings import ServiceSettings
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1
+"""When to try again where nothing says how long it will take."""
 
 
 class Status(NamedTuple):
@@ -55,12 +57,16 @@ STATUS: Final[dict[type[Exception], Status]] = {
     WrongValue: Status(422),
     TooLarge: Status(413),
     WrongMediaType: Status(415),
+    NotAcceptable: Status(406),
     UnknownModel: Status(404),
     UnknownVersion: Status(404),
     NotReady: Status(503),
     QueueFull: Status(503, "queue_full"),
     Closed: Status(503, "draining", "the service is shutting down"),
     EngineDead: Status(503, "engine_stopped", "the engine of a model has stopped"),
+    DeadlineExceeded: Status(
+        504, "deadline_exceeded", "there was no answer in the time that X-Timeout-Ms and the limit of the service allow"
+    ),
     PredictFailed: Status(
         500, "prediction_failed", "the model failed on this request; the log of the service says how"
     ),
@@ -103,7 +109,8 @@ async def _answer_error(_: Request, error: Exception) -> Response:
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status.code == 500 and type(error) in STATUS:  # the server logs those that nobody expected
         log.error("%s", error, exc_info=error.__cause__ or error)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status.code == 503 else {}
+    retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else RETRY_AFTER_S
+    headers = {"Retry-After": str(retry_after_s)} if status.code == 503 else {}
     if isinstance(error, RequestError):
         return _error(status.code, error.code, str(error), error.field, error.found, error.wanted, headers=headers)
     message = status.message

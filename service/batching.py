@@ -59,10 +59,6 @@ class EngineDead(Exception):
 class DeadlineExceeded(Exception):
     """The caller's time was up before all its rows were computed."""
 
-    def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"no answer after {timeout_s:g} s")
-        self.timeout_s = timeout_s
-
 
 class PredictFailed(Exception):
     """`predict` raised for this request, and for this one alone. The reason is the `__cause__`."""
@@ -139,14 +135,17 @@ class Batcher:
             seconds = waiting / self._rows_per_s if self._rows_per_s else 1.0
             raise QueueFull(waiting=waiting, limit=self.queue_limit_rows, retry_after_s=max(1, math.ceil(seconds)))
 
-    async def submit(self, rows: Rows, timeout_s: float | None = None) -> Rows:
+    async def submit(self, rows: Rows, deadline_s: float | None = None) -> Rows:
         """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: leave them alone until the answer is there.
 
-        Raises QueueFull, Closed, EngineDead, PredictFailed, and DeadlineExceeded after the timeout, if there is one.
-        Whoever is cancelled or runs out of time takes the rows along that are not in a batch yet.
+        Raises QueueFull, Closed, EngineDead, PredictFailed, and DeadlineExceeded when `time.monotonic()` passes the
+        deadline, if there is one. Whoever is cancelled or runs out of time takes along the rows that are in no batch.
         """
         if not len(rows):
             raise ValueError("a request has 0 rows, want at least 1")
+        left_s = None if deadline_s is None else deadline_s - time.monotonic()
+        if left_s is not None and left_s <= 0:
+            raise DeadlineExceeded
         loop = asyncio.get_running_loop()
         request = Request(rows, loop)
         with self._lock:
@@ -155,7 +154,7 @@ class Batcher:
             if self._idle:
                 self._idle = False
                 self._wake.put(None)
-        timer = None if timeout_s is None else loop.call_later(timeout_s, self._expire, request, timeout_s)
+        timer = None if left_s is None else loop.call_later(left_s, self._expire, request)
         try:
             return await request.future
         except asyncio.CancelledError:
@@ -178,10 +177,10 @@ class Batcher:
         with self._lock:
             self._queue.leave(request)
 
-    def _expire(self, request: Request, timeout_s: float) -> None:
+    def _expire(self, request: Request) -> None:
         if not request.future.done():
             self._leave(request)
-            request.future.set_exception(DeadlineExceeded(timeout_s))
+            request.future.set_exception(DeadlineExceeded())
 
     # What follows, but for _abandon, happens on the engine's thread.
 

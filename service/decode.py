@@ -60,16 +60,16 @@ def decode_json(body: bytes, *, limit_rows: int) -> Decoded:
             wanted=PICTURE,
         )
     if len(instances) > limit_rows:
-        raise too_many_rows(len(instances), limit_rows)
+        raise too_many_rows(len(instances), limit_rows, field="instances")
     return Decoded(_images(instances, "instances[{}]".format, scale, booleans), many=True)
 
 
-def too_many_rows(rows: int, limit_rows: int) -> TooLarge:
+def too_many_rows(rows: int, limit_rows: int, field: str | None = None) -> TooLarge:
     """The error of a request with more pictures than a request may have."""
     return TooLarge(
         "too_many_pictures",
-        f"instances has {rows} pictures, want at most {limit_rows} in a request",
-        field="instances",
+        f"{field or 'the body'} has {rows} pictures, want at most {limit_rows} in a request",
+        field=field,
         found=f"{rows} pictures",
         wanted=f"at most {limit_rows}",
     )

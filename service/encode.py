@@ -1,35 +1,46 @@
-"""Probabilities -> answers in JSON."""
+"""Probabilities -> answers: JSON, a byte for each digit, or an array in NumPy's own format."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from service.errors import BrokenAnswer
-
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from numpy.typing import NDArray
+
+    Probabilities = NDArray[np.float32]
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 """float32 as it is, 0.998 and not 0.9980000257492065; and a prompt that curl does not write over."""
 
 
-def encode_json(probabilities: NDArray[np.float32], *, name: str, version: int, many: bool) -> bytes:
-    """The answer for probabilities float32 [n, 10]; n is 1 unless the request was for many pictures.
-
-    Raises BrokenAnswer for probabilities that are not finite: JSON has no word for them.
-    """
-    confidences = probabilities.max(axis=1)  # [n], not finite where one of a row is not
-    if not np.isfinite(confidences).all():
-        raise BrokenAnswer(f"{name} version {version} answered with probabilities that are not finite")
-    digits = probabilities.argmax(axis=1).tolist()
-    predictions = [
-        {"digit": digit, "confidence": confidence, "probabilities": row}
-        for digit, confidence, row in zip(digits, confidences, probabilities, strict=True)
-    ]
+def encode_json(probabilities: Probabilities, *, name: str, version: int, many: bool, fields: Collection[str]) -> bytes:
+    """The answer for probabilities float32 [n, 10]; n is 1 unless the request was for many pictures."""
+    columns: dict[str, Iterable[Any]] = {
+        "digit": probabilities.argmax(axis=1).tolist(),
+        "confidence": probabilities.max(axis=1),
+        "probabilities": probabilities,
+    }
+    rows = zip(*(columns[field] for field in fields), strict=True)
+    predictions = [dict(zip(fields, row, strict=True)) for row in rows]
     model = {"name": name, "version": version}
     if many:
         return orjson.dumps({"predictions": predictions, "model": model}, option=OPTIONS)
     return orjson.dumps({**predictions[0], "model": model}, option=OPTIONS)
+
+
+def encode_octets(probabilities: Probabilities) -> bytes:
+    """The digits of probabilities [n, 10], a byte each."""
+    return probabilities.argmax(axis=1).astype(np.uint8).tobytes()
+
+
+def encode_npy(probabilities: Probabilities, *, many: bool) -> bytes:
+    """Probabilities float32 [n, 10] as a .npy file; [10] for a single picture."""
+    file = io.BytesIO()
+    np.save(file, probabilities if many else probabilities[0], allow_pickle=False)
+    return file.getvalue()

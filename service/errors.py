@@ -35,6 +35,10 @@ class WrongMediaType(RequestError):
     """A body of a kind, or in an encoding, that is not spoken here."""
 
 
+class NotAcceptable(RequestError):
+    """The client takes no kind of answer that is spoken here."""
+
+
 class UnknownModel(RequestError):
     """No such model is loaded."""
 

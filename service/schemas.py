@@ -114,11 +114,12 @@ class VersionCard(BaseModel):
 
 
 ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
-    400: ("The body can't be read", ("empty_body", "not_utf8", "invalid_json")),
+    400: ("The body can't be read", ("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression")),
     404: ("The model or the version is not loaded", ("unknown_model", "unknown_version")),
+    406: ("The client takes no kind of answer that is spoken here", ("not_acceptable",)),
     413: ("The body is too long, or has too many pictures", ("body_too_large", "too_many_pictures")),
     415: (
-        "The body is not JSON in UTF-8, or it is compressed",
+        "The body is of no kind that is spoken here, or compressed in a way that is not",
         ("unsupported_media_type", "unsupported_charset", "unsupported_encoding"),
     ),
     422: (
@@ -138,6 +139,7 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     ),
     500: ("The service failed; its log says how", ("prediction_failed", "internal_error")),
     503: ("No answer now; try again after `Retry-After`", ("queue_full", "loading", "draining", "engine_stopped")),
+    504: ("No answer within `X-Timeout-Ms` or the limit of the service", ("deadline_exceeded",)),
 }
 """Status -> what it means, and the codes that come with it."""
 

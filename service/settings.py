@@ -21,6 +21,11 @@ class ServiceSettings(StoreSettings):
     queue_limit_rows: int = Field(
         8192, ge=1, description="Pictures that may wait for the engine; what comes on top is refused (503)"
     )
+    timeout_limit_ms: int = Field(
+        30_000,
+        ge=1,
+        description="A request that has no answer after so long gets a 504; `X-Timeout-Ms` may ask for less",
+    )
     drain_timeout_s: int = Field(
         20, ge=0, description="After SIGTERM, accepted requests have this long to finish before they are cut off"
     )

@@ -164,7 +164,7 @@ async def test_a_version_of_another_model_can_be_asked():
             "modle=mlp",
             422,
             "unknown_parameter",
-            "query parameter 'modle' is not known here, want model or version",
+            "query parameter 'modle' is not known here, want one of model, version, fields, scale",
             "modle",
         ),
         (
@@ -188,20 +188,21 @@ async def test_a_wrong_query_has_its_own_error(query, status, code, message, fie
         (
             {},
             "unsupported_media_type",
-            "Content-Type is missing, want application/json; with curl: -H 'Content-Type: application/json'",
+            "Content-Type is missing, want application/json, application/octet-stream or application/x-npy; "
+            "with curl: -H 'Content-Type: application/json'",
             "Content-Type",
         ),
         (
             {"Content-Type": "application/x-www-form-urlencoded"},
             "unsupported_media_type",
-            "Content-Type is application/x-www-form-urlencoded, want application/json; "
-            "with curl: -H 'Content-Type: application/json'",
+            "Content-Type is application/x-www-form-urlencoded, want application/json, application/octet-stream or "
+            "application/x-npy; with curl: -H 'Content-Type: application/json'",
             "Content-Type",
         ),
         (
             {"Content-Type": "text/csv; header=present"},
             "unsupported_media_type",
-            "Content-Type is text/csv, want application/json",
+            "Content-Type is text/csv, want application/json, application/octet-stream or application/x-npy",
             "Content-Type",
         ),
         (
@@ -211,9 +212,9 @@ async def test_a_wrong_query_has_its_own_error(query, status, code, message, fie
             "Content-Type",
         ),
         (
-            {**JSON, "Content-Encoding": "gzip"},
+            {**JSON, "Content-Encoding": "br"},
             "unsupported_encoding",
-            "Content-Encoding is gzip, want the body as it is",
+            "Content-Encoding is br, want gzip, deflate, or the body as it is",
             "Content-Encoding",
         ),
     ],
@@ -543,14 +544,16 @@ def test_the_documentation_names_every_path(openapi):
         "/healthz": ["get"],
         "/readyz": ["get"],
     }
-    assert [p["name"] for p in openapi["paths"]["/predict"]["post"]["parameters"]] == ["model", "version"]
+    assert [p["name"] for p in openapi["paths"]["/predict"]["post"]["parameters"]] == [
+        *("model", "version", "fields", "scale", "X-Timeout-Ms")
+    ]
 
 
 def test_the_documentation_has_no_error_that_is_never_sent(openapi):
     assert "HTTPValidationError" not in json.dumps(openapi)
     statuses = {path: [*next(iter(m.values()))["responses"]] for path, m in openapi["paths"].items()}
     assert statuses == {
-        "/predict": ["200", "400", "404", "413", "415", "422", "500", "503"],
+        "/predict": ["200", "400", "404", "406", "413", "415", "422", "500", "503", "504"],
         "/models": ["200", "503"],
         "/models/{name}/versions/{version}": ["200", "404", "503"],
         "/healthz": ["200", "503"],

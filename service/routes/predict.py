@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-from urllib.parse import parse_qsl
+import time
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
 
-from service.body import JSON, check_media_type, read_body
-from service.decode import decode_json, shortened
-from service.encode import encode_json
-from service.errors import WrongValue
+from service.binary import decode_npy, decode_octets
+from service.body import read_body
+from service.decode import decode_json
+from service.encode import encode_json, encode_npy, encode_octets
+from service.errors import BrokenAnswer, WrongValue
 from service.examples import bodies
 from service.hangup import cancel_on_hang_up
+from service.media import JSON, NPY, OCTETS, type_of_answer, type_of_body
+from service.query import PARAMETERS, parse_query
 from service.routes.current import current_live, current_settings
+from service.routes.direct import DirectRoute
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
+from service.timeout import HEADER, timeout_of
 
-PARAMETERS: Final = {
-    "model": "The model that is to answer; without it, the default one",
-    "version": "Its version, as a number or an alias such as `champion`; without it, the champion",
-}
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from service.decode import Decoded
+    from service.live import LiveVersion
+    from service.query import Query
+
+BINARY: Final = {"type": "string", "format": "binary"}
+TEXT: Final = {"type": "string", "minLength": 1}
+MODEL_HEADERS: Final = {"X-Model-Name": "name", "X-Model-Version": "version"}
 DOCUMENTATION: Final[dict[str, Any]] = {
     "parameters": [
+        {"name": name, "in": "query", "required": False, "description": text, "schema": TEXT}
+        for name, (text, _) in PARAMETERS.items()
+    ]
+    + [
         {
-            "name": name,
-            "in": "query",
+            "name": HEADER,
+            "in": "header",
             "required": False,
-            "description": text,
-            "schema": {"type": "string", "minLength": 1},
+            "description": "An answer after so many milliseconds is of no use; 504 is the answer then",
+            "schema": {"type": "number", "exclusiveMinimum": 0},
         }
-        for name, text in PARAMETERS.items()
     ],
     "requestBody": {
         "required": True,
@@ -42,51 +57,73 @@ DOCUMENTATION: Final[dict[str, Any]] = {
                     ]
                 },
                 "examples": bodies(),
-            }
+            },
+            OCTETS: {"schema": BINARY | {"description": "784 bytes for each picture, row by row, 0 to 255"}},
+            NPY: {"schema": BINARY | {"description": "An array of numbers: [n, 784], [n, 28, 28], [784] or [28, 28]"}},
         },
     },
 }
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {
+            OCTETS: {"schema": BINARY | {"description": "The digits, a byte for each picture"}},
+            NPY: {"schema": BINARY | {"description": "Probabilities, float32 [n, 10]; [10] for a single picture"}},
+        },
+        "headers": {
+            name: {"description": f"The {what} of the model that answered; not with JSON, which says so itself"}
+            | {"schema": {"type": "string"}}
+            for name, what in MODEL_HEADERS.items()
+        },
+    }
+}
 
-router = APIRouter(tags=["predict"])
+router = APIRouter(tags=["predict"], route_class=DirectRoute)
 
 
 @router.post(
     "/predict",
     summary="Say which digits pictures show",
     response_model=OneAnswer | ManyAnswers,
-    response_description="One answer for `pixels`; for `instances`, one for each, in the same order",
-    responses=error_answers(400, 404, 413, 415, 422, 500, 503),
+    response_description="One answer for one picture; for a list of pictures, one for each, in the same order",
+    responses=ANSWERS | error_answers(400, 404, 406, 413, 415, 422, 500, 503, 504),
     openapi_extra=DOCUMENTATION,
 )
 async def predict(request: Request) -> Response:
-    """Pixels run row by row; 0 is background and `scale`, 255 unless told otherwise, is full ink."""
+    """Pixels run row by row; 0 is background and `scale`, 255 unless told otherwise, is full ink.
+
+    Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
+    """
     settings = current_settings(request)
-    live = current_live(request).resolve(**_choice(request))
-    check_media_type(request)
+    query = parse_query(request.scope["query_string"])
+    live = current_live(request).resolve(query.model, query.version)
+    question, answer = type_of_body(request), type_of_answer(request)
+    deadline_s = time.monotonic() + timeout_of(request, settings.timeout_limit_ms)
+    live.batcher.check_room()  # a full queue is told before the body is read
     body = await read_body(request, settings.body_limit_bytes)
-    images, many = decode_json(body, limit_rows=settings.request_limit_rows)
+    images, many = _decode(body, question, query, settings.request_limit_rows)
     async with cancel_on_hang_up(request.receive):
-        probabilities = await live.batcher.submit(images)
-    return Response(encode_json(probabilities, name=live.name, version=live.version, many=many), media_type=JSON)
+        probabilities = await live.batcher.submit(images, deadline_s)
+    return _response(probabilities, answer, live, query, many=many)
 
 
-def _choice(request: Request) -> dict[str, str]:
-    """`model` and `version` of the query, where given. Raises WrongValue."""
-    query = request.scope["query_string"]
-    if not query:
-        return {}
-    choice: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        field = shortened(name)
-        if name not in PARAMETERS:
-            message = f"query parameter {field!r} is not known here, want model or version"
-            raise WrongValue("unknown_parameter", message, field=field, found=field, wanted="model or version")
-        if name in choice:
-            message = f"query parameter {name} is given twice, want it once"
-            raise WrongValue("repeated_parameter", message, field=name, found="two values", wanted="one value")
-        if not value:
-            wanted = "the name of a model" if name == "model" else "a number or an alias such as champion"
-            message = f"query parameter {name} is empty, want {wanted}"
-            raise WrongValue("empty_parameter", message, field=name, found="nothing", wanted=wanted)
-        choice[name] = value
-    return choice
+def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:
+    if media_type == NPY:
+        return decode_npy(body, limit_rows=limit_rows, scale=query.full_ink)
+    if query.scale is not None:
+        wanted = 'a field "scale" in the body' if media_type == JSON else "none: bytes run from 0 to 255"
+        message = f"query parameter scale goes with {NPY}; with {media_type}, want {wanted}"
+        raise WrongValue("unknown_parameter", message, field="scale", found=f"{query.scale:g}", wanted=wanted)
+    decode = decode_json if media_type == JSON else decode_octets
+    return decode(body, limit_rows=limit_rows)
+
+
+def _response(probabilities: NDArray[Any], media_type: str, live: LiveVersion, query: Query, *, many: bool) -> Response:
+    if not np.isfinite(probabilities).all():  # JSON has no word for them, and nobody a use
+        raise BrokenAnswer(f"{live.name} version {live.version} answered with probabilities that are not finite")
+    if media_type == JSON:
+        content = encode_json(probabilities, name=live.name, version=live.version, many=many, fields=query.fields)
+        return Response(content, media_type=JSON)
+    content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=many)
+    return Response(
+        content, headers={"X-Model-Name": live.name, "X-Model-Version": str(live.version)}, media_type=media_type
+    )

@@ -1,0 +1,96 @@
+"""The query of `POST /predict`: which model and version answer, and how."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from service.decode import SCALES, shortened
+from service.errors import WrongValue
+from training.images import FULL_INK
+
+FIELDS: Final = ("digit", "confidence", "probabilities")
+PARAMETERS: Final = {
+    "model": ("The model that is to answer; without it, the default one", "the name of a model"),
+    "version": (
+        "Its version, as a number or an alias such as `champion`; without it, the champion",
+        "a number or an alias such as champion",
+    ),
+    "fields": (
+        "What predictions in JSON have, of `digit`, `confidence`, `probabilities`, with commas between; all by default",
+        f"some of {', '.join(FIELDS)}, with commas between",
+    ),
+    "scale": (
+        "For an array: the value that means full ink, 255 without it. JSON has a field of that name",
+        f"a number from {SCALES[0]:g} to {SCALES[1]:g}",
+    ),
+}
+"""What each one means, and what it wants."""
+
+
+class Query(NamedTuple):
+    """What a request asks for beside its body."""
+
+    model: str | None = None
+    version: str | None = None
+    fields: tuple[str, ...] = FIELDS
+    scale: float | None = None
+
+    @property
+    def full_ink(self) -> float:
+        """The value of full ink."""
+        return FULL_INK if self.scale is None else self.scale
+
+
+EMPTY: Final = Query()
+
+
+def parse_query(query: bytes) -> Query:
+    """The query as it stands in the URL. Raises WrongValue."""
+    if not query:
+        return EMPTY
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        field = shortened(name)
+        if name not in PARAMETERS:
+            wanted = ", ".join(PARAMETERS)
+            message = f"query parameter {field!r} is not known here, want one of {wanted}"
+            raise WrongValue("unknown_parameter", message, field=field, found=field, wanted=wanted)
+        wanted = PARAMETERS[name][1]
+        if name in given:
+            message = f"query parameter {name} is given twice, want it once"
+            raise WrongValue("repeated_parameter", message, field=name, found="two values", wanted="one value")
+        if not value:
+            message = f"query parameter {name} is empty, want {wanted}"
+            raise WrongValue("empty_parameter", message, field=name, found="nothing", wanted=wanted)
+        given[name] = value
+    return Query(
+        given.get("model"),
+        given.get("version"),
+        _fields(given["fields"]) if "fields" in given else FIELDS,
+        _scale(given["scale"]) if "scale" in given else None,
+    )
+
+
+def _fields(text: str) -> tuple[str, ...]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FIELDS:
+            raise _wrong_value("unknown_field", "fields", name)
+    return tuple(name for name in FIELDS if name in names)
+
+
+def _scale(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise _wrong_value("wrong_type", "scale", text) from None
+    if not SCALES[0] <= value <= SCALES[1]:
+        raise _wrong_value("out_of_range", "scale", text)
+    return value
+
+
+def _wrong_value(code: str, name: str, value: str) -> WrongValue:
+    found, wanted = shortened(value), PARAMETERS[name][1]
+    message = f"query parameter {name} has {found!r}, want {wanted}"
+    return WrongValue(code, message, field=name, found=found, wanted=wanted)

@@ -1,0 +1,156 @@
+import io
+
+import numpy as np
+import pytest
+
+from service.binary import decode_npy, decode_octets
+from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
+
+
+def npy(array, **options):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asanyarray(array), **options)
+    return file.getvalue()
+
+
+def npy_of(header, content=b"", version=b"\x01\x00"):
+    text = header.encode().ljust(118) + b"\n"
+    return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text + content
+
+
+def test_bytes_are_pictures_and_always_a_list_of_them():
+    images, many = decode_octets(PICTURES.tobytes(), limit_rows=3)
+    assert (images == PICTURES).all()
+    assert many
+    assert decode_octets(PICTURES[0].tobytes(), limit_rows=3).many
+
+
+def test_bytes_are_not_copied():
+    body = PICTURES.tobytes()
+    assert np.shares_memory(decode_octets(body, limit_rows=3).images, np.frombuffer(body, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b"", "empty", "the body has 0 bytes, want a multiple of 784 (28 x 28, row by row, for a picture)"),
+        (
+            bytes(783),
+            "wrong_length",
+            "the body has 783 bytes, want a multiple of 784 (28 x 28, row by row, for a picture)",
+        ),
+    ],
+)
+def test_a_wrong_number_of_bytes_is_refused(body, code, message):
+    with pytest.raises(WrongValue) as refused:
+        decode_octets(body, limit_rows=3)
+    assert (refused.value.code, str(refused.value)) == (code, message)
+
+
+@pytest.mark.parametrize("decode", [decode_octets, lambda body, **limit: decode_npy(npy(PICTURES), **limit)])
+def test_more_pictures_than_allowed_are_refused(decode):
+    with pytest.raises(TooLarge, match=r"^the body has 3 pictures, want at most 2 in a request$"):
+        decode(PICTURES.tobytes(), limit_rows=2)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        PICTURES,
+        PICTURES.reshape(3, 784),
+        PICTURES.astype(">i8"),
+        PICTURES.astype(np.float16),
+        np.asfortranarray(PICTURES),
+    ],
+    ids=["28 x 28", "784", "big-endian integers", "halves", "columns first"],
+)
+def test_arrays_of_any_numbers_are_pictures(array):
+    images, many = decode_npy(npy(array), limit_rows=3)
+    assert (images == PICTURES).all()
+    assert images.dtype == np.uint8
+    assert many
+
+
+@pytest.mark.parametrize("array", [PICTURES[0], PICTURES[0].ravel()])
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+def test_an_array_of_one_picture_is_one_picture(array, version):
+    images, many = decode_npy(npy(array, version=version), limit_rows=3)
+    assert (images == PICTURES[:1]).all()
+    assert not many
+
+
+def test_the_scale_is_the_value_of_full_ink():
+    assert (decode_npy(npy(PICTURES / 255.0), limit_rows=3, scale=1.0).images == PICTURES).all()
+
+
+@pytest.mark.parametrize(
+    ("array", "scale", "code", "message"),
+    [
+        (np.full((2, 784), 1.5), 1.0, "out_of_range", "[0][0] is 1.5, want a number from 0 to 1"),
+        (np.full(784, -1), 255.0, "out_of_range", "[0] is -1, want a number from 0 to 255"),
+        (np.full(784, np.nan), 255.0, "out_of_range", "[0] is nan, want a number from 0 to 255"),
+        (np.full(784, np.inf), 255.0, "out_of_range", "[0] is inf, want a number from 0 to 255"),
+        (np.full(784, True), 255.0, "wrong_type", "the array's dtype is bool, want numbers"),
+        (np.full(784, 1j), 255.0, "wrong_type", "the array's dtype is complex128, want numbers"),
+        (np.full(784, "7"), 255.0, "wrong_type", "the array's dtype is <U1, want numbers"),
+        (
+            np.zeros((3, 783)),
+            255.0,
+            "wrong_length",
+            "the array has the shape [3, 783], want an array of numbers [n, 784]",
+        ),
+        (np.zeros(()), 255.0, "wrong_length", "the array has the shape [], want an array of numbers [n, 784]"),
+        (np.zeros((1, 28, 28, 1)), 255.0, "wrong_length", "the array has the shape [1, 28, 28, 1], want"),
+        (np.zeros((0, 784)), 255.0, "empty", "the array has the shape [0, 784], want an array of numbers [n, 784]"),
+    ],
+)
+def test_an_array_of_something_else_is_named_with_what_was_found(array, scale, code, message):
+    with pytest.raises(WrongValue) as refused:
+        decode_npy(npy(array), limit_rows=3, scale=scale)
+    assert refused.value.code == code
+    assert str(refused.value).startswith(message)
+
+
+def test_pickled_objects_are_refused_unread():
+    with pytest.raises(WrongValue, match=r"^the array holds Python objects, want numbers$"):
+        decode_npy(npy(np.array([print] * 784, object)), limit_rows=3)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "the body is empty, want an array of numbers"),
+        (b"PK\x03\x04 not this", "the body is not a .npy file: the magic string is not correct"),
+        (npy(PICTURES)[:-1], "the body is not a .npy file: its header promises 2352 bytes, and 2351 follow"),
+        (npy(PICTURES) + b"x", "the body is not a .npy file: its header promises 2352 bytes, and 2353 follow"),
+        (
+            npy_of("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 784)}"),
+            "the body is not a .npy file: its header promises 28924494707576576933888 bytes, and 0 follow",
+        ),
+        (
+            npy_of("{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 784)}", bytes(784)),
+            "the body is not a .npy file",
+        ),
+        (npy_of("__import__('os')"), "the body is not a .npy file: "),
+        (npy_of("{}", version=b"\x03\x00"), "the body is not a .npy file: it is of version 3.0"),
+        (npy_of("{}", version=b"\x09\x09"), "the body is not a .npy file: "),
+    ],
+)
+def test_what_is_no_npy_file_is_refused(body, message):
+    with pytest.raises(MalformedBody) as refused:
+        decode_npy(body, limit_rows=3)
+    assert str(refused.value).startswith(message)
+
+
+def test_no_damaged_file_does_more_than_be_refused():
+    whole = bytearray(npy(PICTURES[0]))
+    for place in range(128):
+        for value in (0, 0x27, 0xFF, whole[place] ^ 1):
+            damaged = bytes(whole[:place]) + bytes([value]) + bytes(whole[place + 1 :])
+            try:
+                images, _ = decode_npy(damaged, limit_rows=3)
+            except RequestError:
+                continue
+            assert images.shape == (1, 28, 28)
