@@ -205,8 +205,10 @@ async def test_a_full_queue_refuses_before_it_reads_the_body_and_says_when_it_wi
     async with client_of(app) as client:
         await client.post("/predict", content=bytes(784), headers=OCTETS)
         predictor.gate.clear()
-        held = [asyncio.create_task(client.post("/predict", content=bytes(784 * n), headers=OCTETS)) for n in (1, 3)]
-        await asyncio.to_thread(eventually, lambda: batcher.waiting_rows == 3)
+        held = []
+        for rows, condition in ((1, lambda: len(predictor.batches) == 2), (3, lambda: batcher.waiting_rows == 3)):
+            held.append(asyncio.create_task(client.post("/predict", content=bytes(784 * rows), headers=OCTETS)))
+            await asyncio.to_thread(eventually, condition)
         response = await client.post("/predict", content=b"never looked at", headers=OCTETS)
         assert response.status_code == 503
         assert int(response.headers["retry-after"]) >= 1
