@@ -48,9 +48,11 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
         Store(settings.store).resolve(settings.model, CHAMPION)  # before seconds go into loading JAX
         from service.app import create_app
         from service.live import Live
+        from service.metrics import Metrics
         from service.server import DrainingServer, process_age_s
 
-        live = Live.load(settings)
+        metrics = Metrics()
+        live = Live.load(settings, metrics)
     except UnknownModel as error:
         _fail(f"{error}; to train and publish one: python -m training fit {settings.model} --quick")
     except (DigitsError, OSError, ImportError) as error:
@@ -64,7 +66,7 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
             f"{version.name} version {version.version} is ready at {url} ({url}/docs) after {process_age_s():.1f} s"
         )
 
-    server = DrainingServer(create_app(settings, live), settings, announce)
+    server = DrainingServer(create_app(settings, live, metrics), settings, announce)
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _stopped)
     try:

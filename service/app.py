@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import orjson
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
+from service.encode import Problem, encode_problem
 from service.errors import (
     BrokenAnswer,
     MalformedBody,
@@ -29,7 +29,9 @@ from service.errors import (
 )
 from service.live import Live
 from service.media import JSON
+from service.metrics import Metrics
 from service.routes import health, models, predict
+from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -76,18 +78,20 @@ STATUS: Final[dict[type[Exception], Status]] = {
 }
 
 
-def create_app(settings: ServiceSettings | None = None, live: Live | None = None) -> FastAPI:
+def create_app(
+    settings: ServiceSettings | None = None, live: Live | None = None, metrics: Metrics | None = None
+) -> FastAPI:
     """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown."""
-    settings = settings or ServiceSettings()
+    settings, metrics = settings or ServiceSettings(), metrics or Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if app.state.live is None:
-            app.state.live = await asyncio.to_thread(Live.load, settings)
+            app.state.live = await asyncio.to_thread(Live.load, settings, metrics)
         try:
             yield
         finally:
-            await app.state.live.close(settings.drain_timeout_s)
+            await app.state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
 
     app = FastAPIOffline(
         title="digits",
@@ -96,8 +100,8 @@ def create_app(settings: ServiceSettings | None = None, live: Live | None = None
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.settings, app.state.live = settings, live
-    for router in (predict.router, models.router, health.router):
+    app.state.settings, app.state.live, app.state.metrics = settings, live, metrics
+    for router in (predict.router, models.router, health.router, metrics_route.router):
         app.include_router(router)
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
@@ -105,12 +109,13 @@ def create_app(settings: ServiceSettings | None = None, live: Live | None = None
     return app
 
 
-async def _answer_error(_: Request, error: Exception) -> Response:
+async def _answer_error(request: Request, error: Exception) -> Response:
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status.code == 500 and type(error) in STATUS:  # the server logs those that nobody expected
         log.error("%s", error, exc_info=error.__cause__ or error)
     retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else RETRY_AFTER_S
     headers = {"Retry-After": str(retry_after_s)} if status.code == 503 else {}
+    request.app.state.metrics.refused(error.code if isinstance(error, RequestError) else status.name)
     if isinstance(error, RequestError):
         return _error(status.code, error.code, str(error), error.field, error.found, error.wanted, headers=headers)
     message = status.message
@@ -143,6 +148,5 @@ def _error(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    problem = {"code": code, "message": message, "field": field, "found": found, "wanted": wanted}
-    body = orjson.dumps({"error": problem}, option=orjson.OPT_APPEND_NEWLINE)
-    return Response(body, status, headers=headers, media_type=JSON)
+    problem = Problem(code=code, message=message, field=field, found=found, wanted=wanted)
+    return Response(encode_problem(problem), status, headers=headers, media_type=JSON)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
 
 import numpy as np
 import orjson
@@ -32,6 +32,25 @@ def encode_json(probabilities: Probabilities, *, name: str, version: int, many: 
     if many:
         return orjson.dumps({"predictions": predictions, "model": model}, option=OPTIONS)
     return orjson.dumps({**predictions[0], "model": model}, option=OPTIONS)
+
+
+class Problem(TypedDict, total=False):
+    """What is wrong: a code for programs, words for people, and where, what was found and what is wanted, if known."""
+
+    code: Required[str]
+    message: Required[str]
+    field: str | None
+    found: str | None
+    wanted: str | None
+
+
+NOTHING: Final = {"field": None, "found": None, "wanted": None}
+
+
+def encode_problem(problem: Problem) -> bytes:
+    """The body of every answer of status 4xx or 5xx."""
+    first = {"code": problem["code"], "message": problem["message"]}
+    return orjson.dumps({"error": {**first, **NOTHING, **problem}}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def encode_octets(probabilities: Probabilities) -> bytes:

@@ -14,6 +14,7 @@ from training.store import CHAMPION, Store
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from service.metrics import Metrics
     from service.settings import ServiceSettings
     from training.predictor import Predictor
 
@@ -35,12 +36,13 @@ class LiveVersion(NamedTuple):
         return self.predictor.version
 
     @classmethod
-    def start(cls, predictor: Predictor, *, queue_limit_rows: int) -> Self:
+    def start(cls, predictor: Predictor, metrics: Metrics, *, queue_limit_rows: int) -> Self:
         """The version with an engine of its own."""
         batcher = Batcher(
             predictor,
             max_batch_rows=predictor.row_sizes[-1],
             queue_limit_rows=queue_limit_rows,
+            watch=metrics.watch(predictor),
             name=f"{predictor.name}-{predictor.version}",
         )
         return cls(predictor, batcher)
@@ -61,13 +63,19 @@ class Live:
         self.default_model = next(iter(self._models))
 
     @classmethod
-    def load(cls, settings: ServiceSettings) -> Self:
+    def load(cls, settings: ServiceSettings, metrics: Metrics) -> Self:
         """The champion of `settings.model`, compiled and proven against its golden predictions. Raises StoreError."""
-        from training.predictor import Predictor  # JAX takes seconds, and fakes need none
+        from training.predictor import (
+            Predictor,
+            keep_compiled,
+            on_compilation,
+        )  # JAX takes seconds, and fakes need none
 
         store = Store(settings.store)
+        keep_compiled(store.path)
         predictor = Predictor.load(store, settings.model, CHAMPION)
-        version = LiveVersion.start(predictor, queue_limit_rows=settings.queue_limit_rows)
+        on_compilation(metrics.compiled)
+        version = LiveVersion.start(predictor, metrics, queue_limit_rows=settings.queue_limit_rows)
         # Whoever promotes another version in this very moment does not change what has been loaded here.
         return cls([version], {settings.model: {**store.aliases(settings.model), CHAMPION: predictor.version}})
 
@@ -117,6 +125,11 @@ class Live:
             raise NotReady("draining", "the service is shutting down")
         if not self.alive:
             raise NotReady("engine_stopped", "the engine of a model has stopped")
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service has been told to stop."""
+        return self._draining_since_s is not None
 
     def drain(self) -> None:
         """Makes readiness fail, so that nobody sends anything new. Requests are still answered."""

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
+
+from service.protocol import HttpProtocol
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
+    from types import FrameType
 
     from fastapi import FastAPI
 
     from service.settings import ServiceSettings
+
+
+TICK_S: Final = 0.05
 
 
 class DrainingServer(uvicorn.Server):
@@ -30,10 +37,11 @@ class DrainingServer(uvicorn.Server):
                 access_log=settings.log_level in ("info", "debug"),
                 timeout_graceful_shutdown=settings.drain_timeout_s,
                 server_header=False,
+                http=HttpProtocol,
                 ws="none",
             )
         )
-        self._app, self._on_ready = app, on_ready
+        self._app, self._on_ready, self._pause_s = app, on_ready, settings.drain_pause_s
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to listen; the application has loaded before."""
@@ -46,9 +54,21 @@ class DrainingServer(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Fails readiness, closes the listeners, waits for accepted requests, and closes the application."""
+        """Fails readiness, pauses, closes the listeners, waits for accepted requests, and closes the application.
+
+        During the pause whoever sends requests has time to notice, and to send them elsewhere.
+        """
         self._app.state.live.drain()
+        end = time.monotonic() + self._pause_s
+        while time.monotonic() < end and not self.force_exit:
+            await asyncio.sleep(TICK_S)
         await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Obeys SIGTERM and SIGINT: the first one ends the service well, the second one at once."""
+        if self.should_exit:
+            self.force_exit = True
+        super().handle_exit(sig, frame)
 
 
 def process_age_s() -> float:

@@ -26,8 +26,11 @@ class ServiceSettings(StoreSettings):
         ge=1,
         description="A request that has no answer after so long gets a 504; `X-Timeout-Ms` may ask for less",
     )
+    drain_pause_s: float = Field(
+        0, ge=0, description="After SIGTERM, new requests are taken for so long, though readiness fails at once"
+    )
     drain_timeout_s: int = Field(
-        20, ge=0, description="After SIGTERM, accepted requests have this long to finish before they are cut off"
+        20, ge=0, description="After that, accepted requests have this long to finish before they are cut off"
     )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "warning", description="What is logged; info adds a line for each request"

@@ -13,6 +13,7 @@ import numpy as np
 
 from service.app import create_app
 from service.live import Live, LiveVersion
+from service.metrics import Metrics
 from service.server import DrainingServer
 from service.settings import ServiceSettings
 
@@ -49,6 +50,9 @@ class FakePredictor:
         self.nan: int | None = None
         self.batches: list[int] = []
 
+    def padded(self, rows: int) -> int:
+        return next(size for size in self.row_sizes if size >= rows)
+
     def __call__(self, images: np.ndarray) -> np.ndarray:
         assert images.dtype == np.uint8
         assert images.shape[1:] == (28, 28)
@@ -65,15 +69,16 @@ class FakePredictor:
         return probabilities
 
 
-def live_with(*predictors: FakePredictor, queue_limit_rows: int = 8192) -> Live:
+def live_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> Live:
     """What is loaded, with fakes in place of networks."""
-    return Live([LiveVersion.start(p, queue_limit_rows=queue_limit_rows) for p in predictors], ALIASES)
+    return Live([LiveVersion.start(p, metrics, queue_limit_rows=queue_limit_rows) for p in predictors], ALIASES)
 
 
 def app_with(*predictors: FakePredictor, **settings: int) -> FastAPI:
     """The application, with fakes in place of networks."""
-    chosen = ServiceSettings(**settings)
-    return create_app(chosen, live_with(*predictors, queue_limit_rows=chosen.queue_limit_rows))
+    chosen, metrics = ServiceSettings(**settings), Metrics()
+    live = live_with(*predictors, metrics=metrics, queue_limit_rows=chosen.queue_limit_rows)
+    return create_app(chosen, live, metrics)
 
 
 @contextlib.asynccontextmanager

@@ -1,15 +1,12 @@
 import asyncio
 import json
 import logging
-import socket
-import threading
 
 import httpx
 import jsonschema_rs
 import numpy as np
 import pytest
 
-from service.errors import NotReady
 from service.examples import FOUR, SEVEN, drawn
 from service.schemas import ERRORS
 from service.settings import ServiceSettings
@@ -18,10 +15,8 @@ from tests.service_fakes import (
     FakePredictor,
     app_with,
     client_of,
-    eventually,
     live_with,
     picture,
-    served,
     trace_of,
 )
 
@@ -416,82 +411,17 @@ async def test_the_application_loads_what_the_settings_name_off_the_event_loop(m
 
     seen = []
 
-    def load(settings):
+    def load(settings, metrics):
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
         seen.append(settings.model)
-        return live_with(FakePredictor("mlp", 1))
+        return live_with(FakePredictor("mlp", 1), metrics=metrics, queue_limit_rows=8)
 
     monkeypatch.setattr("service.live.Live.load", load)
     async with client_of(create_app(ServiceSettings(model="mlp"))) as client:
         answer = await client.post("/predict", json={"pixels": flat(7)})
         assert answer.json()["model"] == {"name": "mlp", "version": 1}
     assert seen == ["mlp"]
-
-
-async def test_a_client_that_hangs_up_frees_its_rows():
-    """Seen elsewhere: work done for clients that have already left."""
-    predictor = FakePredictor()
-    app = app_with(predictor)
-    batcher = app.state.live.resolve().batcher
-    body = json.dumps({"instances": [flat(9)] * 5}).encode()
-    with served(app) as address:
-        predictor.gate.clear()
-        with socket.create_connection(address) as holder:
-            holder.sendall(request_with(json.dumps({"pixels": flat(1)}).encode()))
-            eventually(lambda: predictor.batches == [1])
-            with socket.create_connection(address) as leaver:
-                leaver.sendall(request_with(body))
-                eventually(lambda: batcher.waiting_rows == 5)
-            eventually(lambda: batcher.waiting_rows == 0)
-            predictor.gate.set()
-            assert holder.recv(20).startswith(b"HTTP/1.1 200")
-    assert predictor.batches == [1]
-
-
-def test_stopping_the_server_fails_readiness_first_and_finishes_accepted_requests():
-    predictor = FakePredictor()
-    app = app_with(predictor)
-    failures = []
-
-    def let_it_finish():
-        try:
-            app.state.live.check_ready()
-        except NotReady as failure:
-            failures.append(failure.code)
-        predictor.gate.set()
-
-    with socket.socket() as connection:
-        with served(app) as address:
-            predictor.gate.clear()
-            connection.connect(address)
-            connection.sendall(request_with(json.dumps({"pixels": flat(7)}).encode()))
-            eventually(lambda: predictor.batches == [1])
-            threading.Timer(0.3, let_it_finish).start()
-        answer = connection.recv(10_000)
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert b'"digit":7' in answer
-    assert failures == ["draining"]
-
-
-def test_half_sent_and_endless_bodies_do_not_stop_the_service():
-    blank = b"1000\r\n" + b" " * 0x1000 + b"\r\n"
-    with (
-        served(app_with(FakePredictor(), body_limit_bytes=5000)) as address,
-        socket.create_connection(address) as half_sent,
-        socket.create_connection(address) as endless,
-        socket.create_connection(address) as good,
-    ):
-        half_sent.sendall(request_with(b'{"pixels": [1', "Content-Length: 4000"))
-        endless.sendall(request_with(blank + blank, "Transfer-Encoding: chunked"))
-        assert endless.recv(20).startswith(b"HTTP/1.1 413")
-        good.sendall(request_with(json.dumps({"pixels": flat(7)}).encode()))
-        assert good.recv(20).startswith(b"HTTP/1.1 200")
-
-
-def request_with(body, length=None):
-    length = length or f"Content-Length: {len(body)}"
-    return f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode() + body
 
 
 # Models
@@ -543,6 +473,7 @@ def test_the_documentation_names_every_path(openapi):
         "/models/{name}/versions/{version}": ["get"],
         "/healthz": ["get"],
         "/readyz": ["get"],
+        "/metrics": ["get"],
     }
     assert [p["name"] for p in openapi["paths"]["/predict"]["post"]["parameters"]] == [
         *("model", "version", "fields", "scale", "X-Timeout-Ms")
@@ -558,6 +489,7 @@ def test_the_documentation_has_no_error_that_is_never_sent(openapi):
         "/models/{name}/versions/{version}": ["200", "404", "503"],
         "/healthz": ["200", "503"],
         "/readyz": ["200", "503"],
+        "/metrics": ["200"],
     }
 
 

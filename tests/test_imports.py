@@ -52,9 +52,10 @@ def test_training_never_imports_the_service(path):
     assert not any(name.split(".")[0] == "service" for name in imports_of(path))
 
 
-def test_the_engine_imports_nothing_of_ours_and_no_web_framework():
-    path = ROOT / "service/batching.py"
-    assert not ours(path)
+@pytest.mark.parametrize("name", ["batching", "row_queue"])
+def test_the_engine_imports_nothing_of_ours_but_its_queue_and_no_web_framework(name):
+    path = ROOT / f"service/{name}.py"
+    assert all(name.startswith("service.row_queue") for name in ours(path))
     assert not {"jax", "fastapi", "starlette", "uvicorn"} & {name.split(".")[0] for name in imports_of(path)}
 
 

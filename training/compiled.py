@@ -54,9 +54,13 @@ class CompiledNetwork:
         parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def padded(self, rows: int) -> int:
+        """The size of the batch that so many rows are computed in, at most the largest size."""
+        return next(size for size in self.row_sizes if size >= rows)
+
     def _batch(self, images: Images) -> NDArray[np.float32]:
         rows = len(images)
-        size = next(size for size in self.row_sizes if size >= rows)
+        size = self.padded(rows)
         if size != rows:
             padded = np.zeros((size, SIDE, SIDE), np.uint8)  # a new one each time: JAX may read it in place
             padded[:rows] = images

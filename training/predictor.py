@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from training.compile_cache import keep_compiled as keep_compiled
+from training.compile_cache import on_compilation as on_compilation
 from training.compiled import ROW_SIZES, CompiledNetwork
 from training.manifest import CorruptVersion
 from training.store import CHAMPION
@@ -52,6 +54,10 @@ class Predictor:
     def row_sizes(self) -> tuple[int, ...]:
         """The compiled sizes of batches, ascending."""
         return self._network.row_sizes
+
+    def padded(self, rows: int) -> int:
+        """The compiled size that a batch of so many rows is filled up to."""
+        return self._network.padded(rows)
 
     def __call__(self, images: Images) -> NDArray[np.float32]:
         """Probabilities float32 [n, 10] for images uint8 [n, 28, 28], n >= 1."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from service.live import Live
+    from service.metrics import Metrics
     from service.settings import ServiceSettings
 
 
@@ -19,6 +20,12 @@ def current_live(request: Request) -> Live:
     if live is None:
         raise NotReady("loading", "the service is loading its model")
     return live
+
+
+def current_metrics(request: Request) -> Metrics:
+    """The metrics of the application."""
+    metrics: Metrics = request.app.state.metrics
+    return metrics
 
 
 def current_settings(request: Request) -> ServiceSettings:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
+
+from service.errors import NotReady
+from service.routes.current import current_live
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 class DirectRoute(APIRoute):
     """Documented by FastAPI like any other; the endpoint takes a Request and returns a Response, and nothing else.
 
-    Its errors become answers in the application's own exception handlers.
+    Its errors become answers in the application's own exception handlers; so does being cut off at the end of a drain.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -22,5 +26,11 @@ class DirectRoute(APIRoute):
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
-        response = await self.endpoint(Request(scope, receive, send))
+        request = Request(scope, receive, send)
+        try:
+            response = await self.endpoint(request)
+        except asyncio.CancelledError:
+            if not current_live(request).draining:
+                raise
+            raise NotReady("draining", "the service has shut down before it had an answer") from None
         await response(scope, receive, send)

@@ -1,0 +1,81 @@
+"""What Prometheus is told. With several workers, any of them tells of all of them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+if TYPE_CHECKING:
+    from service.batching import Batch, Watch
+    from training.predictor import Predictor
+
+SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable with the folder where workers keep their counts; read when prometheus_client is imported."""
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+VERSION: Final = ("model", "version")
+ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+WAIT_S: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+INFERENCE_S: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
+
+
+class Metrics:
+    """The metrics of one application."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._batch_rows = Histogram(
+            "digits_batch_rows", "Pictures in a batch, without padding", VERSION, buckets=ROWS, registry=registry
+        )
+        self._padding_rows = Counter(
+            "digits_padding_rows", "Empty rows that filled batches up to a compiled size", VERSION, registry=registry
+        )
+        self._inference = Histogram(
+            "digits_inference_seconds", "Time to compute a batch", VERSION, buckets=INFERENCE_S, registry=registry
+        )
+        self._wait = Histogram(
+            "digits_queue_wait_seconds",
+            "Time from a request's arrival at the engine to the start of its first batch",
+            VERSION,
+            buckets=WAIT_S,
+            registry=registry,
+        )
+        self._compilations = Counter(
+            "digits_compilations_after_ready", "Compilations that requests had to wait for; 0", registry=registry
+        )
+        self._refused = Counter(
+            "digits_refused_requests", "Requests that got an error, by its code", ["code"], registry=registry
+        )
+
+    def watch(self, predictor: Predictor) -> Watch:
+        """What an engine reports its batches to."""
+        labels = (predictor.name, str(predictor.version))
+        batch_rows, padding_rows = self._batch_rows.labels(*labels), self._padding_rows.labels(*labels)
+        inference, wait = self._inference.labels(*labels), self._wait.labels(*labels)
+
+        def watch(batch: Batch) -> None:
+            batch_rows.observe(batch.rows)
+            padding_rows.inc(predictor.padded(batch.rows) - batch.rows)
+            inference.observe(batch.seconds)
+            for seconds in batch.waited_s:
+                wait.observe(seconds)
+
+        return watch
+
+    def compiled(self) -> None:
+        """Counts a compilation. Everything should have been compiled before."""
+        self._compilations.inc()
+
+    def refused(self, code: str) -> None:
+        """Counts a request that got an error."""
+        self._refused.labels(code).inc()
+
+    def exposition(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        registry = self._registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types for it
+        return generate_latest(registry)

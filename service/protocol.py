@@ -1,0 +1,62 @@
+"""HTTP as uvicorn speaks it, with a bound on the head of a request, and with errors of the common form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.encode import encode_problem
+from service.media import JSON
+
+if TYPE_CHECKING:
+    from service.encode import Problem
+
+HEAD_LIMIT_BYTES: Final = 2**16
+"""Of request line and headers together; what nginx takes by default is half of it."""
+MALFORMED: Final[Problem] = {
+    "code": "invalid_http",
+    "message": "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed",
+}
+TOO_LARGE: Final[Problem] = {
+    "code": "head_too_large",
+    "message": f"request line and headers have more than {HEAD_LIMIT_BYTES} bytes; the connection is closed",
+    "wanted": f"at most {HEAD_LIMIT_BYTES} bytes",
+}
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    _in_head = True
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what has arrived, unless it is the end of patience with a head that does not end."""
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes - len(data) > HEAD_LIMIT_BYTES:
+                self._refuse(431, TOO_LARGE)
+                return
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Stops to count."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Starts to count again: the next thing to come is another head."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is not HTTP."""
+        del msg  # uvicorn's own words
+        self._refuse(400, MALFORMED)
+
+    def _refuse(self, status: int, problem: Problem) -> None:
+        body = encode_problem(problem)
+        head = f"content-type: {JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()

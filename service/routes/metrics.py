@@ -1,0 +1,21 @@
+"""`/metrics`: what Prometheus is told."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from service.metrics import CONTENT_TYPE
+from service.routes.current import current_metrics
+
+router = APIRouter(tags=["health"])
+
+
+@router.get(
+    "/metrics",
+    summary="Counts and times for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Batches, padding, waiting and computing times, refused requests, compilations after the start."""
+    return Response(current_metrics(request).exposition(), headers={"Content-Type": CONTENT_TYPE})

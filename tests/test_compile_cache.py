@@ -1,0 +1,80 @@
+"""In processes of their own: where JAX keeps what it compiles can be said but once."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from training import compile_cache
+
+LOADING = """
+import sys, jax
+from training.compile_cache import on_compilation
+from training.predictor import Predictor, keep_compiled
+from training.store import Store
+hits = []
+jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("cache_hits") else None)
+store = Store(sys.argv[1])
+keep_compiled(store.path)
+Predictor.load(store, "tiny")
+compiled = []
+on_compilation(lambda: compiled.append(1))
+Predictor.load(store, "tiny").check_golden()
+jax.jit(lambda x: x * 3)(2.0)
+print(len(hits), len(compiled))
+"""
+
+
+@pytest.fixture
+def store(trained_store, tmp_path):
+    """A copy of the store in which nothing has been compiled."""
+    return Path(shutil.copytree(trained_store.path, tmp_path / "store"))
+
+
+def load(store, **environment):
+    """How often something was read in place of being compiled, and how much was compiled after the first loading."""
+    inherited = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    command = [sys.executable, "-c", LOADING, str(store)]
+    done = subprocess.run(command, capture_output=True, text=True, env=inherited | environment, check=True)
+    return tuple(map(int, done.stdout.split()))
+
+
+def test_a_second_process_compiles_nothing_that_the_first_one_did(store):
+    hits, compiled = load(store)
+    assert compiled > 0, "it counts"
+    again, _ = load(store)
+    assert again > hits
+    (folder,) = (store / compile_cache.FOLDER).iterdir()
+    assert folder.name.startswith("jax-")
+
+
+def test_a_damaged_entry_is_compiled_anew(store):
+    load(store)
+    for path in (store / compile_cache.FOLDER).glob("*/*-cache"):
+        path.write_bytes(b"damaged")
+    load(store)
+
+
+def test_where_the_user_says_so_jax_keeps_it_there(store, tmp_path):
+    load(store, JAX_COMPILATION_CACHE_DIR=str(tmp_path / "mine"))
+    assert not (store / compile_cache.FOLDER).exists()
+
+
+def test_a_store_that_cannot_be_written_to_is_no_error(store):
+    (store / compile_cache.FOLDER).write_text("a file where the folder should be")
+    load(store)
+
+
+def test_what_was_used_least_recently_goes_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(compile_cache, "LIMIT_BYTES", 2500)
+    folder = tmp_path / "jax-1"
+    folder.mkdir()
+    for age, name in enumerate("abcd"):
+        (folder / name).write_bytes(bytes(1000))
+        os.utime(folder / name, (time.time() - 100 * age,) * 2)
+    compile_cache._shrink(tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"]

@@ -1,0 +1,219 @@
+"""The server under clients that are slow, rude or gone."""
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from service.errors import NotReady
+from service.protocol import HEAD_LIMIT_BYTES
+from tests.service_fakes import FakePredictor, app_with, eventually, picture, served
+
+GOOD = json.dumps({"pixels": picture(7).ravel().tolist()}).encode()
+
+
+def connected(address):
+    return socket.create_connection(address, timeout=10)
+
+
+def flat(digit):
+    return picture(digit).ravel().tolist()
+
+
+def request_with(body, length=None):
+    length = length or f"Content-Length: {len(body)}"
+    return f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode() + body
+
+
+def answers(connection, count):
+    """So many answers of a connection: status and what the body says."""
+    found, held = [], b""
+    while len(found) < count:
+        head, end, rest = held.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if end else 0
+        if end and len(rest) >= length:
+            found.append((int(head.split()[1]), json.loads(rest[:length])))
+            held = rest[length:]
+            continue
+        arrived = connection.recv(100_000)
+        assert arrived, held
+        held += arrived
+    return found
+
+
+def answers_well(address):
+    with connected(address) as connection:
+        connection.sendall(request_with(GOOD))
+        ((status, answer),) = answers(connection, 1)
+        return status == 200 and answer["digit"] == 7
+
+
+def test_a_client_that_hangs_up_frees_its_rows():
+    """Seen elsewhere: work done for clients that have already left."""
+    predictor = FakePredictor()
+    app = app_with(predictor)
+    batcher = app.state.live.resolve().batcher
+    body = json.dumps({"instances": [flat(9)] * 5}).encode()
+    with served(app) as address:
+        predictor.gate.clear()
+        with connected(address) as holder:
+            holder.sendall(request_with(json.dumps({"pixels": flat(1)}).encode()))
+            eventually(lambda: predictor.batches == [1])
+            with connected(address) as leaver:
+                leaver.sendall(request_with(body))
+                eventually(lambda: batcher.waiting_rows == 5)
+            eventually(lambda: batcher.waiting_rows == 0)
+            predictor.gate.set()
+            assert holder.recv(20).startswith(b"HTTP/1.1 200")
+    assert predictor.batches == [1]
+
+
+def test_stopping_the_server_fails_readiness_first_and_finishes_accepted_requests():
+    predictor = FakePredictor()
+    app = app_with(predictor)
+    failures = []
+
+    def let_it_finish():
+        try:
+            app.state.live.check_ready()
+        except NotReady as failure:
+            failures.append(failure.code)
+        predictor.gate.set()
+
+    with socket.socket() as connection:
+        with served(app) as address:
+            predictor.gate.clear()
+            connection.connect(address)
+            connection.sendall(request_with(json.dumps({"pixels": flat(7)}).encode()))
+            eventually(lambda: predictor.batches == [1])
+            threading.Timer(0.3, let_it_finish).start()
+        answer = connection.recv(10_000)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"digit":7' in answer
+    assert failures == ["draining"]
+
+
+def test_half_sent_and_endless_bodies_do_not_stop_the_service():
+    blank = b"1000\r\n" + b" " * 0x1000 + b"\r\n"
+    with (
+        served(app_with(FakePredictor(), body_limit_bytes=5000)) as address,
+        connected(address) as half_sent,
+        connected(address) as endless,
+        connected(address) as good,
+    ):
+        half_sent.sendall(request_with(b'{"pixels": [1', "Content-Length: 4000"))
+        endless.sendall(request_with(blank + blank, "Transfer-Encoding: chunked"))
+        assert endless.recv(20).startswith(b"HTTP/1.1 413")
+        good.sendall(request_with(json.dumps({"pixels": flat(7)}).encode()))
+        assert good.recv(20).startswith(b"HTTP/1.1 200")
+
+
+def test_a_pause_after_the_signal_takes_new_requests_though_readiness_fails():
+    app = app_with(FakePredictor(), drain_pause_s=0.5)
+    found = []
+
+    def ask(address):
+        eventually(lambda: app.state.live.draining)
+        found.append(answers_well(address))
+
+    with served(app) as address:
+        asker = threading.Thread(target=ask, args=[address])
+        asker.start()
+    asker.join()
+    assert found == [True]
+
+
+def test_who_has_no_answer_when_the_drain_ends_is_told_so():
+    predictor = FakePredictor()
+    with socket.socket() as waiting, socket.socket() as half_sent:
+        waiting.settimeout(10)
+        half_sent.settimeout(10)
+        with served(app_with(predictor, drain_timeout_s=1)) as address:
+            predictor.gate.clear()
+            waiting.connect(address)
+            waiting.sendall(request_with(GOOD))
+            half_sent.connect(address)
+            half_sent.sendall(request_with(GOOD[:100], "Content-Length: 4000"))
+            eventually(lambda: predictor.batches == [1])
+            threading.Timer(2, predictor.gate.set).start()  # or the engine's thread would not end
+        for connection in (waiting, half_sent):
+            ((status, answer),) = answers(connection, 1)
+            assert (status, answer["error"]["code"]) == (503, "draining")
+
+
+def test_requests_in_one_piece_are_answered_one_after_the_other():
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        bodies = [json.dumps({"pixels": flat(digit)}).encode() for digit in (3, 1, 4, 1, 5)]
+        connection.sendall(b"".join(request_with(body) for body in bodies))
+        assert [answer["digit"] for _, answer in answers(connection, 5)] == [3, 1, 4, 1, 5]
+
+
+def test_a_body_that_comes_byte_by_byte_holds_up_nobody():
+    with served(app_with(FakePredictor())) as address, connected(address) as slow:
+        slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        request = request_with(GOOD)
+        for first in range(0, len(request), 50):
+            slow.sendall(request[first : first + 50])
+            assert first % 500 or answers_well(address)
+        ((status, answer),) = answers(slow, 1)
+        assert (status, answer["digit"]) == (200, 7)
+
+
+@pytest.mark.parametrize(
+    "rude",
+    [
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00 this is TLS",
+        b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    ],
+)
+def test_what_is_not_http_gets_an_error_of_the_common_form(rude):
+    with served(app_with(FakePredictor())) as address:
+        with connected(address) as connection:
+            connection.sendall(rude)
+            ((status, answer),) = answers(connection, 1)
+            assert (status, answer["error"]["code"]) == (400, "invalid_http")
+            assert answer["error"].keys() == {"code", "message", "field", "found", "wanted"}
+            assert connection.recv(1) == b""
+        assert answers_well(address)
+
+
+@pytest.mark.parametrize("head", [b"X: " + b"x" * 2**22, b"X: x\r\n" * 2**19, b""], ids=["long", "many", "URL"])
+def test_a_head_without_end_is_refused(head):
+    start = b"POST /predict HTTP/1.1\r\n" + head if head else b"POST /" + b"x" * 2**22
+    with served(app_with(FakePredictor())) as address:
+        # the answer may be lost when more comes than is read
+        with connected(address) as connection, contextlib.suppress(ConnectionError):
+            for first in range(0, len(start), 10_000):
+                connection.sendall(start[first : first + 10_000])
+            assert connection.recv(20).startswith(b"HTTP/1.1 4")
+            assert connection.recv(10_000)
+            assert connection.recv(1) == b""
+        assert answers_well(address)
+
+
+def test_a_head_that_is_too_large_is_told_so():
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nX: " + b"x" * (HEAD_LIMIT_BYTES - 100))
+        time.sleep(0.2)
+        connection.sendall(b"x" * 1000)
+        time.sleep(0.2)
+        connection.sendall(b"x")
+        ((status, answer),) = answers(connection, 1)
+        assert (status, answer["error"]["code"]) == (431, "head_too_large")
+
+
+def test_connections_that_are_reset_harm_nobody():
+    predictor = FakePredictor()
+    with served(app_with(predictor)) as address:
+        for sent in (b"", b"POST /pre", request_with(GOOD)[:-100], request_with(GOOD)):
+            for _ in range(20):
+                connection = connected(address)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(sent)
+                connection.close()
+        assert answers_well(address)
