@@ -1,8 +1,6 @@
 """`python -m service`: serve the champion of a model."""
 
 import errno
-import os
-import signal
 import socket
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -31,48 +29,42 @@ def serve(
     model: Annotated[
         str | None, typer.Option(envvar="DIGITS_MODEL", help="The model to serve.", show_default="lenet")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(envvar="DIGITS_WORKERS", min=1, help="How many processes.", show_default="1")
+    ] = None,
 ) -> None:
     """Answer with the champion of a model. Each setting of the service is an environment variable, DIGITS_…."""
-    given = {"host": host, "port": port, "store": store, "model": model}
+    given = {"host": host, "port": port, "store": store, "model": model, "workers": workers}
     settings = _settings({name: value for name, value in given.items() if value is not None})
-    signal.signal(signal.SIGTERM, _stop)
     with _bound(settings.host, settings.port) as listener:
         _serve(settings, listener)
 
 
 def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
     from training.errors import DigitsError
-    from training.store import CHAMPION, Store, UnknownModel
+
+    if settings.workers > 1:
+        from service.workers import serve as serve_together
+
+        raise typer.Exit(serve_together(settings, listener, lambda served: _announce(served, settings, listener)))
+
+    from service.worker import serve as serve_alone
 
     try:
-        Store(settings.store).resolve(settings.model, CHAMPION)  # before seconds go into loading JAX
-        from service.app import create_app
-        from service.live import Live
-        from service.metrics import Metrics
-        from service.server import DrainingServer, process_age_s
-
-        metrics = Metrics()
-        live = Live.load(settings, metrics)
-    except UnknownModel as error:
-        _fail(f"{error}; to train and publish one: python -m training fit {settings.model} --quick")
-    except (DigitsError, OSError, ImportError) as error:
+        serve_alone(settings, listener, lambda served: _announce(served, settings, listener))
+    except (DigitsError, ImportError) as error:
         _fail(str(error))
-
-    def announce() -> None:
-        version = live.resolve()
-        host, port = listener.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        typer.echo(
-            f"{version.name} version {version.version} is ready at {url} ({url}/docs) after {process_age_s():.1f} s"
-        )
-
-    server = DrainingServer(create_app(settings, live, metrics), settings, announce)
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, _stopped)
-    try:
-        server.run(sockets=[listener])
     except OSError as error:
         _fail_to_listen(settings.host, settings.port, error)
+
+
+def _announce(served: str, settings: "ServiceSettings", listener: socket.socket) -> None:
+    from service.age import process_age_s
+
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    workers = f", {settings.workers} workers" if settings.workers > 1 else ""
+    typer.echo(f"{served} is ready at {url} ({url}/docs) after {process_age_s():.1f} s{workers}")
 
 
 def _settings(given: dict[str, str | int]) -> "ServiceSettings":
@@ -113,15 +105,6 @@ def _fail_to_listen(host: str, port: int, error: OSError) -> NoReturn:
 def _fail(message: str) -> NoReturn:
     typer.secho(f"error: {message}", fg=typer.colors.RED, err=True)
     raise typer.Exit(1)
-
-
-def _stop(*_: object) -> NoReturn:
-    """Ends the process at once: nothing is accepted yet, and an exception could end in some library's callback."""
-    os._exit(0)
-
-
-def _stopped(*_: object) -> None:
-    """Does nothing: uvicorn raises the signal again that it has obeyed, and to obey is to exit with 0."""
 
 
 if __name__ == "__main__":

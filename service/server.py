@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -69,12 +67,3 @@ class DrainingServer(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True
         super().handle_exit(sig, frame)
-
-
-def process_age_s() -> float:
-    """Seconds since this process started; where the system does not tell, the processor time it has used."""
-    try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError, ValueError):
-        return time.process_time()

@@ -16,6 +16,11 @@ class ServiceSettings(StoreSettings):
         "127.0.0.1", min_length=1, description="The address to listen on; 0.0.0.0 is every one of this machine's"
     )
     port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any free one")
+    workers: int = Field(
+        1,
+        ge=1,
+        description="How many processes answer, each with its own copy of the model and its share of the processors",
+    )
     body_limit_bytes: int = Field(16 * 2**20, ge=1, description="A request body longer than this is refused (413)")
     request_limit_rows: int = Field(4096, ge=1, description="A request with more pictures than this is refused (413)")
     queue_limit_rows: int = Field(

@@ -88,3 +88,17 @@ def test_sigterm_while_loading_ends_it_at_once_with_0(trained_store, delay_s):
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "")
+
+
+def test_a_second_sigterm_ends_it_at_once(trained_store):
+    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0", DIGITS_DRAIN_PAUSE_S="60")
+    try:
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,56 @@
+"""One process that loads a model and serves it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
+from training.errors import DigitsError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from service.settings import ServiceSettings
+
+
+def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+    """Serves the champion of `settings.model` on a bound socket until SIGTERM or SIGINT.
+
+    `on_ready` is told what is served when it is. Raises DigitsError for a store that has nothing to serve, OSError for
+    a socket that cannot be listened on.
+    """
+    signal.signal(signal.SIGTERM, _stop)
+
+    from training.store import CHAMPION, Store, UnknownModel
+
+    try:
+        Store(settings.store).resolve(settings.model, CHAMPION)  # before seconds go into loading JAX
+    except UnknownModel as error:
+        hint = f"to train and publish one: python -m training fit {settings.model} --quick"
+        raise DigitsError(f"{error}; {hint}") from None
+
+    from service.app import create_app
+    from service.live import Live
+    from service.metrics import Metrics
+    from service.server import DrainingServer
+
+    metrics = Metrics()
+    live = Live.load(settings, metrics)
+    served = live.resolve()
+    server = DrainingServer(
+        create_app(settings, live, metrics), settings, lambda: on_ready(f"{served.name} version {served.version}")
+    )
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, _stopped)
+    server.run(sockets=[listener])
+
+
+def _stop(*_: object) -> NoReturn:
+    """Ends the process at once: nothing is accepted yet, and an exception could end in some library's callback."""
+    os._exit(0)
+
+
+def _stopped(*_: object) -> None:
+    """Does nothing: uvicorn raises the signal again that it has obeyed, and to obey is to exit with 0."""

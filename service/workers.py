@@ -1,0 +1,138 @@
+"""Several processes that serve the same socket, each with its share of the processors, and one that looks after them.
+
+They are spawned and not forked: JAX has threads, and a fork of a process with threads may stand still.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from multiprocessing import connection, get_context, parent_process
+from typing import TYPE_CHECKING
+
+from training.errors import DigitsError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+
+    from service.settings import ServiceSettings
+
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable with the folder where all workers keep their counts, so that any of them can tell of all."""
+
+log = logging.getLogger("uvicorn.error")
+
+
+class Worker:
+    """A process that serves; `place` of how many it is decides about its processors."""
+
+    def __init__(self, settings: ServiceSettings, listener: socket.socket, place: int) -> None:
+        context = get_context("spawn")
+        self.place, self.ready = place, False
+        self.told, telling = context.Pipe(duplex=False)
+        self.process = context.Process(target=_work, args=(settings, listener, place, telling), name=f"worker-{place}")
+        self.process.start()
+        telling.close()
+
+
+def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> int:
+    """Serves with `settings.workers` processes until SIGTERM or SIGINT; returns the exit code.
+
+    `on_ready` is told what is served when all of them are. Whoever dies is replaced; who cannot even start ends them
+    all, with exit code 1.
+    """
+    with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
+        os.environ[SHARED_METRICS] = folder
+        return _Supervisor(settings, listener, on_ready).run()
+
+
+class _Supervisor:
+    def __init__(self, settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+        self._settings, self._listener, self._on_ready = settings, listener, on_ready
+        self._stopping = self._announced = False
+        self._exit_code = 0
+        self._workers: list[Worker] = []
+
+    def run(self) -> int:
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, self._stop)
+        for place in range(self._settings.workers):
+            self._start(place)
+        while self._workers:
+            events = connection.wait(
+                [worker.process.sentinel for worker in self._workers]
+                + [worker.told for worker in self._workers if not worker.ready]
+            )
+            for worker in list(self._workers):
+                if worker.told in events and not worker.ready:
+                    self._hear(worker)
+                if worker.process.sentinel in events:
+                    self._bury(worker)
+        return self._exit_code
+
+    def _start(self, place: int) -> None:
+        if not self._stopping:
+            self._workers.append(Worker(self._settings, self._listener, place))
+
+    def _hear(self, worker: Worker) -> None:
+        try:
+            served = worker.told.recv()
+        except EOFError:  # it died, which its sentinel tells, too
+            return
+        worker.ready = True
+        if not self._announced and len(self._workers) == self._settings.workers:
+            self._announced = all(worker.ready for worker in self._workers)
+            if self._announced:
+                self._on_ready(served)
+
+    def _bury(self, worker: Worker) -> None:
+        worker.process.join()
+        self._workers.remove(worker)
+        worker.told.close()
+        if self._stopping:
+            return
+        if worker.ready:
+            log.error("worker %s has ended with %s: replaced", worker.process.pid, worker.process.exitcode)
+            self._start(worker.place)
+        else:  # it has said why, and the next one would not fare better
+            self._exit_code = 1
+            self._stop(signal.SIGTERM)
+
+    def _stop(self, sig: int, *_: object) -> None:
+        self._stopping = True
+        for worker in self._workers:
+            if worker.process.pid and worker.process.is_alive():
+                os.kill(worker.process.pid, sig)
+
+
+def _work(settings: ServiceSettings, listener: socket.socket, place: int, telling: Connection) -> None:
+    from service.worker import serve as serve_alone
+
+    os.setpgrp()  # Ctrl-C is for the parent, which passes it on; twice would mean at once
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as it may use processors
+        os.sched_setaffinity(0, share(sorted(os.sched_getaffinity(0)), place, settings.workers))
+    try:
+        serve_alone(settings, listener, telling.send)
+    except (DigitsError, OSError, ImportError) as error:
+        if place == 0:  # the others have the same to say
+            sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+
+
+def share(processors: list[int], place: int, workers: int) -> list[int]:
+    """The processors of the worker at a place: about as many for each; one that others have, too, if it must be."""
+    return processors[place::workers] or [processors[place % len(processors)]]
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent:
+        connection.wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)

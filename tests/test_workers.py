@@ -1,0 +1,132 @@
+"""Several processes behind one port; every one is a real one."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.workers import share
+from tests.service_fakes import eventually
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
+PATIENCE_S = 60
+
+
+@contextmanager
+def running(store, **environment):
+    """The parent, and its URL once it is ready."""
+    command = [sys.executable, "-m", "service", "--store", str(store.path), "--model", "tiny", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | environment,
+    )
+    try:
+        line = process.stdout.readline()
+        match = re.fullmatch(r"tiny version 1 is ready at (\S+) \(\S+/docs\) after \d+\.\d s, 2 workers\n", line)
+        assert match, line + process.stderr.read()
+        yield process, match[1]
+    finally:
+        workers = workers_of(process)
+        process.kill()
+        process.communicate()
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+
+def workers_of(process):
+    """The process ids of those that serve."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = path.read_text().partition(" ")
+            if (
+                int(rest.rpartition(")")[2].split()[1]) == process.pid
+                and b"spawn_main" in (path.parent / "cmdline").read_bytes()
+            ):
+                found.append(int(pid))
+    return found
+
+
+def gone(pid):
+    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
+
+
+def rows_counted(url):
+    text = httpx.get(f"{url}/metrics").text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name == "digits_batch_rows_sum")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, stop):
+    with running(trained_store) as (process, url):
+        workers = workers_of(process)
+        assert len(workers) == 2
+        for _ in range(20):  # connections of their own, so that both get some
+            answer = httpx.post(f"{url}/predict", json={"pixels": [0] * 784})
+            assert answer.status_code == 200
+        assert rows_counted(url) == 20
+        process.send_signal(stop)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+        assert process.returncode == 0
+        assert all(map(gone, workers))
+
+
+def test_whoever_dies_is_replaced(trained_store):
+    with running(trained_store) as (process, url):
+        victim, other = workers_of(process)
+        os.kill(victim, signal.SIGKILL)
+        line = process.stderr.readline()
+        assert line == f"worker {victim} has ended with -9: replaced\n"
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
+        assert other in workers_of(process)
+        assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+def test_nobody_outlives_a_parent_that_is_killed(trained_store):
+    with running(trained_store) as (process, _):
+        workers = workers_of(process)
+        process.kill()
+        eventually(lambda: all(map(gone, workers)), PATIENCE_S)
+
+
+def test_who_cannot_start_says_why_once_and_ends_them_all(tmp_path):
+    command = [sys.executable, "-m", "service", "--store", str(tmp_path), "--port", "0", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(r"error: there is no model 'lenet' in the store .*--quick\n", done.stderr)
+
+
+def test_sigterm_while_they_load_ends_them_all(trained_store):
+    command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny", "--port", "0"]
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    time.sleep(1.2)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("processors", "workers", "shares"),
+    [
+        ([0, 1, 2, 3], 2, [[0, 2], [1, 3]]),
+        ([0, 1, 2], 2, [[0, 2], [1]]),
+        ([4, 7], 3, [[4], [7], [4]]),
+        ([0], 2, [[0], [0]]),
+    ],
+)
+def test_each_has_its_share_of_the_processors(processors, workers, shares):
+    assert [share(processors, place, workers) for place in range(workers)] == shares
