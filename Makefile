@@ -23,7 +23,7 @@ check: $(STAMP)          ## formatting, lint, types
 
 bench: $(STAMP)         ## how fast predictor, service and training are, on this machine, beside other libraries
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
-	@$(BIN)/python -m tests.load $(MODEL)
+	@$(BIN)/python -m tests.load.serving $(MODEL)
 	@$(BIN)/python -m tests.load.fitting
 
 lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set, hashes, no registry's address)

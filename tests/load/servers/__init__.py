@@ -1,0 +1,1 @@
+"""What the service is compared with: servers in processes and, floors apart, virtual environments of their own."""
