@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
+from service.direct import DirectPaths
 from service.encode import Problem, encode_problem
 from service.errors import (
     BrokenAnswer,
@@ -76,6 +77,7 @@ STATUS: Final[dict[type[Exception], Status]] = {
     ClientDisconnect: Status(499, "hung_up", "the client hung up"),  # nobody reads this
     Exception: Status(500, "internal_error", "the service failed on this request; its log says how"),
 }
+EXPECTED: Final = tuple(kind for kind in STATUS if kind is not Exception)
 
 
 def create_app(
@@ -106,6 +108,8 @@ def create_app(
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    direct = {("POST", "/predict"): predict.predict}
+    app.middleware_stack = DirectPaths(app.build_middleware_stack(), direct, _answer_direct)
     return app
 
 
@@ -122,6 +126,20 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if isinstance(error, QueueFull):
         message = f"{error.waiting} pictures are waiting, and the limit is {error.limit}; try again later"
     return _error(status.code, status.name, message, headers=headers)
+
+
+async def _answer_direct(request: Request, error: BaseException) -> Response:
+    """Answers what an endpoint raised that was called without FastAPI."""
+    if isinstance(error, asyncio.CancelledError):
+        live = request.app.state.live
+        if live is None or not live.draining:
+            raise error
+        error = NotReady("draining", "the service has shut down before it had an answer")
+    if not isinstance(error, Exception):
+        raise error
+    if not isinstance(error, EXPECTED):
+        log.error("a request failed in a way that nobody expected", exc_info=error)
+    return await _answer_error(request, error)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

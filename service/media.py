@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from service.errors import NotAcceptable, WrongMediaType
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from service.headers import Headers
 
 JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
@@ -18,9 +18,9 @@ FORM: Final = "application/x-www-form-urlencoded"
 WANTED: Final = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
 
 
-def type_of_body(request: Request) -> str:
+def type_of_body(headers: Headers) -> str:
     """One of TYPES. Raises WrongMediaType for any other, and for JSON that is not in UTF-8."""
-    header = request.headers.get("content-type", "")
+    header = headers.get(b"content-type", b"").decode("latin-1")
     if header in TYPES:
         return header
     media_type, *parameters = (part.strip().lower() for part in header.split(";"))
@@ -48,9 +48,9 @@ def type_of_body(request: Request) -> str:
     return media_type
 
 
-def type_of_answer(request: Request) -> str:
+def type_of_answer(headers: Headers) -> str:
     """The one of TYPES that `Accept` (RFC 9110, 12.5.1) likes best. Raises NotAcceptable when it takes none."""
-    header = request.headers.get("accept", "*/*")
+    header = headers.get(b"accept", b"*/*").decode("latin-1")
     if header in ("*/*", JSON):
         return JSON
     weights = dict(_weighted(part) for part in header.lower().split(","))

@@ -9,17 +9,18 @@ from service.decode import shortened
 from service.errors import WrongValue
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from service.headers import Headers
 
 HEADER: Final = "X-Timeout-Ms"
 WANTED: Final = "a number of milliseconds greater than 0"
 
 
-def timeout_of(request: Request, limit_ms: int) -> float:
+def timeout_of(headers: Headers, limit_ms: int) -> float:
     """Seconds: what X-Timeout-Ms says, and the limit at most; the limit where it says nothing. Raises WrongValue."""
-    text = request.headers.get("x-timeout-ms")
-    if text is None:
+    given = headers.get(b"x-timeout-ms")
+    if given is None:
         return limit_ms / 1000
+    text = given.decode("latin-1")
     try:
         asked_ms = float(text)
     except ValueError:

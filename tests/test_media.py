@@ -1,12 +1,11 @@
 import pytest
-from starlette.requests import Request
 
 from service.errors import NotAcceptable
 from service.media import JSON, NPY, OCTETS, type_of_answer
 
 
 def asking(accept):
-    return Request({"type": "http", "headers": [(b"accept", accept.encode())] if accept is not None else []})
+    return {b"accept": accept.encode()} if accept is not None else {}
 
 
 @pytest.mark.parametrize(
