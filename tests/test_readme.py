@@ -157,6 +157,15 @@ def test_the_table_of_settings_is_the_settings():
     assert re.findall(r"^\| `DIGITS_.*", README, re.MULTILINE) == rows
 
 
+def test_the_python_of_the_readme_runs(folder):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run(
+        [".venv/bin/python", "-c", code], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0.95 < float(done.stdout) < 1
+
+
 def test_the_network_of_the_readme_is_a_network(tmp_path):
     (listed,) = re.findall(r"```toml\n(layers.*?)```", README, re.DOTALL)
     (tmp_path / "net.toml").write_text(listed)
