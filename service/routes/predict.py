@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from service.answer import Answer
 from service.binary import decode_npy, decode_octets
 from service.body import read_body
 from service.decode import decode_json
@@ -122,8 +123,7 @@ def _response(probabilities: NDArray[Any], media_type: str, live: LiveVersion, q
         raise BrokenAnswer(f"{live.name} version {live.version} answered with probabilities that are not finite")
     if media_type == JSON:
         content = encode_json(probabilities, name=live.name, version=live.version, many=many, fields=query.fields)
-        return Response(content, media_type=JSON)
+        return Answer(content, JSON)
     content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=many)
-    return Response(
-        content, headers={"X-Model-Name": live.name, "X-Model-Version": str(live.version)}, media_type=media_type
-    )
+    model = (b"x-model-name", live.name.encode()), (b"x-model-version", b"%d" % live.version)
+    return Answer(content, media_type, model)
