@@ -210,10 +210,9 @@ def compile_steps(
                 # of young weights the average forgets faster, or it would be about the first of them for long
                 decay = jnp.minimum(recipe.average, (1 + before + i) / (10 + before + i))
                 average = optax.incremental_update(params, average, 1 - decay)
-            else:
-                average = params
             return State(params, average, opt_state, key), total + loss
 
-        return lax.fori_loop(0, count, step, (state, jnp.float32(0)))
+        state, total = lax.fori_loop(0, count, step, (state, jnp.float32(0)))
+        return state if recipe.average else state._replace(average=state.params), total
 
     return take_steps
