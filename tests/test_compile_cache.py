@@ -32,7 +32,8 @@ print(len(hits), len(compiled))
 @pytest.fixture
 def store(trained_store, tmp_path):
     """A copy of the store in which nothing has been compiled."""
-    return Path(shutil.copytree(trained_store.path, tmp_path / "store"))
+    without = shutil.ignore_patterns(compile_cache.FOLDER)
+    return Path(shutil.copytree(trained_store.path, tmp_path / "store", ignore=without))
 
 
 def load(store, **environment):
