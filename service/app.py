@@ -39,12 +39,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from fastapi import FastAPI
+    from fastapi.telemetry import TelemetryConfig
     from starlette.requests import Request
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1
 """When to try again where nothing says how long it will take."""
+UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI would otherwise look into the environment at every request, whether it is to be traced."""
 
 
 class Status(NamedTuple):
@@ -101,6 +104,7 @@ def create_app(
         version=version("digits"),
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry=UNTRACED,
     )
     app.state.settings, app.state.live, app.state.metrics = settings, live, metrics
     for router in (predict.router, models.router, health.router, metrics_route.router):

@@ -35,6 +35,7 @@ class DrainingServer(uvicorn.Server):
                 access_log=settings.log_level in ("info", "debug"),
                 timeout_graceful_shutdown=settings.drain_timeout_s,
                 server_header=False,
+                proxy_headers=False,  # nobody asks for the client's address
                 http=HttpProtocol,
                 ws="none",
             )
