@@ -16,7 +16,7 @@ import pytest
 from training import parallel
 from training.errors import DigitsError
 from training.layers import Conv, Dense, Dropout, Flatten, LayerFile, MaxPool
-from training.recipe import Distortion, Recipe
+from training.recipe import Distortion, Recipe, Teacher
 from training.store import Store
 
 LAYERS = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))
@@ -149,6 +149,26 @@ def test_a_killed_process_ends_the_other_and_both_resume(job, alone, tmp_path, k
     assert others == list(range(first + 1, RECIPE.epochs + 1))
     assert store.versions("tiny") == [1]
     assert_same_curve(store, alone)
+
+
+def test_processes_share_a_teacher(job, tmp_path):
+    """Orbax once could not say on which device of which process a teacher was to be."""
+    teacher = Teacher(layers=LAYERS, recipe=RECIPE.changed(epochs=1))
+    (tmp_path / "taught.json").write_bytes(msgspec.json.encode(RECIPE.changed(epochs=2, teacher=teacher)))
+    stores = [Store(tmp_path / name) for name in ("alone", "together")]
+    for store, processes in zip(stores, (1, 2), strict=True):
+        with running(job, store, "--recipe", str(tmp_path / "taught.json"), processes=processes) as started:
+            said = [process.communicate() for process in started]
+        assert [process.returncode for process in started] == [0] * processes, said
+    assert_same_curve(stores[1], stores[0].load("tiny", 1))
+
+
+def test_one_of_several_processes_without_a_coordinator_is_refused(job, tmp_path):
+    """It once trained all alone and published, as did every other one."""
+    with running(job, Store(tmp_path), "--processes", "2", "--process", "1") as (process,):
+        _, said = process.communicate()
+    assert process.returncode == 1
+    assert "this is one of 2 processes: want --coordinator with the host:port of process 0" in said
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused(job, tmp_path):

@@ -102,6 +102,8 @@ class Store:
 
     def load(self, model: str, version: int | str) -> tuple[Card, Params]:
         """Card and weights of a version, every file compared with the manifest. Raises CorruptVersion."""
+        import jax
+        import numpy as np
         from orbax.checkpoint import v1 as ocp  # JAX is slow to import, and listing a store needs none
 
         from training.convolution import inference_form
@@ -116,7 +118,8 @@ class Store:
                 f"{folder / PARAMS} does not hold the weights of the card's layers: "
                 f"found {_shapes(stored)}, want {_shapes(wanted)}"
             )
-        return card, ocp.load(folder / PARAMS, wanted)
+        # NumPy's arrays belong to no device, so that one of several processes can have them for itself
+        return card, ocp.load(folder / PARAMS, jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), wanted))
 
     def publish(self, card: Card, params: Params) -> int:
         """Adds a version and returns its number; the first version of a model becomes its champion.

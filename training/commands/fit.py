@@ -20,6 +20,7 @@ from training.commands.options import (
     open_store,
     read_digits,
 )
+from training.errors import DigitsError
 from training.recipe import MEDIUM, Distortion, Optimizer, Recipe, Schedule, recipe_for
 
 # JAX is imported inside the command, so that --help and --if-missing answer at once.
@@ -132,6 +133,10 @@ def fit(
 
         if coordinator:
             parallel.join(coordinator, processes, process)
+        elif processes > 1:
+            raise DigitsError(
+                f"this is one of {processes} processes: want --coordinator with the host:port of process 0"
+            )
         digits = read_digits(data, scale, ink) if data else mnist.train()
         source = str(data) if data else "mnist"
         published = train(
