@@ -112,6 +112,14 @@ def test_the_row_follows_the_champion(own, tmp_path):
     assert (row["versions"], row["seeds"], row["weights"]) == ([4], [4], 7850)
 
 
+def test_of_equal_seeds_the_champion_counts_though_another_is_newer(own, tmp_path):
+    """It once showed a version that nobody had promoted."""
+    shutil.copytree(own.path, tmp_path / "store")
+    Store(tmp_path / "store").promote("net", 2)
+    (row,) = json.loads(run("--store", tmp_path / "store", "--data", own.data, "--json")[1])
+    assert (row["versions"], row["seeds"]) == ([1, 7, 2], [0, 1, 2])
+
+
 def test_a_version_with_a_damaged_card_is_of_no_setup_but_damaged_weights_are_refused(own, tmp_path):
     shutil.copytree(own.path, tmp_path / "store")
     store = Store(tmp_path / "store")

@@ -97,7 +97,7 @@ def export(
 
 @app.command(epilog="Example:  python -m training data show --digit 4 --digit 9 both.png")
 def show(
-    out: Annotated[Path, typer.Argument(help="The .png to write.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The .png to write.")] = Path("digits.png"),
     split: SplitOption = None,
     data: DataOption = None,
     scale: ScaleOption = 255.0,

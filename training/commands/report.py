@@ -22,7 +22,7 @@ from training.commands.options import (
 
 
 def report(
-    out: Annotated[Path, typer.Argument(help="The .html to write; an older one is replaced.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The .html to write; an older one is replaced.")] = Path("report.html"),
     store: StoreOption = "",
     data: DataOption = None,
     scale: ScaleOption = 255.0,

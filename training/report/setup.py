@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import msgspec
 
 from training.manifest import StoreError
+from training.store import CHAMPION
 
 if TYPE_CHECKING:
     from training.card import Card
@@ -31,14 +32,16 @@ class Setup(NamedTuple):
         return cls(card.model, card.layers, msgspec.structs.replace(card.recipe, seed=0), card.data.sha256)
 
     def versions(self, store: Store) -> dict[int, int]:
-        """Versions of this setup in a store by their seed, in the order of the seeds; of equal seeds the newest one.
+        """Versions of this setup in a store by their seed, in the order of the seeds.
 
+        Of equal seeds it is the champion, which is what answers, or else the newest one.
         A version whose card is damaged is none of them: nobody can tell what it was.
         """
         if self.model not in store.models():
             return {}
         found = {}
-        for version in store.versions(self.model):
+        champion = store.aliases(self.model).get(CHAMPION)
+        for version in sorted(store.versions(self.model), key=lambda version: (version == champion, version)):
             try:
                 card = store.card(self.model, version)
             except StoreError:
