@@ -75,8 +75,11 @@ def alone(job, tmp_path_factory):
 
 
 @contextmanager
-def running(job, store, *options, processes=1, devices=1, program=("-m", "training")):
-    """The processes of a job, each with so many devices; none outlives the block, or PATIENCE_S."""
+def running(job, store, *options, processes=1, devices=1, program=("-m", "training"), last=()):
+    """The processes of a job, each with so many devices; none outlives the block, or PATIENCE_S.
+
+    The last one gets some more options.
+    """
     files = ("--layers", str(job / "layers.json"), "--recipe", str(job / "recipe.json"), "--data", str(job / "few.npz"))
     command = [sys.executable, *program, "fit", "tiny", "--store", str(store.path), *files, *options]
     if processes > 1:
@@ -91,7 +94,8 @@ def running(job, store, *options, processes=1, devices=1, program=("-m", "traini
     started = []
     with ExitStack() as stack:
         for number in range(processes):
-            process = subprocess.Popen(command + [str(number)] * (processes > 1), **pipes)
+            more = [str(number)] * (processes > 1) + [*last] * (number == processes - 1)
+            process = subprocess.Popen(command + more, **pipes)
             started.append(stack.enter_context(process))
             stack.callback(process.kill)
             timer = Timer(PATIENCE_S, process.kill)
@@ -161,6 +165,17 @@ def test_processes_share_a_teacher(job, tmp_path):
             said = [process.communicate() for process in started]
         assert [process.returncode for process in started] == [0] * processes, said
     assert_same_curve(stores[1], stores[0].load("tiny", 1))
+
+
+def test_processes_that_were_given_different_recipes_end_with_an_error(job, tmp_path):
+    """They once published what none of the recipes would have made, with exit code 0."""
+    store = Store(tmp_path)
+    with running(job, store, processes=2, last=("--learning-rate", "0.1")) as started:
+        (_, first), (_, second) = [process.communicate(timeout=DEATH_KNOWN_AFTER_S) for process in started]
+        assert [process.returncode for process in started] == [1, 1], (first, second)
+    assert "error: process 1 was given another network, recipe or data than process 0" in second
+    assert "error: another process has ended or cannot be reached" in first
+    assert store.models() == []
 
 
 def test_one_of_several_processes_without_a_coordinator_is_refused(job, tmp_path):

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from math import nan
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 
 from training import card, parallel, provenance
@@ -69,6 +70,7 @@ def run(
     published; the others get None, when that is done.
     """
     store.aliases(model)  # a name that cannot be published is refused now and not after an hour
+    parallel.check_same("network, recipe or data", msgspec.json.encode([model, layers, recipe, digits.sha256]))
     training, validation = split(digits, recipe.validation_images)
     published = None
     runs = store.path / RUNS

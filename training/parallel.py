@@ -5,6 +5,7 @@ All processes run the same program on the same data, and only the first one writ
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -88,6 +89,13 @@ def shared(mesh: Mesh, axis: int) -> NamedSharding:
 def from_first(tree: Any) -> Any:
     """The arrays of the first process, in every process, as NumPy's. Shapes and dtypes must agree already."""
     return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(tree) if jax.process_count() > 1 else tree)
+
+
+def check_same(what: str, content: bytes) -> None:
+    """Raises DigitsError in a process whose content is not that of the first one."""
+    own = np.frombuffer(hashlib.sha256(content).digest(), np.uint8)
+    if (from_first(own) != own).any():
+        raise DigitsError(f"process {jax.process_index()} was given another {what} than process 0")
 
 
 def wait_for_all(what: str) -> None:

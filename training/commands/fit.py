@@ -199,6 +199,11 @@ def train(
         if jax.process_count() > 1:
             parallel.leave(stopped.exit_code)
         raise typer.Exit(stopped.exit_code) from None
+    except DigitsError as error:
+        if jax.process_count() == 1:
+            raise
+        stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        parallel.leave(1)  # the others learn it from the transport
     except (JaxRuntimeError, ValueError) as error:  # JAX makes the one or the other of what Gloo, its transport, says
         if jax.process_count() == 1 or "Gloo" not in str(error):
             raise
