@@ -50,7 +50,8 @@ class Run:
         with locked(folder, wait=False) as got:
             if not got:
                 raise RunBusy(
-                    f"another process is training just this (it holds {folder}): wait for it, or change the seed"
+                    f"another process is training just this (it holds {folder}): wait for it, or change the seed, "
+                    "unless it is a teacher that both want"
                 )
             run = cls(folder)
             run._sweep(keep=run._last() if resume else 0)

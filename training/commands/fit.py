@@ -177,10 +177,12 @@ def train(
 
     from training import parallel
     from training.commands.progress import EpochTable
-    from training.job import run
+    from training.job import TEACHER, run
 
     @contextmanager
     def watching(name: str, followed: Recipe) -> "Iterator[Watch]":
+        if name == TEACHER and parallel.is_first():
+            stdout.print(f"training teacher {followed.seed + 1}, once for this store; --no-teacher does without")
         per_epoch = (len(digits) - followed.validation_images) // followed.batch_size * followed.batch_size
         with EpochTable(name, followed.epochs, per_epoch, check, shown=parallel.is_first()) as watch:
             if tensorboard and parallel.is_first():
