@@ -200,6 +200,7 @@ def test_a_batch_that_the_devices_cannot_share_is_refused(job, tmp_path):
         ("127.0.0.1:1", -1, "this is process -1 of 2: want one from 0 to 1"),
         ("127.0.0.1", 0, "the coordinator is '127.0.0.1': want host:port"),
         (":1", 0, "the coordinator is ':1': want host:port"),
+        ("127.0.0.1:99999", 0, "the coordinator is '127.0.0.1:99999': want host:port"),
         ("127.0.0.1:http", 0, "the coordinator is '127.0.0.1:http': want host:port"),
     ],
 )

@@ -30,6 +30,7 @@ DEAD_AFTER_S = 20
 WAIT_FOR_OTHERS_S = 300
 """How long a process waits at the start for the others to come."""
 LONGEST_PATH = 4096
+HIGHEST_PORT = 65535
 
 
 def join(coordinator: str, processes: int, process: int) -> None:
@@ -39,7 +40,7 @@ def join(coordinator: str, processes: int, process: int) -> None:
     """
     if not 0 <= process < processes:
         raise DigitsError(f"this is process {process} of {processes}: want one from 0 to {processes - 1}")
-    if not re.fullmatch(r".+:\d+", coordinator):
+    if not re.fullmatch(r".+:\d+", coordinator) or int(coordinator.rpartition(":")[2]) > HIGHEST_PORT:
         raise DigitsError(f"the coordinator is {coordinator!r}: want host:port")
     jax.config.update("jax_cpu_enable_async_dispatch", val=False)  # or processes wait for each other in different calls
     jax.config.update("jax_enable_preemption_service", val=False)  # it would take SIGTERM away from the command
