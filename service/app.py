@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.direct import DirectPaths
-from service.encode import Problem, encode_problem
+from service.encode import encode_problem
 from service.errors import (
     BrokenAnswer,
     MalformedBody,
@@ -170,5 +170,4 @@ def _error(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    problem = Problem(code=code, message=message, field=field, found=found, wanted=wanted)
-    return Response(encode_problem(problem), status, headers=headers, media_type=JSON)
+    return Response(encode_problem(code, message, field, found, wanted), status, headers=headers, media_type=JSON)

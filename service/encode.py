@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final, Required, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -34,23 +34,12 @@ def encode_json(probabilities: Probabilities, *, name: str, version: int, many: 
     return orjson.dumps({**predictions[0], "model": model}, option=OPTIONS)
 
 
-class Problem(TypedDict, total=False):
-    """What is wrong: a code for programs, words for people, and where, what was found and what is wanted, if known."""
-
-    code: Required[str]
-    message: Required[str]
-    field: str | None
-    found: str | None
-    wanted: str | None
-
-
-NOTHING: Final = {"field": None, "found": None, "wanted": None}
-
-
-def encode_problem(problem: Problem) -> bytes:
-    """The body of every answer of status 4xx or 5xx."""
-    first = {"code": problem["code"], "message": problem["message"]}
-    return orjson.dumps({"error": {**first, **NOTHING, **problem}}, option=orjson.OPT_APPEND_NEWLINE)
+def encode_problem(
+    code: str, message: str, field: str | None = None, found: str | None = None, wanted: str | None = None
+) -> bytes:
+    """The body of every answer of status 4xx or 5xx; `schemas.Problem` says what is what."""
+    problem = {"code": code, "message": message, "field": field, "found": found, "wanted": wanted}
+    return orjson.dumps({"error": problem}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def encode_octets(probabilities: Probabilities) -> bytes:

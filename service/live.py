@@ -65,11 +65,8 @@ class Live:
     @classmethod
     def load(cls, settings: ServiceSettings, metrics: Metrics) -> Self:
         """The champion of `settings.model`, compiled and proven against its golden predictions. Raises StoreError."""
-        from training.predictor import (
-            Predictor,
-            keep_compiled,
-            on_compilation,
-        )  # JAX takes seconds, and fakes need none
+        # JAX takes seconds, and fakes need none
+        from training.predictor import Predictor, keep_compiled, on_compilation
 
         store = Store(settings.store)
         keep_compiled(store.path)
@@ -121,7 +118,7 @@ class Live:
 
     def check_ready(self) -> None:
         """Raises NotReady while draining and when an engine has stopped."""
-        if self._draining_since_s is not None:
+        if self.draining:
             raise NotReady("draining", "the service is shutting down")
         if not self.alive:
             raise NotReady("engine_stopped", "the engine of a model has stopped")

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.encode import encode_problem
 from service.media import JSON
 
-if TYPE_CHECKING:
-    from service.encode import Problem
-
 HEAD_LIMIT_BYTES: Final = 2**16
 """Of request line and headers together; what nginx takes by default is half of it."""
-MALFORMED: Final[Problem] = {
-    "code": "invalid_http",
-    "message": "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed",
-}
-TOO_LARGE: Final[Problem] = {
-    "code": "head_too_large",
-    "message": f"request line and headers have more than {HEAD_LIMIT_BYTES} bytes; the connection is closed",
-    "wanted": f"at most {HEAD_LIMIT_BYTES} bytes",
-}
+MALFORMED: Final = encode_problem(
+    "invalid_http", "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed"
+)
+TOO_LARGE: Final = encode_problem(
+    "head_too_large",
+    f"request line and headers have more than {HEAD_LIMIT_BYTES} bytes; the connection is closed",
+    wanted=f"at most {HEAD_LIMIT_BYTES} bytes",
+)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -55,8 +51,7 @@ class HttpProtocol(HttpToolsProtocol):
         del msg  # uvicorn's own words
         self._refuse(400, MALFORMED)
 
-    def _refuse(self, status: int, problem: Problem) -> None:
-        body = encode_problem(problem)
+    def _refuse(self, status: int, body: bytes) -> None:
         head = f"content-type: {JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
     """Serves the champion of `settings.model` on a bound socket until SIGTERM or SIGINT.
 
-    `on_ready` is told what is served when it is. Raises DigitsError for a store that has nothing to serve, OSError for
-    a socket that cannot be listened on.
+    `on_ready` is told what is served when it is. Raises DigitsError for a store that has nothing to serve or cannot be
+    read, and OSError for a socket that cannot be listened on.
     """
     signal.signal(signal.SIGTERM, _stop)
 
@@ -37,7 +37,10 @@ def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable
     from service.server import DrainingServer
 
     metrics = Metrics()
-    live = Live.load(settings, metrics)
+    try:
+        live = Live.load(settings, metrics)
+    except OSError as error:
+        raise DigitsError(str(error)) from error
     served = live.resolve()
     server = DrainingServer(
         create_app(settings, live, metrics), settings, lambda: on_ready(f"{served.name} version {served.version}")

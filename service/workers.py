@@ -14,6 +14,7 @@ import threading
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING
 
+from service.metrics import SHARED_FOLDER
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from service.settings import ServiceSettings
-
-SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable with the folder where all workers keep their counts, so that any of them can tell of all."""
 
 log = logging.getLogger("uvicorn.error")
 
@@ -48,7 +46,7 @@ def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable
     all, with exit code 1.
     """
     with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
-        os.environ[SHARED_METRICS] = folder
+        os.environ[SHARED_FOLDER] = folder
         return _Supervisor(settings, listener, on_ready).run()
 
 

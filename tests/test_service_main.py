@@ -12,6 +12,9 @@ import httpx
 import pytest
 
 from service.examples import SEVEN, drawn
+from service.settings import ServiceSettings
+from service.worker import serve
+from training.errors import DigitsError
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
 
@@ -48,6 +51,17 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do(tmp_path):
             1,
             f"error: port {port} of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n",
         )
+
+
+def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, monkeypatch):
+    def load(settings, metrics):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("service.live.Live.load", load)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    settings = ServiceSettings(store=str(trained_store.path), model="tiny")
+    with socket.socket() as listener, pytest.raises(DigitsError, match=r"^the disk is gone$"):
+        serve(settings, listener, print)
 
 
 def test_a_setting_that_is_wrong_is_one_line_that_names_it():
