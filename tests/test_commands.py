@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from typer.testing import CliRunner
 
 from training.__main__ import app
 from training.data.digits import Digits
-from training.recipe import QUICK, Distortion
+from training.recipe import QUICK, Distortion, Recipe
 from training.store import Store
 
 LAYERS = 'layers = [{kind = "flatten"}, {kind = "dense", features = 10}]'
@@ -32,9 +33,9 @@ def own(tmp_path_factory, few_digits):
     return folder
 
 
-def fit(folder, *options) -> tuple[int, str, str]:
+def fit(folder, *options, model="mine") -> tuple[int, str, str]:
     return run(
-        *("fit", "mine", "--layers", folder / "net.toml", "--data", folder / "own.npz", "--store", folder / "store"),
+        *("fit", model, "--layers", folder / "net.toml", "--data", folder / "own.npz", "--store", folder / "store"),
         *("--epochs", 1, "--validation-images", 500, *options),
     )
 
@@ -102,6 +103,23 @@ def test_a_recipe_comes_from_the_name_from_quick_from_a_file_and_from_options_in
     assert fit(own, "--quick", "--no-distort")[0] == 0
     recipe = store.card("mine", store.versions("mine")[-1]).recipe
     assert (recipe.average, recipe.distortion) == (QUICK.average, Distortion())
+
+
+def test_own_layers_under_a_built_in_name_do_not_train_its_teachers(own, tmp_path):
+    code, out, err = fit(own, "--store", tmp_path, model="lenet")
+    assert (code, "teacher" in out) == (0, False), err
+    assert Store(tmp_path).card("lenet", 1).recipe == Recipe(epochs=1, validation_images=500)
+
+
+def test_a_full_disk_is_one_line_and_a_whole_store(own, monkeypatch):
+    """Orbax would make hundreds of lines of it."""
+    before = Store(own / "store").versions("mine")
+    full = shutil.disk_usage("/")._replace(free=40_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    code, _, err = fit(own)
+    assert code == 1
+    assert re.search(r"^error: .*no room on the disk: want \d\d\d,\d\d\d bytes, 40,000 are free: \S+$", err)
+    assert Store(own / "store").versions("mine") == before
 
 
 @pytest.mark.parametrize(

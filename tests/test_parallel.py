@@ -2,7 +2,7 @@
 
 import os
 import re
-import socket
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.load.server import free_port
 from training import parallel
 from training.errors import DigitsError
 from training.layers import Conv, Dense, Dropout, Flatten, LayerFile, MaxPool
@@ -104,12 +105,6 @@ def running(job, store, *options, processes=1, devices=1, program=("-m", "traini
         yield started
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 def assert_same_curve(store, alone):
     (one, params), (other, other_params) = store.load("tiny", 1), alone
     losses, other_losses = ([row.loss for row in card.history] for card in (one, other))
@@ -176,6 +171,16 @@ def test_processes_that_were_given_different_recipes_end_with_an_error(job, tmp_
     assert "error: process 1 was given another network, recipe or data than process 0" in second
     assert "error: another process has ended or cannot be reached" in first
     assert store.models() == []
+
+
+def test_a_process_that_waits_for_the_others_says_so_and_obeys(job, tmp_path):
+    """JAX would wait for 300 s, deaf to signals, and abort."""
+    with running(job, Store(tmp_path), processes=2) as (first, second):
+        second.kill()
+        assert re.match(r"process 0 of 2 waits for the others at 127\.0\.0\.1:\d+$", first.stderr.readline())
+        first.send_signal(signal.SIGTERM)
+        _, said = first.communicate(timeout=DEATH_KNOWN_AFTER_S)
+    assert (first.returncode, said) == (128 + signal.SIGTERM, "")
 
 
 def test_one_of_several_processes_without_a_coordinator_is_refused(job, tmp_path):

@@ -6,8 +6,10 @@ mounted file systems only; elsewhere they do nothing, and the manifest of a vers
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -54,6 +56,14 @@ def replace_file(path: epath.Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
         raise
     flush(path.parent)
+
+
+def check_room(folder: epath.Path, size_bytes: int) -> None:
+    """Raises OSError when so many bytes cannot be written below the folder for lack of room."""
+    if is_mounted(folder) and (free_bytes := shutil.disk_usage(folder).free) < size_bytes:
+        raise OSError(
+            errno.ENOSPC, f"no room on the disk: want {size_bytes:,} bytes, {free_bytes:,} are free", str(folder)
+        )
 
 
 @contextmanager

@@ -18,7 +18,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
+from training.durable import check_room
 from training.errors import DigitsError
+from training.rendezvous import meet
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -42,6 +44,8 @@ def join(coordinator: str, processes: int, process: int) -> None:
         raise DigitsError(f"this is process {process} of {processes}: want one from 0 to {processes - 1}")
     if not re.fullmatch(r".+:\d+", coordinator) or int(coordinator.rpartition(":")[2]) > HIGHEST_PORT:
         raise DigitsError(f"the coordinator is {coordinator!r}: want host:port")
+    host, _, port = coordinator.rpartition(":")
+    meet(host.strip("[]"), int(port), processes, process, within_s=WAIT_FOR_OTHERS_S)
     jax.config.update("jax_cpu_enable_async_dispatch", val=False)  # or processes wait for each other in different calls
     jax.config.update("jax_enable_preemption_service", val=False)  # it would take SIGTERM away from the command
     try:
@@ -50,7 +54,7 @@ def join(coordinator: str, processes: int, process: int) -> None:
             processes,
             process,
             cluster_detection_method="deactivate",
-            initialization_timeout=WAIT_FOR_OTHERS_S,
+            initialization_timeout=DEAD_AFTER_S,
             heartbeat_timeout_seconds=DEAD_AFTER_S,
             shutdown_timeout_seconds=DEAD_AFTER_S,
         )
@@ -106,7 +110,12 @@ def wait_for_all(what: str) -> None:
 
 
 def save(path: epath.Path | None, tree: Any, metadata: dict[str, Any] | None = None) -> None:
-    """Writes arrays with Orbax. All processes take part, and all must see the path, which only the first one names."""
+    """Writes arrays with Orbax. All processes take part, and all must see the path, which only the first one names.
+
+    Raises OSError when the disk is full.
+    """
+    if path is not None:  # of a full disk Orbax makes hundreds of lines
+        check_room(path.parent, sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))
     ocp.save(_named_by_first(path), tree, custom_metadata=metadata)
 
 

@@ -122,7 +122,8 @@ def fit(
             "validation_images": validation_images,
             "seed": seed,
         }
-        chosen = Recipe.read(recipe) if recipe else recipe_for(model, quick=quick)
+        named = "" if layers else model  # a built-in network's recipe and teachers are not for somebody's own layers
+        chosen = Recipe.read(recipe) if recipe else recipe_for(named, quick=quick)
         chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
         if not teacher:
             chosen = chosen.changed(teacher=None)
@@ -132,6 +133,7 @@ def fit(
         from training.store import CHAMPION
 
         if coordinator:
+            stderr.print(f"process {process} of {processes} waits for the others at {coordinator}", soft_wrap=True)
             parallel.join(coordinator, processes, process)
         elif processes > 1:
             raise DigitsError(
