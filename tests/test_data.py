@@ -169,8 +169,8 @@ def test_idx_is_unpacked_by_its_content_not_by_its_name(tmp_path: Path) -> None:
         (b"\0\0\x08\3\0\0\0\1", "truncated: a header of 8 bytes, want 16 for 3 dimensions"),
         (b"\0\0\x08\1\0\0\0\3ab", "truncated: 2 values, want 3 for shape [3]"),
         (b"\0\0\x08\1\0\0\0\3abcd", "trailing bytes: 4 values, want 3 for shape [3]"),
-        (gzip.compress(b"\0\0\x08\1\0\0\0\3abc")[:-9], "corrupt gzip: Compressed file ended before"),
-        (gzip.compress(b"\0\0\x08\1\0\0\0\3abc")[:-8] + bytes(8), "corrupt gzip: CRC check failed"),
+        (gzip.compress(b"\0\0\x08\1\0\0\0\3abc", mtime=0)[:-9], "corrupt gzip: Compressed file ended before"),
+        (gzip.compress(b"\0\0\x08\1\0\0\0\3abc", mtime=0)[:-8] + bytes(8), "corrupt gzip: CRC check failed"),
         (b"\x1f\x8b\x08\0\0\0\0\0\0\0\xff\xff\xff", "corrupt gzip: Error -3 while decompressing data"),
     ],
 )
