@@ -51,7 +51,7 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
     from service.worker import serve as serve_alone
 
     try:
-        serve_alone(settings, listener, lambda served: _announce(served, settings, listener))
+        serve_alone(settings, lambda served: _announce(served, settings, listener), listener=listener)
     except (DigitsError, ImportError) as error:
         _fail(str(error))
     except OSError as error:

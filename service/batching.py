@@ -3,6 +3,10 @@
 Batches are formed by rows and without a timer. An idle engine starts at once; what arrives while it computes forms the
 next batch. Large requests are split across batches and small ones packed together, in order of arrival, so nobody
 starves. Nothing in here knows what a row is, where requests come from, or what computes them.
+
+The thread and the event loop share Python's interpreter, and each of them waits for the other to let go of it. So what
+is done for a batch is done once, in calls that do not let go on the way; and rows so few that they are computed before
+another thread would have woken up need no thread.
 """
 
 from __future__ import annotations
@@ -87,7 +91,8 @@ class Batcher:
     """Computes rows for many callers at once, on one thread of its own.
 
     `predict` takes rows [n, …], 1 <= n <= max_batch_rows, and returns a new array of n rows, of one dtype and width at
-    every call; it is called on the engine's thread alone. At most `queue_limit_rows` rows wait.
+    every call. It is called by one thread at a time: the engine's, or with at most `inline_rows` rows that come to an
+    idle engine, the event loop's. At most `queue_limit_rows` rows wait.
     """
 
     def __init__(
@@ -96,10 +101,12 @@ class Batcher:
         *,
         max_batch_rows: int,
         queue_limit_rows: int,
+        inline_rows: int = 0,
         watch: Watch = _unwatched,
         name: str = "batcher",
     ) -> None:
         self.max_batch_rows, self.queue_limit_rows = max_batch_rows, queue_limit_rows
+        self._inline_rows = inline_rows
         self._predict, self._watch = predict, watch
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._lock = threading.Lock()  # guards all that follows
@@ -108,6 +115,7 @@ class Batcher:
         self._closing = self._dead = False
         self._batch: list[Part] = []
         self._rows_per_s = 0.0
+        self._last_rows = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -153,7 +161,10 @@ class Batcher:
             self._queue.append(request)
             if self._idle:
                 self._idle = False
-                self._wake.put(None)
+                if self._inline_rows:
+                    loop.call_soon(self._start, loop)  # who came in the same moment is in the queue by then
+                else:
+                    self._wake.put(None)
         timer = None if left_s is None else loop.call_later(left_s, self._expire, request)
         try:
             return await request.future
@@ -177,20 +188,42 @@ class Batcher:
         with self._lock:
             self._queue.leave(request)
 
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Computes the few rows that came to an idle engine, or wakes the thread for more than that.
+
+        The batch before must have been as small: where many callers come one after the other, the thread makes one
+        batch of those who come while it wakes up.
+        """
+        with self._lock:
+            if max(self._queue.rows, self._last_rows) > self._inline_rows or self._closing:
+                self._wake.put(None)
+                return
+            self._batch = self._queue.take(self._inline_rows)
+        try:
+            if self._batch:
+                self._deliver(self._compute(self._batch), here=loop)
+        except BaseException:
+            self._die()
+            raise
+        with self._lock:
+            self._batch = []
+            self._idle = not (self._queue.rows or self._closing)
+            if not self._idle:
+                self._wake.put(None)
+
     def _expire(self, request: Request) -> None:
         if not request.future.done():
             self._leave(request)
             request.future.set_exception(DeadlineExceeded())
 
-    # What follows, but for _abandon, happens on the engine's thread.
+    # What follows happens on the engine's thread, or is what both threads do.
 
     def _run(self) -> None:
         try:
             while batch := self._next_batch():
                 self._deliver(self._compute(batch))
         except BaseException:
-            log.critical("the engine's thread has died", exc_info=True)
-            self._abandon(EngineDead)  # a caller whose answer can't come any more must not wait for it
+            self._die()
 
     def _next_batch(self) -> list[Part]:
         """The batch to compute next; waits until there is one. An empty one says that all is done."""
@@ -218,13 +251,13 @@ class Batcher:
 
     def _answers(self, batch: list[Part]) -> Rows:
         slices = [part.request.rows[part.start : part.stop] for part in batch]
-        # Rows of another dtype would change their neighbours': they are refused here, and so computed alone.
-        rows = slices[0] if len(slices) == 1 else np.concatenate(slices, dtype=slices[0].dtype, casting="no")
+        rows = slices[0] if len(slices) == 1 else _packed(slices)
         began = time.perf_counter()
         answers = self._predict(rows)
         seconds = time.perf_counter() - began
         if len(answers) != len(rows):
             raise RuntimeError(f"predict returned {len(answers)} rows for {len(rows)}")
+        self._last_rows = len(rows)
         rate = len(rows) / max(seconds, 1e-9)
         self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
         self._watch(Batch(len(rows), seconds, [began - part.request.arrived_s for part in batch if not part.start]))
@@ -236,14 +269,22 @@ class Batcher:
         self._leave(request)
         return request
 
-    def _deliver(self, finished: Iterable[Request]) -> None:
-        """Wakes the callers, with one call for each event loop and not for each request."""
+    def _deliver(self, finished: Iterable[Request], here: asyncio.AbstractEventLoop | None = None) -> None:
+        """Wakes the callers, with one call for each event loop and not for each request; `here` is this one."""
         by_loop: dict[asyncio.AbstractEventLoop, list[Request]] = {}
         for request in finished:
             by_loop.setdefault(request.loop, []).append(request)
         for loop, requests in by_loop.items():
+            if loop is here:
+                _resolve(requests)
+                continue
             with contextlib.suppress(RuntimeError):  # the loop is closed, and its callers are gone with it
                 loop.call_soon_threadsafe(_resolve, requests)
+
+    def _die(self) -> None:
+        """A caller whose answer can't come any more must not wait for it."""
+        log.critical("the engine has died", exc_info=True)
+        self._abandon(EngineDead)
 
     def _abandon(self, error: type[Closed | EngineDead]) -> None:
         """Fails every request that has no answer yet."""
@@ -253,6 +294,17 @@ class Batcher:
         for request in requests:
             request.error = request.error or error()
         self._deliver(requests)
+
+
+def _packed(slices: list[Rows]) -> Rows:
+    """Rows of several requests, one after the other. Raises ValueError when they do not go together.
+
+    `np.concatenate` lets go of the interpreter for every slice, and beside a busy event loop waits for it as often.
+    """
+    first = slices[0]
+    if any(rows.dtype != first.dtype or rows.shape[1:] != first.shape[1:] for rows in slices):
+        raise ValueError("rows of other shapes or dtypes would change their neighbours'")  # each is computed alone then
+    return np.frombuffer(b"".join([rows.data for rows in slices]), first.dtype).reshape(-1, *first.shape[1:])
 
 
 def _resolve(requests: list[Request]) -> None:

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from service.settings import ServiceSettings
 
 
-def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
-    """Serves the champion of `settings.model` on a bound socket until SIGTERM or SIGINT.
+def serve(
+    settings: ServiceSettings,
+    on_ready: Callable[[str], None],
+    *,
+    listener: socket.socket | None = None,
+    connections: socket.socket | None = None,
+) -> None:
+    """Serves the champion of `settings.model` until SIGTERM or SIGINT.
 
+    It accepts at `listener`, a bound socket, and takes what is handed out at `connections`, an end of a channel.
     `on_ready` is told what is served when it is. Raises DigitsError for a store that has nothing to serve or cannot be
     read, and OSError for a socket that cannot be listened on.
     """
@@ -43,11 +50,14 @@ def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable
         raise DigitsError(str(error)) from error
     served = live.resolve()
     server = DrainingServer(
-        create_app(settings, live, metrics), settings, lambda: on_ready(f"{served.name} version {served.version}")
+        create_app(settings, live, metrics),
+        settings,
+        lambda: on_ready(f"{served.name} version {served.version}"),
+        connections,
     )
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _stopped)
-    server.run(sockets=[listener])
+    server.run(sockets=[listener] if listener else [])
 
 
 def _stop(*_: object) -> NoReturn:

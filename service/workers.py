@@ -1,4 +1,4 @@
-"""Several processes that serve the same socket, each with its share of the processors, and one that looks after them.
+"""Several processes that serve, each with its share of the processors, and one that accepts and looks after them.
 
 They are spawned and not forked: JAX has threads, and a fork of a process with threads may stand still.
 """
@@ -12,8 +12,9 @@ import sys
 import tempfile
 import threading
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from service.handout import channel, give
 from service.metrics import SHARED_FOLDER
 from training.errors import DigitsError
 
@@ -24,19 +25,30 @@ if TYPE_CHECKING:
 
     from service.settings import ServiceSettings
 
+BACKLOG: Final = 2048
+"""Connections that wait to be accepted; uvicorn's own number."""
+
 log = logging.getLogger("uvicorn.error")
 
 
 class Worker:
     """A process that serves; `place` of how many it is decides about its processors."""
 
-    def __init__(self, settings: ServiceSettings, listener: socket.socket, place: int) -> None:
+    def __init__(self, settings: ServiceSettings, place: int) -> None:
         context = get_context("spawn")
         self.place, self.ready = place, False
         self.told, telling = context.Pipe(duplex=False)
-        self.process = context.Process(target=_work, args=(settings, listener, place, telling), name=f"worker-{place}")
+        self.connections, taken = channel()
+        self.process = context.Process(target=_work, args=(settings, taken, place, telling), name=f"worker-{place}")
         self.process.start()
         telling.close()
+        taken.close()
+
+    def close(self) -> None:
+        """Forgets a process that has ended."""
+        self.process.join()
+        self.told.close()
+        self.connections.close()
 
 
 def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> int:
@@ -66,7 +78,10 @@ class _Supervisor:
             events = connection.wait(
                 [worker.process.sentinel for worker in self._workers]
                 + [worker.told for worker in self._workers if not worker.ready]
+                + [self._listener] * self._announced
             )
+            if self._listener in events:
+                self._accept()
             for worker in list(self._workers):
                 if worker.told in events and not worker.ready:
                     self._hear(worker)
@@ -76,7 +91,16 @@ class _Supervisor:
 
     def _start(self, place: int) -> None:
         if not self._stopping:
-            self._workers.append(Worker(self._settings, self._listener, place))
+            self._workers.append(Worker(self._settings, place))
+
+    def _accept(self) -> None:
+        """Deals out a connection: to whoever is ready and has waited longest for one."""
+        try:
+            accepted, _ = self._listener.accept()
+        except OSError:  # the client has left again, or there are no descriptors left
+            return
+        taker = give(accepted, [worker.connections for worker in self._workers if worker.ready])
+        self._workers.sort(key=lambda worker: worker.connections is taker)
 
     def _hear(self, worker: Worker) -> None:
         try:
@@ -87,12 +111,13 @@ class _Supervisor:
         if not self._announced and len(self._workers) == self._settings.workers:
             self._announced = all(worker.ready for worker in self._workers)
             if self._announced:
+                self._listener.setblocking(False)
+                self._listener.listen(BACKLOG)
                 self._on_ready(served)
 
     def _bury(self, worker: Worker) -> None:
-        worker.process.join()
+        worker.close()
         self._workers.remove(worker)
-        worker.told.close()
         if self._stopping:
             return
         if worker.ready:
@@ -109,7 +134,7 @@ class _Supervisor:
                 os.kill(worker.process.pid, sig)
 
 
-def _work(settings: ServiceSettings, listener: socket.socket, place: int, telling: Connection) -> None:
+def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection) -> None:
     from service.worker import serve as serve_alone
 
     os.setpgrp()  # Ctrl-C is for the parent, which passes it on; twice would mean at once
@@ -117,7 +142,7 @@ def _work(settings: ServiceSettings, listener: socket.socket, place: int, tellin
     if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as it may use processors
         os.sched_setaffinity(0, share(sorted(os.sched_getaffinity(0)), place, settings.workers))
     try:
-        serve_alone(settings, listener, telling.send)
+        serve_alone(settings, telling.send, connections=connections)
     except (DigitsError, OSError, ImportError) as error:
         if place == 0:  # the others have the same to say
             sys.stderr.write(f"error: {error}\n")

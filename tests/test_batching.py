@@ -324,11 +324,73 @@ async def test_a_dead_engine_says_so_and_leaves_nobody_waiting(caplog):
         for task in (computing, waiting):
             with pytest.raises(EngineDead):
                 await asyncio.wait_for(task, 5)
-    assert "the engine's thread has died" in caplog.text
+    assert "the engine has died" in caplog.text
     assert not batcher.alive
     assert batcher.waiting_rows == 0
     with pytest.raises(EngineDead):
         await batcher.submit(rows(3))
+
+
+@pytest.mark.parametrize(("inline_rows", "on_the_loop"), [(0, False), (1, True)])
+async def test_a_row_alone_is_computed_on_the_event_loop_if_that_is_allowed(inline_rows, on_the_loop):
+    async with Engine(inline_rows=inline_rows) as engine:
+        for number in range(5):
+            assert (await engine.submit(number)).tolist() == answer(number)
+        assert engine.predict.batches == [[number] for number in range(5)]
+        assert (engine.predict.threads == {threading.get_ident()}) == on_the_loop
+
+
+async def test_rows_that_come_together_are_a_batch_of_the_thread_and_so_is_the_next_one():
+    async with Engine(inline_rows=1) as engine:
+        await asyncio.gather(engine.submit(1), engine.submit(2), engine.submit(3))
+        assert threading.get_ident() not in engine.predict.threads
+        await engine.submit(4)
+        assert threading.get_ident() not in engine.predict.threads, "there are many callers, it seems"
+        await engine.submit(5)
+        assert threading.get_ident() in engine.predict.threads, "there was but one"
+        assert engine.predict.batches == [[1, 2, 3], [4], [5]]
+
+
+async def test_whoever_gives_up_before_the_row_is_computed_is_not_waited_for():
+    async with Engine(inline_rows=1) as engine:
+        task = engine.submit(1)
+        asyncio.get_running_loop().call_soon(task.cancel)  # after `submit`, before the engine starts
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await engine.submit(2)).tolist() == answer(2)
+        assert engine.predict.batches == [[2]]
+
+
+async def test_what_fails_on_the_event_loop_fails_alone():
+    async with Engine(Squares(poison=[13]), inline_rows=1) as engine:
+        with pytest.raises(PredictFailed, match="poison"):
+            await engine.submit(13)
+        assert (await engine.submit(2)).tolist() == answer(2)
+
+
+async def test_closing_answers_what_has_been_accepted_and_not_begun():
+    engine = Engine(inline_rows=1)
+    task = engine.submit(1)
+    await asyncio.sleep(0)
+    await engine.batcher.close()
+    assert (await task).tolist() == answer(1)
+
+
+async def test_a_death_on_the_event_loop_is_no_less_a_death(caplog):
+    loop = asyncio.get_running_loop()
+
+    class Fatal(BaseException):
+        pass
+
+    def die(_):
+        raise Fatal
+
+    seen = []
+    loop.set_exception_handler(lambda _, context: seen.append(context))
+    batcher = Batcher(die, max_batch_rows=1, queue_limit_rows=8, inline_rows=1)
+    with caplog.at_level(logging.CRITICAL), pytest.raises(EngineDead):
+        await batcher.submit(rows(1))
+    assert not batcher.alive
 
 
 def test_the_engine_outlives_the_event_loop_of_a_caller():

@@ -3,10 +3,11 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,8 @@ from tests.service_fakes import eventually
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
 PATIENCE_S = 60
+ESTABLISHED = "01"
+"""Of /proc/net/tcp."""
 
 
 @contextmanager
@@ -82,6 +85,24 @@ def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, st
         assert process.communicate(timeout=PATIENCE_S) == ("", "")
         assert process.returncode == 0
         assert all(map(gone, workers))
+
+
+def test_connections_are_dealt_out_evenly(trained_store):
+    """From a common socket, one worker once took nearly all that came at once."""
+    with running(trained_store) as (process, url), ExitStack() as stack:
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(20):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        stack.enter_context(httpx.Client()).get(f"{url}/healthz")  # the last one: the others have been dealt out by now
+        assert sorted(connections_of(worker, int(port)) for worker in workers_of(process)) == [10, 11]
+
+
+def connections_of(pid, port):
+    """How many TCP connections at the port a process holds."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    inodes = {line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == ESTABLISHED}
+    held = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    return len(held & {f"socket:[{inode}]" for inode in inodes})
 
 
 def test_whoever_dies_is_replaced(trained_store):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from training.convolution import inference_form
-from training.images import SIDE
+from training.images import PIXELS, SIDE
 from training.network import forward
 
 if TYPE_CHECKING:
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
+
+
+def compute_in_place() -> None:
+    """From now on the thread that asks for a batch computes it; call it before JAX has computed anything.
+
+    JAX's own thread would take over even a single picture, for more than twice the time that it takes to compute.
+    """
+    jax.config.update("jax_cpu_enable_async_dispatch", val=False)
 
 
 class CompiledNetwork:
@@ -62,7 +70,7 @@ class CompiledNetwork:
         rows = len(images)
         size = self.padded(rows)
         if size != rows:
-            padded = np.zeros((size, SIDE, SIDE), np.uint8)  # a new one each time: JAX may read it in place
-            padded[:rows] = images
-            images = padded
+            # new memory each time, for JAX may read it in place; NumPy's copy would let go of the interpreter
+            padded = b"".join([np.ascontiguousarray(images).data, bytes((size - rows) * PIXELS)])
+            images = np.frombuffer(padded, np.uint8).reshape(size, SIDE, SIDE)
         return np.asarray(self._compiled[size](self._params, images))[:rows]

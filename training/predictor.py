@@ -9,6 +9,7 @@ import numpy as np
 from training.compile_cache import keep_compiled as keep_compiled
 from training.compile_cache import on_compilation as on_compilation
 from training.compiled import ROW_SIZES, CompiledNetwork
+from training.compiled import compute_in_place as compute_in_place
 from training.manifest import CorruptVersion
 from training.store import CHAMPION
 

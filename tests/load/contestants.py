@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 SERVERS = Path(__file__).parent / "servers"
 CHECKED = 64
 """Pictures that a server must read as the predictor does before it is measured."""
-DIGITS, RAW_ASGI, FLOOR, ONNX = "digits", "raw_asgi", "fastapi_floor", "fastapi_onnx"
+DIGITS, WORKERS, RAW_ASGI, FLOOR, ONNX = "digits", "digits_workers", "raw_asgi", "fastapi_floor", "fastapi_onnx"
+OURS = (DIGITS, WORKERS)
 FRAMEWORKS = ("litserve", "bentoml", "mlserver", "ray_serve")
 
 
@@ -40,6 +41,8 @@ class Contestant:
     dialect: Dialect = plain
     answers: bool = True
     """Whether it answers with digits; floors do not."""
+    options: tuple[str, ...] = ()
+    """Of `python -m service`."""
 
     @property
     def title(self) -> str:
@@ -60,8 +63,8 @@ class Contestant:
     def server(self, champion: Champion) -> Server:
         """Its server, not started yet."""
         python, port = str(self.prepare()), free_port()
-        if self.key == DIGITS:
-            options = ("--model", champion.model, "--store", champion.store, "--port", str(port))
+        if self.key in OURS:
+            options = ("--model", champion.model, "--store", champion.store, "--port", str(port), *self.options)
             return Server((python, "-m", "service", *options), port)
         module = f"{self.key}.server" if self.package else f"floors.{self.key}"
         return Server((python, "-m", f"tests.load.servers.{module}", str(champion.network), str(port)), port)
@@ -95,6 +98,7 @@ class Contestant:
 
 CONTESTANTS = (
     Contestant(DIGITS, "digits"),
+    Contestant(WORKERS, "digits, 2 workers", options=("--workers", "2")),
     Contestant(RAW_ASGI, "raw ASGI", answers=False),
     Contestant(FLOOR, "FastAPI floor", answers=False),
     Contestant(ONNX, "FastAPI + ONNX Runtime", package="onnxruntime"),

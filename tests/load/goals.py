@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tests.load.contestants import DIGITS, FLOOR, FRAMEWORKS, ONNX
+from tests.load.contestants import FLOOR, FRAMEWORKS, ONNX, OURS
 from tests.load.loop import LOOP
 from tests.load.workloads import BYTES, CROWD, FEW, LONELY, NUMBERS
 
@@ -58,6 +58,7 @@ GOALS = (
 class Verdict:
     """Whether a goal was met; `met` is None where something was not measured."""
 
+    whose: str
     goal: Goal
     ours: float | None
     theirs: float | None
@@ -80,7 +81,7 @@ class Verdict:
         """One line for people."""
         goal = self.goal
         wanted = f"{'at most' if goal.at_most else 'at least'} {goal.ratio:.2f}"
-        what = f"{goal.workload.name}: {NAMES[goal.figure]}"
+        what = f"{self.whose}: {goal.workload.name}: {NAMES[goal.figure]}"
         if self.ratio is None:
             return f"{what} against {goal.whom}: not measured, wanted {wanted}"
         answer = "met" if self.met else "missed"
@@ -88,11 +89,11 @@ class Verdict:
 
 
 def verdicts(standings: Sequence[Standing]) -> list[Verdict]:
-    """On every goal, from the medians."""
-    return [_verdict(goal, standings) for goal in GOALS]
+    """On every goal, from the medians, for each way to run the service that was measured."""
+    return [_verdict(ours, goal, standings) for ours in standings if ours.key in OURS for goal in GOALS]
 
 
-def _verdict(goal: Goal, standings: Sequence[Standing]) -> Verdict:
+def _verdict(ours: Standing, goal: Goal, standings: Sequence[Standing]) -> Verdict:
     figures = {
         standing.key: (getattr(standing.medians[goal.workload.name], goal.figure), standing.title)
         for standing in standings
@@ -100,5 +101,5 @@ def _verdict(goal: Goal, standings: Sequence[Standing]) -> Verdict:
     }
     others = [figures[key] for key in goal.against if key in figures]
     theirs, reference = (min if goal.at_most else max)(others, default=(None, ""))
-    ours, _ = figures.get(DIGITS, (None, ""))
-    return Verdict(goal, ours, theirs, reference)
+    figure, _ = figures.get(ours.key, (None, ""))
+    return Verdict(ours.title, goal, figure, theirs, reference)

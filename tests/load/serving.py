@@ -110,6 +110,7 @@ def _answer(
         ],
         "goals": [
             {
+                "whose": verdict.whose,
                 "workload": verdict.goal.workload.name,
                 "figure": verdict.goal.figure,
                 "against": verdict.reference,

@@ -1,0 +1,63 @@
+import socket
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from service.handout import channel, give, take
+
+
+@pytest.fixture
+def channels():
+    with ExitStack() as stack:
+        made = [channel() for _ in range(3)]
+        for ends in made:
+            for end in ends:
+                stack.enter_context(end)
+        yield made
+
+
+@pytest.fixture
+def connection():
+    """Both ends of a TCP connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        with server:
+            yield client, server
+
+
+def test_who_takes_a_connection_speaks_with_the_client(channels, connection):
+    client, server = connection
+    (giving, taking), *_ = channels
+    assert give(server, [giving]) is giving
+    assert server.fileno() == -1, "the giver has let go of it"
+    with take(taking) as taken:
+        taken.sendall(b"hello")
+        assert client.recv(5) == b"hello"
+    assert client.recv(5) == b"", "and nobody else holds it"
+
+
+def test_nothing_to_take_is_no_end(channels):
+    (giving, taking), *_ = channels
+    with pytest.raises(BlockingIOError):
+        take(taking)
+    giving.close()
+    assert take(taking) is None
+
+
+def test_whoever_is_gone_or_far_behind_is_passed_over(channels, connection):
+    _, server = connection
+    (gone, its), (full, _), (last, taking) = channels
+    its.close()
+    with suppress(BlockingIOError):
+        while True:
+            full.send(b"x")
+    assert give(server, [gone, full, last]) is last
+    take(taking).close()
+
+
+def test_a_connection_that_nobody_takes_is_closed(channels, connection):
+    client, server = connection
+    (gone, its), *_ = channels
+    its.close()
+    assert give(server, [gone]) is None
+    assert client.recv(1) == b""
