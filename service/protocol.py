@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.encode import encode_problem
 from service.media import JSON
 
+if TYPE_CHECKING:
+    import asyncio
+
 HEAD_LIMIT_BYTES: Final = 2**16
 """Of request line and headers together; what nginx takes by default is half of it."""
+FINAL_STATUS: Final = tuple(f"HTTP/1.1 {digit}".encode() for digit in range(2, 6))
 MALFORMED: Final = encode_problem(
     "invalid_http", "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed"
 )
@@ -21,11 +25,55 @@ TOO_LARGE: Final = encode_problem(
 )
 
 
+class JoiningTransport:
+    """A transport that holds back the head of an answer until there is something to send with it.
+
+    So an answer takes one system call and wakes its client once. ASGI, where it speaks of "http.response.start", leaves
+    that to the server. Whatever else a transport can do is the real one's.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head = transport, b""
+
+    def write(self, data: bytes) -> None:
+        """Sends data, with the head that was held back; or holds it back, if it looks like one."""
+        if self._head:
+            held, self._head = self._head, b""
+            self._transport.writelines([held, data])
+        elif data.startswith(FINAL_STATUS) and data.endswith(b"\r\n\r\n"):
+            self._head = data
+        else:
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Sends what was held back, if anything."""
+        if self._head:
+            held, self._head = self._head, b""
+            self._transport.write(held)
+
+    def close(self) -> None:
+        """Closes the transport when everything is sent."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     _in_head = True
     _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts to serve."""
+        super().connection_made(cast("asyncio.Transport", JoiningTransport(transport)))
+
+    def on_response_complete(self) -> None:
+        """Goes on with the next request, after an answer that may have had no body."""
+        cast("JoiningTransport", self.transport).flush()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """Parses what has arrived, unless it is the end of patience with a head that does not end."""

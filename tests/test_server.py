@@ -152,6 +152,29 @@ def test_requests_in_one_piece_are_answered_one_after_the_other():
         assert [answer["digit"] for _, answer in answers(connection, 5)] == [3, 1, 4, 1, 5]
 
 
+@pytest.mark.parametrize(
+    ("request_line", "status"), [("GET /healthz", 200), ("HEAD /healthz", 405), ("OPTIONS /predict", 405)]
+)
+def test_an_answer_is_whole_with_the_first_packet(request_line, status):
+    """uvicorn would send the head alone, and wake the client for it."""
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        head, end, body = connection.recv(100_000).partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        assert int(head.split()[1]) == status
+        assert end
+        assert len(body) == (0 if request_line.startswith("HEAD") else length)
+
+
+def test_who_waits_to_be_asked_for_the_body_is_asked_at_once():
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        head, body = request_with(GOOD, f"Content-Length: {len(GOOD)}\r\nExpect: 100-continue").split(b"\r\n\r\n")
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert answers(connection, 1)[0][1]["digit"] == 7
+
+
 def test_a_body_that_comes_byte_by_byte_holds_up_nobody():
     with served(app_with(FakePredictor())) as address, connected(address) as slow:
         slow.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
