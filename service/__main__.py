@@ -46,7 +46,11 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
     if settings.workers > 1:
         from service.workers import serve as serve_together
 
-        raise typer.Exit(serve_together(settings, listener, lambda served: _announce(served, settings, listener)))
+        try:
+            code = serve_together(settings, listener, lambda served: _announce(served, settings, listener))
+        except OSError as error:
+            _fail_to_listen(settings.host, settings.port, error)
+        raise typer.Exit(code)
 
     from service.worker import serve as serve_alone
 

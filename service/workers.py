@@ -55,7 +55,7 @@ def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable
     """Serves with `settings.workers` processes until SIGTERM or SIGINT; returns the exit code.
 
     `on_ready` is told what is served when all of them are. Whoever dies is replaced; who cannot even start ends them
-    all, with exit code 1.
+    all, with exit code 1. Raises OSError when the socket cannot be listened on.
     """
     with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder
@@ -67,6 +67,7 @@ class _Supervisor:
         self._settings, self._listener, self._on_ready = settings, listener, on_ready
         self._stopping = self._announced = False
         self._exit_code = 0
+        self._failure: OSError | None = None
         self._workers: list[Worker] = []
 
     def run(self) -> int:
@@ -87,6 +88,8 @@ class _Supervisor:
                     self._hear(worker)
                 if worker.process.sentinel in events:
                     self._bury(worker)
+        if self._failure:
+            raise self._failure
         return self._exit_code
 
     def _start(self, place: int) -> None:
@@ -111,9 +114,17 @@ class _Supervisor:
         if not self._announced and len(self._workers) == self._settings.workers:
             self._announced = all(worker.ready for worker in self._workers)
             if self._announced:
-                self._listener.setblocking(False)
-                self._listener.listen(BACKLOG)
-                self._on_ready(served)
+                self._open(served)
+
+    def _open(self, served: str) -> None:
+        try:
+            self._listener.setblocking(False)
+            self._listener.listen(BACKLOG)
+        except OSError as error:  # another program was quicker
+            self._announced, self._failure = False, error
+            self._stop(signal.SIGTERM)
+        else:
+            self._on_ready(served)
 
     def _bury(self, worker: Worker) -> None:
         worker.close()

@@ -131,6 +131,25 @@ def test_who_cannot_start_says_why_once_and_ends_them_all(tmp_path):
     assert re.fullmatch(r"error: there is no model 'lenet' in the store .*--quick\n", done.stderr)
 
 
+def test_a_port_that_another_program_takes_while_they_load_is_one_line(trained_store):
+    with socket.socket() as quicker:
+        quicker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        quicker.bind(("127.0.0.1", 0))
+        port = str(quicker.getsockname()[1])
+        command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny"]
+        process = subprocess.Popen(
+            [*command, "--port", port, "--workers", "2"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)  # so it has bound the port
+        quicker.listen()
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 1
+        assert (
+            said
+            == f"error: port {port} of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n"
+        )
+
+
 def test_sigterm_while_they_load_ends_them_all(trained_store):
     command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny", "--port", "0"]
     process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
