@@ -393,6 +393,8 @@ async def test_a_death_on_the_event_loop_is_no_less_a_death(caplog):
     with caplog.at_level(logging.CRITICAL), pytest.raises(EngineDead):
         await batcher.submit(rows(1))
     assert not batcher.alive
+    assert "the engine has died" in caplog.text
+    assert [type(context["exception"]) for context in seen] == [Fatal]
 
 
 def test_the_engine_outlives_the_event_loop_of_a_caller():

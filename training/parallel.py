@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
+from training.compiled import compute_in_place
 from training.durable import check_room
 from training.errors import DigitsError
 from training.rendezvous import meet
@@ -42,11 +43,11 @@ def join(coordinator: str, processes: int, process: int) -> None:
     """
     if not 0 <= process < processes:
         raise DigitsError(f"this is process {process} of {processes}: want one from 0 to {processes - 1}")
-    if not re.fullmatch(r".+:\d+", coordinator) or int(coordinator.rpartition(":")[2]) > HIGHEST_PORT:
+    address = re.fullmatch(r"(.+):(\d+)", coordinator)
+    if not address or int(address[2]) > HIGHEST_PORT:
         raise DigitsError(f"the coordinator is {coordinator!r}: want host:port")
-    host, _, port = coordinator.rpartition(":")
-    meet(host.strip("[]"), int(port), processes, process, within_s=WAIT_FOR_OTHERS_S)
-    jax.config.update("jax_cpu_enable_async_dispatch", val=False)  # or processes wait for each other in different calls
+    meet(address[1].strip("[]"), int(address[2]), processes, process, within_s=WAIT_FOR_OTHERS_S)
+    compute_in_place()  # or processes wait for each other in different calls
     jax.config.update("jax_enable_preemption_service", val=False)  # it would take SIGTERM away from the command
     try:
         jax.distributed.initialize(

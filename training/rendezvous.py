@@ -54,7 +54,7 @@ def _gather(port: int, processes: int, deadline: float) -> None:
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(port))
         while missing:
-            listener.settimeout(max(deadline - time.monotonic(), 0.001))
+            listener.settimeout(_left_s(deadline))
             try:
                 other, _ = listener.accept()
             except TimeoutError:
@@ -77,22 +77,28 @@ def _gather(port: int, processes: int, deadline: float) -> None:
 
 def _come(host: str, port: int, hello: Hello, deadline: float) -> None:
     """Another process knocks until process 0 opens, and waits for its word."""
-    while True:
-        try:
-            first = socket.create_connection((host, port), timeout=max(deadline - time.monotonic(), 0.001))
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(KNOCK_EVERY_S)
-            continue
-        break
-    with first, first.makefile("rb") as words:
+    with _knock(host, port, deadline) as first, first.makefile("rb") as words:
         _say(first, msgspec.json.encode(hello).decode())
-        first.settimeout(max(deadline - time.monotonic(), 0.001))
+        first.settimeout(_left_s(deadline))
         if not (word := words.readline(LONGEST_LINE)):
             raise ConnectionError("process 0 has ended")
         if wrong := word.decode(errors="replace").strip():
             raise DigitsError(f"this is process {hello.process} of {hello.processes}, but {wrong}")
+
+
+def _knock(host: str, port: int, deadline: float) -> socket.socket:
+    while True:
+        try:
+            return socket.create_connection((host, port), timeout=_left_s(deadline))
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(KNOCK_EVERY_S)
+
+
+def _left_s(deadline: float) -> float:
+    """What a socket may still wait; 0 would make it wait for nothing at all."""
+    return max(deadline - time.monotonic(), 0.001)
 
 
 def _listen(port: int) -> socket.socket:
