@@ -6,6 +6,7 @@ out in turn, as Node's cluster does it.
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,14 @@ def give(connection: socket.socket, ends: Sequence[socket.socket]) -> socket.soc
 
 
 def take(end: socket.socket) -> socket.socket | None:
-    """The next connection. None: nobody gives any more. Raises BlockingIOError when there is none at the moment."""
+    """The next connection. None: nobody gives any more.
+
+    Raises BlockingIOError when there is none at the moment, and OSError when one is lost, for this process may have no
+    more descriptors.
+    """
     message, descriptors, *_ = socket.recv_fds(end, len(A_CONNECTION), 1)
-    return socket.socket(fileno=descriptors[0]) if message else None
+    if not message:
+        return None
+    if not descriptors:
+        raise OSError(errno.EMFILE, "a connection was handed out, and there was no descriptor left for it")
+    return socket.socket(fileno=descriptors[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from service.settings import ServiceSettings
 
+log = logging.getLogger("uvicorn.error")
 
 TICK_S: Final = 0.05
 SWITCH_S: Final = 0.0005
@@ -76,7 +78,10 @@ class DrainingServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         try:
             connection = take(connections)
-        except OSError:
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.warning("%s", error)
             return
         if connection is None:
             loop.remove_reader(connections)

@@ -5,12 +5,14 @@ They are spawned and not forked: JAX has threads, and a fork of a process with t
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
 import tempfile
 import threading
+import time
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 2048
 """Connections that wait to be accepted; uvicorn's own number."""
+TICK_S: Final = 0.1
 
 log = logging.getLogger("uvicorn.error")
 
@@ -100,8 +103,10 @@ class _Supervisor:
         """Deals out a connection: to whoever is ready and has waited longest for one."""
         try:
             accepted, _ = self._listener.accept()
-        except OSError:  # the client has left again, or there are no descriptors left
-            return
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # it will not be better in the next moment
+                time.sleep(TICK_S)
+            return  # or the client has left again
         taker = give(accepted, [worker.connections for worker in self._workers if worker.ready])
         self._workers.sort(key=lambda worker: worker.connections is taker)
 

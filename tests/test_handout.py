@@ -61,3 +61,13 @@ def test_a_connection_that_nobody_takes_is_closed(channels, connection):
     its.close()
     assert give(server, [gone]) is None
     assert client.recv(1) == b""
+
+
+def test_a_connection_for_which_no_descriptor_was_left_is_an_error_and_the_next_one_is_taken(channels, connection):
+    _, server = connection
+    (giving, taking), *_ = channels
+    giving.send(b"c")  # as the kernel delivers it to a process that has no more of them
+    give(server, [giving])
+    with pytest.raises(OSError, match="no descriptor left"):
+        take(taking)
+    take(taking).close()
