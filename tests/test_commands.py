@@ -194,10 +194,30 @@ def test_promote_and_rollback_change_the_champion(trained, tmp_path):
     assert run("promote", "tiny", 2, "--store", tmp_path) == (0, "version 2 is the champion of tiny\n", "")
     assert run("rollback", "tiny", "--store", tmp_path) == (0, "version 1 is the champion of tiny again\n", "")
     assert run("promote", "tiny", 9, "--store", tmp_path)[0] == 1
+    code, _, err = run("promote", "tiny", 2, "--instead-of", 3, "--store", tmp_path)
+    assert (code, err) == (1, "error: the champion of tiny is version 1 by now, want 3")
+
+
+def test_changes_lists_who_changed_what_is_live_and_why(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIGITS_OPERATOR", "anna")
+    for _ in range(2):
+        Store(tmp_path).publish(*trained)
+    run("promote", "tiny", 2, "--why", "better on sevens", "--store", tmp_path)
+    code, out, _ = run("changes", "tiny", "--store", tmp_path)
+    assert (code, [line.split()[2:] for line in out.splitlines()[1:]]) == (
+        0,
+        [
+            ["champion", "-", "1", "anna", "the", "first", "version"],
+            ["champion", "1", "2", "anna", "better", "on", "sevens"],
+        ],
+    )
+    (_, change) = json.loads(run("changes", "tiny", "--store", tmp_path, "--json")[1])
+    assert (change["from"], change["to"], change["by"], change["why"]) == (1, 2, "anna", "better on sevens")
 
 
 @pytest.mark.parametrize(
-    "command", ["fit", "evaluate", "models", "promote", "rollback", "report", "leaderboard", "baselines", "data"]
+    "command",
+    ["fit", "evaluate", "models", "promote", "rollback", "changes", "report", "leaderboard", "baselines", "data"],
 )
 def test_every_command_explains_itself(command):
     code, out, _ = run(command, "--help")

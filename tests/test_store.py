@@ -57,7 +57,7 @@ def test_a_version_is_read_back_as_it_was_published(store, trained):
 
 def test_a_version_holds_orbax_weights_a_card_and_a_manifest_and_the_folder_nothing_else(store, trained):
     store.publish(*trained)
-    assert sorted(p.name for p in (store.path / "tiny").iterdir()) == ["1", "aliases.json"]
+    assert sorted(p.name for p in (store.path / "tiny").iterdir()) == ["1", "aliases.json", "changes.jsonl"]
     assert sorted(p.name for p in (store.path / "tiny" / "1").iterdir()) == [
         "card.json",
         "history.jsonl",
@@ -81,23 +81,6 @@ def test_the_first_version_becomes_champion_and_the_second_does_not(store, train
     store.publish(*trained)
     store.publish(*trained)
     assert store.aliases("tiny") == {"champion": 1}
-
-
-def test_promote_and_rollback_move_the_champion_and_remember_the_previous_one(store, trained):
-    for _ in range(3):
-        store.publish(*trained)
-    assert store.promote("tiny", 3) == 3
-    assert store.aliases("tiny") == {"champion": 3, "previous": 1}
-    assert store.promote("tiny", "champion") == 3
-    assert store.aliases("tiny") == {"champion": 3, "previous": 1}, "promoting the champion changes nothing"
-    assert store.rollback("tiny") == 1
-    assert store.aliases("tiny") == {"champion": 1, "previous": 3}
-
-
-def test_there_is_no_rollback_without_a_previous_champion(store, trained):
-    store.publish(*trained)
-    with pytest.raises(StoreError, match="tiny has no previous champion to go back to"):
-        store.rollback("tiny")
 
 
 def test_what_is_not_there_is_named_together_with_what_is(store, trained):
@@ -251,48 +234,6 @@ def test_two_processes_that_publish_at_once_get_a_version_each_and_all_are_whole
     assert store.versions("tiny") == list(range(1, 11))
     assert_whole(store, "tiny", params)
     assert store.aliases("tiny") == {"champion": 1}
-
-
-def promote_many(path: Path, start, version: int) -> None:
-    start.wait()
-    for _ in range(50):
-        Store(path).promote("tiny", version)
-        Store(path).aliases("tiny")
-    os._exit(0)
-
-
-def test_two_operators_at_once_never_leave_half_a_change(store, trained, processes):
-    for _ in range(3):
-        store.publish(*trained)
-    store.promote("tiny", 2)
-    start = processes.Barrier(2)
-    operators = [processes.Process(target=promote_many, args=(Path(store.path), start, version)) for version in (2, 3)]
-    for operator in operators:
-        operator.start()
-    for operator in operators:
-        operator.join(timeout=60)
-    assert [operator.exitcode for operator in operators] == [0, 0]
-    assert store.aliases("tiny") in ({"champion": 2, "previous": 3}, {"champion": 3, "previous": 2})
-
-
-@pytest.mark.parametrize("change", ["promote", "rollback", "publish"])
-def test_whoever_changes_aliases_waits_for_the_one_who_is_changing_them(store, trained, change):
-    for _ in range(2):
-        store.publish(*trained)
-    store.promote("tiny", 2)
-    actions = {
-        "promote": lambda: store.promote("tiny", 1),
-        "rollback": lambda: store.rollback("tiny"),
-        "publish": lambda: store.publish(*trained),
-    }
-    with ThreadPoolExecutor() as threads:
-        with locked(store.path / "tiny"):
-            before = store.aliases("tiny")
-            done = threads.submit(actions[change])
-            with pytest.raises(TimeoutError):
-                done.result(timeout=0.5)
-            assert store.aliases("tiny") == before
-        done.result(timeout=20)
 
 
 def test_a_full_disk_while_publishing_leaves_no_trace(store, trained, monkeypatch):

@@ -1,7 +1,7 @@
 """The checkpoint store: immutable versions of models, and aliases that say which is live.
 
     <store>/<model>/<version>/        params/ (Orbax), card.json, history.jsonl (a row an epoch), manifest.json
-    <store>/<model>/aliases.json      champion, previous, challenger -> version
+    <store>/<model>/aliases.json      champion, previous, challenger -> version; changes.jsonl says who changed them
 
 A version appears whole or not at all: it is written aside, flushed, and renamed into place.
 """
@@ -17,17 +17,20 @@ import msgspec
 from etils import epath
 
 from training import manifest
-from training.durable import flush, flush_tree, is_mounted, locked, replace_file
+from training.aliases import CHALLENGER as CHALLENGER
+from training.aliases import CHAMPION as CHAMPION
+from training.aliases import FIRST, PREVIOUS, Aliases, AliasMoved
+from training.durable import flush, flush_tree, is_mounted, locked
 from training.manifest import CorruptVersion, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from training.aliases import Change
     from training.card import Card
     from training.network import Params
 
-CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
-CARD, HISTORY, PARAMS, ALIASES = "card.json", "history.jsonl", "params", "aliases.json"
+CARD, HISTORY, PARAMS = "card.json", "history.jsonl", "params"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]*")
 
@@ -63,15 +66,12 @@ class Store:
 
     def aliases(self, model: str) -> dict[str, int]:
         """Aliases of a model and the versions they stand for."""
-        path = self._folder(model) / ALIASES
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-        except FileNotFoundError:
-            return {}
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(f"{path} is damaged: {error}") from None
-        except OSError as error:
-            raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
+        return Aliases(self._folder(model)).read()
+
+    def changes(self, model: str) -> list[Change]:
+        """Who changed the aliases of a model, when and why, oldest first. Raises UnknownModel."""
+        self.versions(model)
+        return Aliases(self._folder(model)).changes()
 
     def has_champion(self, model: str) -> bool:
         """Whether there is a version to answer with when none is named."""
@@ -142,30 +142,61 @@ class Store:
             manifest.write(aside)
             flush_tree(aside)
             version = self._claim(card.model, aside)
-        with locked(folder):
-            aliases = self.aliases(card.model)
-            if not self.has_champion(card.model):
-                self._write_aliases(card.model, {**aliases, CHAMPION: version})
+        with Aliases(folder).changing(CHAMPION, FIRST) as aliases:
+            if aliases.get(CHAMPION) not in _versions(folder):
+                aliases[CHAMPION] = version
         return version
 
-    def promote(self, model: str, version: int | str) -> int:
-        """Makes a version the champion, and the champion until now the previous one."""
-        with self._changing(model) as aliases:
-            number = self.resolve(model, version)
-            if number != aliases.get(CHAMPION):
-                if CHAMPION in aliases:
-                    aliases[PREVIOUS] = aliases[CHAMPION]
+    def promote(self, model: str, version: int | str, *, why: str = "", instead_of: int | None = None) -> int:
+        """Makes a version the champion, and the champion until now the previous one.
+
+        Raises AliasMoved when the champion is another one than `instead_of`, if that is given.
+        """
+        self.versions(model)
+        with Aliases(self._folder(model)).changing(CHAMPION, why) as aliases:
+            number, champion = self.resolve(model, version), aliases.get(CHAMPION)
+            if instead_of not in (None, champion):
+                raise AliasMoved(f"the champion of {model} is version {champion} by now, want {instead_of}")
+            if number != champion:
+                if champion is not None:
+                    aliases[PREVIOUS] = champion
                 aliases[CHAMPION] = number
+                if aliases.get(CHALLENGER) == number:
+                    del aliases[CHALLENGER]
         return number
 
-    def rollback(self, model: str) -> int:
-        """Makes the previous champion the champion again, and the other way round. Raises StoreError without one."""
-        with self._changing(model) as aliases:
-            if not {CHAMPION, PREVIOUS} <= aliases.keys():
-                raise StoreError(f"{model} has no previous champion to go back to")
-            number = self.resolve(model, PREVIOUS)
-            aliases[CHAMPION], aliases[PREVIOUS] = number, aliases[CHAMPION]
+    def rollback(self, model: str, *, why: str = "") -> int:
+        """Makes the previous champion the champion again. Raises StoreError without one.
+
+        There is none after that, so that of two who roll back at once the second one does not undo it.
+        """
+        self.versions(model)
+        with Aliases(self._folder(model)).changing(CHAMPION, why) as aliases:
+            if PREVIOUS not in aliases:
+                raise StoreError(f"{model} has no previous champion to go back to{self._last_change(model)}")
+            number = aliases[CHAMPION] = self.resolve(model, PREVIOUS)
+            del aliases[PREVIOUS]
         return number
+
+    def challenge(self, model: str, version: int | str, *, why: str = "") -> int:
+        """Makes a version the challenger: the one that a service tries beside the champion, if it is told to."""
+        self.versions(model)
+        with Aliases(self._folder(model)).changing(CHALLENGER, why) as aliases:
+            number = aliases[CHALLENGER] = self.resolve(model, version)
+        return number
+
+    def withdraw(self, model: str, *, why: str = "") -> int | None:
+        """Leaves a model without a challenger; says which one it was, if there was one."""
+        self.versions(model)
+        with Aliases(self._folder(model)).changing(CHALLENGER, why) as aliases:
+            return aliases.pop(CHALLENGER, None)
+
+    def _last_change(self, model: str) -> str:
+        champions = [change for change in Aliases(self._folder(model)).changes() if change.alias == CHAMPION]
+        if not champions:
+            return ""
+        last = champions[-1]
+        return f": version {last.after} is the champion since {last.when:%Y-%m-%d %H:%M:%S} UTC, by {last.by}"
 
     def _folder(self, model: str) -> epath.Path:
         if not _NAME.fullmatch(model):
@@ -190,20 +221,6 @@ class Store:
             else:
                 flush(folder)
                 return version
-
-    @contextmanager
-    def _changing(self, model: str) -> Iterator[dict[str, int]]:
-        """The aliases of a model to change in place, while nobody else changes them."""
-        self.versions(model)
-        with locked(self._folder(model)):
-            before = self.aliases(model)
-            aliases = dict(before)
-            yield aliases
-            if aliases != before:
-                self._write_aliases(model, aliases)
-
-    def _write_aliases(self, model: str, aliases: dict[str, int]) -> None:
-        replace_file(self._folder(model) / ALIASES, msgspec.json.format(msgspec.json.encode(aliases)))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`python -m training models | promote | rollback`: what the store holds, and what is live."""
+"""`python -m training models | promote | rollback | changes`: what the store holds, and what is live."""
 
 from datetime import datetime
 from typing import Annotated
@@ -9,6 +9,8 @@ import typer
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import JsonOption, ModelArgument, StoreOption, default_model, default_store, open_store
 from training.manifest import StoreError
+
+WhyOption = Annotated[str, typer.Option(help="The reason, for the record.", show_default=False)]
 
 
 class Row(msgspec.Struct):
@@ -56,19 +58,40 @@ def promote(
     model: Annotated[str, typer.Argument(help="A model's name.")],
     version: Annotated[str, typer.Argument(help="A version's number, or an alias.")],
     store: StoreOption = "",
+    why: WhyOption = "",
+    instead_of: Annotated[
+        int | None, typer.Option(help="Only if this version is the champion until now.", show_default=False)
+    ] = None,
 ) -> None:
     """Make a version the champion: the one that the service answers with."""
     with friendly_errors():
-        number = open_store(store or default_store()).promote(model, version)
+        number = open_store(store or default_store()).promote(model, version, why=why, instead_of=instead_of)
     stdout.print(f"version {number} is the champion of {model}", soft_wrap=True)
 
 
-def rollback(model: ModelArgument = "", store: StoreOption = "") -> None:
+def rollback(model: ModelArgument = "", store: StoreOption = "", why: WhyOption = "") -> None:
     """Make the previous champion the champion again."""
     model = model or default_model()
     with friendly_errors():
-        number = open_store(store or default_store()).rollback(model)
+        number = open_store(store or default_store()).rollback(model, why=why)
     stdout.print(f"version {number} is the champion of {model} again", soft_wrap=True)
+
+
+def changes(model: ModelArgument = "", store: StoreOption = "", as_json: JsonOption = False) -> None:
+    """List who changed what is live: when, from which version to which, and why."""
+    model = model or default_model()
+    with friendly_errors():
+        record = open_store(store or default_store()).changes(model)
+    if as_json:
+        typer.echo(msgspec.json.encode(record))
+        return
+    from rich.table import Table
+
+    table = Table("when (UTC)", "alias", "from", "to", "by", "why", box=None, pad_edge=False)
+    for change in record:
+        before, after = (str(version or "-") for version in (change.before, change.after))
+        table.add_row(f"{change.when:%Y-%m-%d %H:%M:%S}", change.alias, before, after, change.by, change.why)
+    stdout.print(table)
 
 
 def _rows(path: str) -> list[Row]:
