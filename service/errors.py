@@ -51,5 +51,17 @@ class NotReady(RequestError):
     """Nothing is loaded yet, the service is draining, or its engine has stopped."""
 
 
+class Unauthorised(RequestError):
+    """A management route was asked for without a key, or with one that is not known."""
+
+
+class Forbidden(RequestError):
+    """A management route was asked for where there is no management."""
+
+
+class VersionRefused(RequestError):
+    """A version that is wanted could not be loaded; what ran before goes on."""
+
+
 class BrokenAnswer(DigitsError):
     """A model answered with something that is not a probability: its fault, not the request's."""

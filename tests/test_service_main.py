@@ -57,7 +57,7 @@ def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, mo
     def load(settings, metrics):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("service.live.Live.load", load)
+    monkeypatch.setattr("service.loader.Loader", load)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     settings = ServiceSettings(store=str(trained_store.path), model="tiny")
     with socket.socket() as listener, pytest.raises(DigitsError, match=r"^the disk is gone$"):
