@@ -45,7 +45,9 @@ class ModelName(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What one picture shows."""
+    """What one picture shows. All of it, unless `?fields=` asks for less."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))
 
     digit: Annotated[int, Field(ge=0, lt=CLASSES)]
     confidence: Annotated[Probability, Field(description="The probability of the digit")]
@@ -56,6 +58,8 @@ class Prediction(BaseModel):
 
 class OneAnswer(Prediction):
     """The answer to `pixels`."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
 
     model: ModelName
 

@@ -44,7 +44,7 @@ class ServiceSettings(StoreSettings):
     timeout_limit_ms: int = Field(
         30_000,
         ge=1,
-        description="A request that has no answer after so long gets a 504; `X-Timeout-Ms` may ask for less",
+        description="Whoever has sent a request and has no answer after so long gets a 504; `X-Timeout-Ms` may ask for less",
     )
     drain_pause_s: float = Field(
         0, ge=0, description="After SIGTERM, new requests are taken for so long, though readiness fails at once"
