@@ -38,6 +38,7 @@ from service.metrics import Metrics
 from service.routes import health, manage, models, predict
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
+from service.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -119,6 +120,8 @@ def create_app(
         finally:
             if following:
                 following.cancel()
+            if state.trial:
+                await state.trial.close()
             await state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
 
     app = FastAPIOffline(
@@ -131,6 +134,7 @@ def create_app(
     )
     app.state.settings, app.state.live, app.state.metrics, app.state.follower = settings, live, metrics, follower
     app.state.tell_others = tell_others
+    app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
     for router in (predict.router, models.router, manage.router, health.router, metrics_route.router):
         app.include_router(router)
     for kind in STATUS:

@@ -102,6 +102,14 @@ class RefusedVersion(BaseModel):
     times: Annotated[int, Field(description="How often it was tried")]
 
 
+class TakenOut(BaseModel):
+    """A challenger that answers no requests any more."""
+
+    name: str
+    version: int
+    reason: str
+
+
 class LoadedVersion(BaseModel):
     """A version that answers requests."""
 
@@ -122,6 +130,7 @@ class Readiness(Health):
 
     models: list[LoadedVersion] | None = None
     refused: Annotated[list[RefusedVersion] | None, Field(description="What is wanted and stays out")] = None
+    taken_out: Annotated[list[TakenOut] | None, Field(description="Challengers that failed their trial")] = None
 
 
 class VersionCard(BaseModel):
