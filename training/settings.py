@@ -1,9 +1,11 @@
-"""Settings that training and serving share: where the store is and which model is meant when none is named."""
+"""Settings: where the store is, which model is meant when none is named, and what the gate asks of a challenger."""
 
 from __future__ import annotations
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from training.limits import Limits
 
 
 class StoreSettings(BaseSettings):
@@ -15,3 +17,9 @@ class StoreSettings(BaseSettings):
         "./checkpoints", min_length=1, description="The checkpoint store: a folder, or any path that epath can open"
     )
     model: str = Field("lenet", min_length=1, description="The model meant when a request or a command names none")
+
+
+class GateSettings(BaseSettings, Limits):
+    """The gate's limits, read from the environment: `DIGITS_GATE_MARGIN`, `DIGITS_GATE_ALPHA`, …"""
+
+    model_config = SettingsConfigDict(env_prefix="DIGITS_GATE_")
