@@ -12,7 +12,10 @@ class Limits(BaseModel):
 
     alpha: float = Field(0.05, gt=0, le=0.5, description="How probable each of the gate's tests may err, 0…1")
     margin: float = Field(
-        0.003, gt=0, lt=1, description="So much higher, as a share, the challenger's error on held-out digits may not be"
+        0.003,
+        gt=0,
+        lt=1,
+        description="So much higher, as a share, the challenger's error on held-out digits may not be",
     )
     corrections_wanted: int = Field(
         50, ge=1, description="With fewer held-out corrections than that nothing is decided: the champion is kept"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
-from etils import epath
 
 from training import card, gate, latency
 from training.compiled import CompiledNetwork
@@ -16,6 +15,7 @@ from training.durable import replace_file
 from training.errors import DigitsError
 from training.evaluate import predict
 from training.fit import before_first_epoch, fit
+from training.gate import Decision
 from training.job import make_card
 from training.report.reliability import reliability
 from training.store import CHAMPION
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from etils import epath
     from numpy.typing import NDArray
 
     from training.card import Card
     from training.data.digits import Digits
     from training.fit import Watch
-    from training.gate import Decision
     from training.images import Images
     from training.latency import Network
     from training.limits import Limits
@@ -134,7 +134,7 @@ def retrain(
         if not dry_run:
             version = store.publish(after.card, after.params)
     else:
-        decision = gate.Decision.by(counted)
+        decision = Decision.by(counted)
     report = Report(
         model=model,
         champion=champion,
@@ -178,12 +178,11 @@ def _trained(
     layers, recipe = champion.card.layers, retraining_recipe(champion.card)
     copies = round(SHARE * len(training) / max(1, retrained.corrections))
     learned = corrected.learned_with(training, copies=min(max(1, copies), MOST_COPIES))
-    epoch = before_first_epoch(layers, recipe, champion.params)
+    start = before_first_epoch(layers, recipe, champion.params)
     with watching(recipe, len(learned)) as watch:
-        for epoch in fit(layers, recipe, learned, validation, epoch, watch):  # noqa: B020 - each follows from the one before
-            pass
-    written = make_card(champion.card.model, layers, recipe, data, epoch, validation, retrained=retrained)
-    return Trained(written, epoch.state.average)
+        *_, last = fit(layers, recipe, learned, validation, start, watch)
+    written = make_card(champion.card.model, layers, recipe, data, last, validation, retrained=retrained)
+    return Trained(written, last.state.average)
 
 
 def _judged(
@@ -210,6 +209,6 @@ def _judged(
         gate.Answers(corrections.labels, *(probabilities.argmax(axis=1) for probabilities in on_corrections)),
         on_corrections[0].max(axis=1),
         gate.Measured(*calibration),
-        gate.Measured(*timed(*networks, digits.images[:1])),
+        gate.Measured(*timed(networks[0], networks[1], digits.images[:1])),
         limits,
     )

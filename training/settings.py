@@ -20,6 +20,6 @@ class StoreSettings(BaseSettings):
 
 
 class GateSettings(BaseSettings, Limits):
-    """The gate's limits, read from the environment: `DIGITS_GATE_MARGIN`, `DIGITS_GATE_ALPHA`, …"""
+    """The gate's limits, read from the environment: `DIGITS_GATE_MARGIN`, `DIGITS_GATE_ALPHA` and so on."""
 
     model_config = SettingsConfigDict(env_prefix="DIGITS_GATE_")

@@ -1,6 +1,7 @@
 """`python -m training retrain`: learn from corrections, and promote what comes out if the gate lets it pass."""
 
-from contextlib import contextmanager
+import sys
+from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -57,7 +58,9 @@ def retrain(
     store: StoreOption = "",
     margin: Annotated[
         float | None,
-        typer.Option(help="How much worse on digits is not worse, 0…1.  [default: DIGITS_GATE_MARGIN]", show_default=False),
+        typer.Option(
+            help="How much worse on digits is not worse, 0…1.  [default: DIGITS_GATE_MARGIN]", show_default=False
+        ),
     ] = None,
     alpha: Annotated[
         float | None,
@@ -98,7 +101,7 @@ def retrain(
         @contextmanager
         def watching(recipe: "Recipe", pictures: int) -> "Iterator[Watch]":
             per_epoch = pictures // recipe.batch_size * recipe.batch_size
-            with EpochTable(model, recipe.epochs, per_epoch, check, console=stderr) as watch:
+            with redirect_stdout(sys.stderr), EpochTable(model, recipe.epochs, per_epoch, check) as watch:
                 yield watch
 
         try:
@@ -136,7 +139,7 @@ def _limits(margin: float | None, alpha: float | None) -> "Limits":
 
     given = {name: value for name, value in (("margin", margin), ("alpha", alpha)) if value is not None}
     try:
-        return GateSettings(**given)
+        return GateSettings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = error.errors()[0]
         raise DigitsError(f"the gate's {wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}") from None
@@ -152,8 +155,8 @@ def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink) -> "t
     if feedback:
         from training.corrections import Corrections
 
-        with Corrections(feedback) as kept:
-            rows = list(kept.all())
+        with closing(Corrections(feedback)) as kept:
+            rows = kept.all()
         images.append(np.frombuffer(b"".join(row.pixels for row in rows), np.uint8).reshape(-1, SIDE, SIDE))
         labels.append(np.array([row.digit for row in rows], np.uint8))
     if data:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from training.data.digits import Digits
-from training.images import SIDE, Images
+from training.images import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from training.images import Images
 
 HELD_OUT = 64
 """Of 256: a picture is held out if the first byte of its SHA-256 is below, which is the case for one in four."""
