@@ -18,20 +18,27 @@ from service.direct import DirectPaths
 from service.encode import encode_problem
 from service.errors import (
     BrokenAnswer,
+    FeedbackOff,
+    FeedbackUnavailable,
+    Forbidden,
+    KeyReused,
     MalformedBody,
     NotAcceptable,
     NotReady,
     RequestError,
     TooLarge,
     UnknownModel,
+    UnknownPrediction,
     UnknownVersion,
     WrongMediaType,
     WrongValue,
 )
+from service.feedback import Feedback
 from service.live import Live
 from service.media import JSON
 from service.metrics import Metrics
-from service.routes import health, models, predict
+from service.recent import Recent
+from service.routes import feedback, health, models, predict
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
 
@@ -66,6 +73,11 @@ STATUS: Final[dict[type[Exception], Status]] = {
     NotAcceptable: Status(406),
     UnknownModel: Status(404),
     UnknownVersion: Status(404),
+    UnknownPrediction: Status(404),
+    FeedbackOff: Status(404),
+    Forbidden: Status(403),
+    KeyReused: Status(409),
+    FeedbackUnavailable: Status(503),
     NotReady: Status(503),
     QueueFull: Status(503, "queue_full"),
     Closed: Status(503, "draining", "the service is shutting down"),
@@ -84,7 +96,10 @@ EXPECTED: Final = tuple(kind for kind in STATUS if kind is not Exception)
 
 
 def create_app(
-    settings: ServiceSettings | None = None, live: Live | None = None, metrics: Metrics | None = None
+    settings: ServiceSettings | None = None,
+    live: Live | None = None,
+    metrics: Metrics | None = None,
+    recent: Recent | None = None,
 ) -> FastAPI:
     """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown."""
     settings, metrics = settings or ServiceSettings(), metrics or Metrics()
@@ -93,9 +108,11 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if app.state.live is None:
             app.state.live = await asyncio.to_thread(Live.load, settings, metrics)
+        app.state.feedback.start()
         try:
             yield
         finally:
+            app.state.feedback.close()
             await app.state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
 
     app = FastAPIOffline(
@@ -107,7 +124,9 @@ def create_app(
         telemetry=UNTRACED,
     )
     app.state.settings, app.state.live, app.state.metrics = settings, live, metrics
-    for router in (predict.router, models.router, health.router, metrics_route.router):
+    app.state.recent = recent or Recent(settings.recent_predictions)
+    app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
+    for router in (predict.router, feedback.router, models.router, health.router, metrics_route.router):
         app.include_router(router)
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)

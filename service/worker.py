@@ -21,8 +21,9 @@ def serve(
     *,
     listener: socket.socket | None = None,
     connections: socket.socket | None = None,
+    place: int = 0,
 ) -> None:
-    """Serves the champion of `settings.model` until SIGTERM or SIGINT.
+    """Serves the champion of `settings.model` until SIGTERM or SIGINT, at a place among the processes that do.
 
     It accepts at `listener`, a bound socket, and takes what is handed out at `connections`, an end of a channel.
     `on_ready` is told what is served when it is. Raises DigitsError for a store that has nothing to serve or cannot be
@@ -40,17 +41,19 @@ def serve(
 
     from service.app import create_app
     from service.live import Live
-    from service.metrics import Metrics
+    from service.metrics import SHARED_FOLDER, Metrics
+    from service.recent import Recent
     from service.server import DrainingServer
 
     metrics = Metrics()
     try:
+        recent = Recent(settings.recent_predictions, place, os.environ.get(SHARED_FOLDER))
         live = Live.load(settings, metrics)
     except OSError as error:
         raise DigitsError(str(error)) from error
     served = live.resolve()
     server = DrainingServer(
-        create_app(settings, live, metrics),
+        create_app(settings, live, metrics, recent),
         settings,
         lambda: on_ready(f"{served.name} version {served.version}"),
         connections,
