@@ -51,10 +51,6 @@ class UnknownPrediction(RequestError):
     """A prediction that is not remembered, or not any more."""
 
 
-class Forbidden(RequestError):
-    """Nobody may do this here."""
-
-
 class KeyReused(RequestError):
     """A client used the key of one correction for another one."""
 
@@ -69,6 +65,18 @@ class FeedbackUnavailable(RequestError):
 
 class NotReady(RequestError):
     """Nothing is loaded yet, the service is draining, or its engine has stopped."""
+
+
+class Unauthorised(RequestError):
+    """A management route was asked for without a key, or with one that is not known."""
+
+
+class Forbidden(RequestError):
+    """A management route was asked for where there is no management."""
+
+
+class VersionRefused(RequestError):
+    """A version that is wanted could not be loaded; what ran before goes on."""
 
 
 class BrokenAnswer(DigitsError):

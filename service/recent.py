@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.images import Images
 
 HEADER: Final = "X-Prediction-Id"
-ID: Final = re.compile(r"([0-9]{1,4})-([0-9]{1,18})-([0-9a-f]{16})")
+ID: Final = re.compile(r"([0-9]{1,4})-([1-9][0-9]{0,17})-([0-9a-f]{16})")
 """The place of the process, the number of the prediction there, and the tag of the process."""
 TAG_BYTES: Final = 16
 ANSWER_BYTES: Final = 4 * CLASSES
@@ -100,7 +100,7 @@ class Recent:
             wanted = "0" if record[1] == 1 else f"0 to {record[1] - 1}"
             raise WrongValue(
                 "out_of_range",
-                f"index is {index}, want {wanted}: prediction {prediction} has {record[1]} pictures",
+                f"index is {index}, want {wanted} for prediction {prediction}",
                 field="index",
                 found=str(index),
                 wanted=wanted,

@@ -147,19 +147,35 @@ class Health(BaseModel):
     status: str
 
 
+class RefusedVersion(BaseModel):
+    """A version that is wanted and could not be loaded."""
+
+    name: str
+    version: Annotated[int | None, Field(description="null: the store itself cannot be read")]
+    reason: str
+    times: Annotated[int, Field(description="How often it was tried")]
+
+
 class LoadedVersion(BaseModel):
     """A version that answers requests."""
 
     name: str
     version: int
     aliases: Annotated[list[str], Field(description="What else it can be called in `?version=`")]
-    default: Annotated[bool, Field(description="Whether it answers when a request names no model")]
+    default: Annotated[bool, Field(description="Whether it answers when a request names no model and no version")]
 
 
 class LoadedModels(BaseModel):
     """All that is loaded."""
 
     models: list[LoadedVersion]
+
+
+class Readiness(Health):
+    """The service is ready; verbose, also for what."""
+
+    models: list[LoadedVersion] | None = None
+    refused: Annotated[list[RefusedVersion] | None, Field(description="What is wanted and stays out")] = None
 
 
 class VersionCard(BaseModel):
@@ -173,9 +189,11 @@ class VersionCard(BaseModel):
 
 ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: ("The body can't be read", ("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression")),
-    403: ("Nobody may do this here", ("management_closed",)),
+    401: ("The management key is missing or not known", ("missing_key", "wrong_key")),
+    403: ("Management is closed", ("management_closed",)),
     404: ("The model or the version is not loaded", ("unknown_model", "unknown_version")),
     406: ("The client takes no kind of answer that is spoken here", ("not_acceptable",)),
+    409: ("A version could not be loaded; what ran before goes on", ("version_refused",)),
     413: ("The body is too long, or has too many pictures", ("body_too_large", "too_many_pictures")),
     415: (
         "The body is of no kind that is spoken here, or compressed in a way that is not",

@@ -2,7 +2,6 @@ import multiprocessing
 import os
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from msgspec.structs import replace
 
 from training import manifest
 from training.card import EpochRow
-from training.durable import locked
 from training.manifest import MANIFEST, CorruptVersion, StoreError
 from training.store import Store, UnknownModel, UnknownVersion
 

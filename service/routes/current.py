@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from service.feedback import Feedback
+    from service.follow import Follower
     from service.live import Live
     from service.metrics import Metrics
     from service.recent import Recent
@@ -22,6 +23,12 @@ def current_live(request: Request) -> Live:
     if live is None:
         raise NotReady("loading", "the service is loading its model")
     return live
+
+
+def current_follower(request: Request) -> Follower | None:
+    """Who keeps the loaded versions up to date, if anybody does."""
+    follower: Follower | None = request.app.state.follower
+    return follower
 
 
 def current_metrics(request: Request) -> Metrics:

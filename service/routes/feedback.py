@@ -126,7 +126,7 @@ async def add(request: Request) -> Response:
     "",
     summary="The corrections that were kept, a page at a time",
     response_model=CorrectionsPage,
-    responses=error_answers(403, 404, 422, 503, errors=FEEDBACK_ERRORS),
+    responses=error_answers(401, 403, 404, 422, 503, errors=FEEDBACK_ERRORS),
     openapi_extra=LISTED,
     dependencies=[Depends(require_key)],
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from service.decode import Decoded
-    from service.live import LiveVersion
+    from service.live_version import LiveVersion
     from service.query import Query
 
 BINARY: Final = {"type": "string", "format": "binary"}
@@ -102,15 +102,15 @@ async def predict(request: Request) -> Response:
     """
     settings = current_settings(request)
     query = parse_query(request.scope["query_string"])
-    live = current_live(request).resolve(query.model, query.version)
-    headers = dict(request.scope["headers"])
-    question, answer = type_of_body(headers), type_of_answer(headers)
-    deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
-    live.batcher.check_room()  # a full queue is told before the body is read
-    body = await read_body(request.receive, headers, settings.body_limit_bytes)
-    images, many = _decode(body, question, query, settings.request_limit_rows)
-    async with cancel_on_hang_up(request.receive):
-        probabilities = await live.batcher.submit(images, deadline_s)
+    with current_live(request).resolve(query.model, query.version) as live:
+        headers = dict(request.scope["headers"])
+        question, answer = type_of_body(headers), type_of_answer(headers)
+        deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
+        live.batcher.check_room()  # a full queue is told before the body is read
+        body = await read_body(request.receive, headers, settings.body_limit_bytes)
+        images, many = _decode(body, question, query, settings.request_limit_rows)
+        async with cancel_on_hang_up(request.receive):
+            probabilities = await live.batcher.submit(images, deadline_s)
     response = _response(probabilities, answer, live, query, many=many)
     if number := current_recent(request).remember(images, probabilities, model=live.name, version=live.version):
         response.raw_headers.append((b"x-prediction-id", number))
