@@ -18,29 +18,41 @@ from service.direct import DirectPaths
 from service.encode import encode_problem
 from service.errors import (
     BrokenAnswer,
+    FeedbackOff,
+    FeedbackUnavailable,
+    Forbidden,
+    KeyReused,
     MalformedBody,
     NotAcceptable,
     NotReady,
     RequestError,
     TooLarge,
+    Unauthorised,
     UnknownModel,
+    UnknownPrediction,
     UnknownVersion,
+    VersionRefused,
     WrongMediaType,
     WrongValue,
 )
-from service.live import Live
+from service.feedback import Feedback
+from service.follow import Follower
+from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics
-from service.routes import health, models, predict
+from service.recent import Recent
+from service.routes import feedback, health, manage, models, predict
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from fastapi import FastAPI
     from fastapi.telemetry import TelemetryConfig
     from starlette.requests import Request
+
+    from service.live import Live
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +78,13 @@ STATUS: Final[dict[type[Exception], Status]] = {
     NotAcceptable: Status(406),
     UnknownModel: Status(404),
     UnknownVersion: Status(404),
+    UnknownPrediction: Status(404),
+    FeedbackOff: Status(404),
+    KeyReused: Status(409),
+    FeedbackUnavailable: Status(503),
+    Unauthorised: Status(401),
+    Forbidden: Status(403),
+    VersionRefused: Status(409),
     NotReady: Status(503),
     QueueFull: Status(503, "queue_full"),
     Closed: Status(503, "draining", "the service is shutting down"),
@@ -84,19 +103,37 @@ EXPECTED: Final = tuple(kind for kind in STATUS if kind is not Exception)
 
 
 def create_app(
-    settings: ServiceSettings | None = None, live: Live | None = None, metrics: Metrics | None = None
+    settings: ServiceSettings | None = None,
+    live: Live | None = None,
+    metrics: Metrics | None = None,
+    follower: Follower | None = None,
+    tell_others: Callable[[], None] = lambda: None,
+    recent: Recent | None = None,
 ) -> FastAPI:
-    """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown."""
+    """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown.
+
+    Meanwhile `follower` keeps it up to date; without one, what is given stays as it is. `tell_others` is called when
+    this one has been asked to look at the store, so that other workers do, too. `recent` are the last predictions, by
+    default in memory that no other worker reads.
+    """
     settings, metrics = settings or ServiceSettings(), metrics or Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if app.state.live is None:
-            app.state.live = await asyncio.to_thread(Live.load, settings, metrics)
+        state = app.state
+        if state.live is None:
+            loader = await asyncio.to_thread(Loader, settings, metrics)
+            state.follower = Follower(loader, metrics, settings.poll_interval_s)
+            state.live = await asyncio.to_thread(state.follower.start)
+        following = asyncio.create_task(state.follower.run(state.live)) if state.follower else None
+        state.feedback.start()
         try:
             yield
         finally:
-            await app.state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
+            state.feedback.close()
+            if following:
+                following.cancel()
+            await state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
 
     app = FastAPIOffline(
         title="digits",
@@ -106,8 +143,11 @@ def create_app(
         redirect_slashes=False,
         telemetry=UNTRACED,
     )
-    app.state.settings, app.state.live, app.state.metrics = settings, live, metrics
-    for router in (predict.router, models.router, health.router, metrics_route.router):
+    app.state.settings, app.state.live, app.state.metrics, app.state.follower = settings, live, metrics, follower
+    app.state.tell_others = tell_others
+    app.state.recent = recent or Recent(settings.recent_predictions)
+    app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
+    for router in (predict.router, feedback.router, models.router, manage.router, health.router, metrics_route.router):
         app.include_router(router)
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
@@ -123,6 +163,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
         log.error("%s", error, exc_info=error.__cause__ or error)
     retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else RETRY_AFTER_S
     headers = {"Retry-After": str(retry_after_s)} if status.code == 503 else {}
+    if status.code == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     request.app.state.metrics.refused(error.code if isinstance(error, RequestError) else status.name)
     if isinstance(error, RequestError):
         return _error(status.code, error.code, str(error), error.field, error.found, error.wanted, headers=headers)

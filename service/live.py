@@ -1,122 +1,120 @@
-"""Which versions are loaded: each a predictor and the engine that feeds it, found by name and number or alias."""
+"""Which versions are loaded, found by name and number or alias; and how some take the place of others."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
-from service.batching import Batcher
 from service.decode import shortened
 from service.errors import NotReady, UnknownModel, UnknownVersion
-from training.store import CHAMPION, Store
+from training.store import CHAMPION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from service.metrics import Metrics
-    from service.settings import ServiceSettings
-    from training.predictor import Predictor
-
-INLINE_ROWS: Final = 1
-"""A picture alone is computed on the event loop: 0.07 ms, where the way to another thread and back takes as long."""
+    from service.live_version import LiveVersion
 
 
-class LiveVersion(NamedTuple):
-    """A version that answers requests."""
+class LiveModel(NamedTuple):
+    """What is loaded of a model, by number, and the store's aliases, those of versions that are not loaded included."""
 
-    predictor: Predictor
-    batcher: Batcher
+    versions: Mapping[int, LiveVersion]
+    aliases: Mapping[str, int]
 
     @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.predictor.name
+    def default(self) -> LiveVersion:
+        """The version that answers when none is named: the champion, or where it is not loaded the latest one."""
+        return self.versions.get(self.aliases.get(CHAMPION, 0)) or self.versions[max(self.versions)]
 
-    @property
-    def version(self) -> int:
-        """The version's number."""
-        return self.predictor.version
+    def find(self, name: str) -> LiveVersion | None:
+        """The loaded version that has a number or an alias."""
+        for number, live in self.versions.items():
+            if self.aliases.get(name) == number or str(number) == name:
+                return live
+        return None
 
-    @classmethod
-    def start(cls, predictor: Predictor, metrics: Metrics, *, queue_limit_rows: int, inline_rows: int = 0) -> Self:
-        """The version with an engine of its own."""
-        batcher = Batcher(
-            predictor,
-            max_batch_rows=predictor.row_sizes[-1],
-            queue_limit_rows=queue_limit_rows,
-            inline_rows=inline_rows,
-            watch=metrics.watch(predictor),
-            name=f"{predictor.name}-{predictor.version}",
-        )
-        return cls(predictor, batcher)
+    def names(self, live: LiveVersion) -> list[str]:
+        """Aliases that stand for a version, sorted."""
+        return sorted(alias for alias, number in self.aliases.items() if number == live.version)
+
+    def title(self, live: LiveVersion) -> str:
+        """A version for people to read: `3 (champion)`."""
+        names = self.names(live)
+        return f"{live.version} ({', '.join(names)})" if names else f"{live.version}"
 
 
 class Live:
-    """The loaded versions. The first model is the one meant when a request names none, its champion likewise.
+    """The loaded versions. The first model is the one meant when a request names none.
 
-    `aliases` are the store's, model -> alias -> version, those of versions that are not loaded included.
+    `aliases` are the store's: model -> alias -> version.
     """
 
     def __init__(self, versions: Iterable[LiveVersion], aliases: Mapping[str, Mapping[str, int]]) -> None:
-        self._models: dict[str, dict[int, LiveVersion]] = {}
-        for version in versions:
-            self._models.setdefault(version.name, {})[version.version] = version
-        self._aliases = aliases
+        by_model: dict[str, dict[int, LiveVersion]] = {}
+        for live in versions:
+            by_model.setdefault(live.name, {})[live.version] = live
+        self._models = {name: LiveModel(of, aliases.get(name, {})) for name, of in by_model.items()}
+        self._retiring: dict[LiveVersion, asyncio.Task[None]] = {}
         self._draining_since_s: float | None = None
         self.default_model = next(iter(self._models))
-
-    @classmethod
-    def load(cls, settings: ServiceSettings, metrics: Metrics) -> Self:
-        """The champion of `settings.model`, compiled and proven against its golden predictions. Raises StoreError."""
-        # JAX takes seconds, and fakes need none
-        from training.predictor import Predictor, compute_in_place, keep_compiled, on_compilation
-
-        compute_in_place()
-        store = Store(settings.store)
-        keep_compiled(store.path)
-        predictor = Predictor.load(store, settings.model, CHAMPION)
-        on_compilation(metrics.compiled)
-        version = LiveVersion.start(
-            predictor, metrics, queue_limit_rows=settings.queue_limit_rows, inline_rows=INLINE_ROWS
-        )
-        # Whoever promotes another version in this very moment does not change what has been loaded here.
-        return cls([version], {settings.model: {**store.aliases(settings.model), CHAMPION: predictor.version}})
 
     def resolve(self, model: str | None = None, version: str | None = None) -> LiveVersion:
         """The version that a request means. Raises UnknownModel, UnknownVersion, which say what is loaded."""
         name = self.default_model if model is None else model
-        if name not in self._models:
-            found, loaded = shortened(name), ", ".join(self._models)
-            raise UnknownModel(
-                "unknown_model",
-                f"model {found!r} is not loaded; loaded: {loaded}",
-                field="model",
-                found=found,
-                wanted=loaded,
-            )
-        versions, aliases = self._models[name], self._aliases.get(name, {})
-        given = CHAMPION if version is None else version
-        for number, live in versions.items():
-            if aliases.get(given) == number or str(number) == given:
-                return live
-        found, loaded = shortened(given), ", ".join(self._title(live) for live in versions.values())
-        elsewhere = f" is version {aliases[given]} of {name}, which" if given in aliases else f" of {name}"
+        loaded = self.model(name)
+        live = loaded.default if version is None else loaded.find(version)
+        if live is not None:
+            return live
+        given = version or ""
+        found, titles = shortened(given), ", ".join(loaded.title(live) for live in loaded.versions.values())
+        elsewhere = (
+            f" is version {loaded.aliases[given]} of {name}, which" if given in loaded.aliases else f" of {name}"
+        )
         raise UnknownVersion(
             "unknown_version",
-            f"version {found!r}{elsewhere} is not loaded; loaded: {loaded}",
+            f"version {found!r}{elsewhere} is not loaded; loaded: {titles}",
             field="version",
+            found=found,
+            wanted=titles,
+        )
+
+    def model(self, name: str) -> LiveModel:
+        """What is loaded of a model. Raises UnknownModel, which says what is loaded."""
+        if name in self._models:
+            return self._models[name]
+        found, loaded = shortened(name), ", ".join(self._models)
+        raise UnknownModel(
+            "unknown_model",
+            f"model {found!r} is not loaded; loaded: {loaded}",
+            field="model",
             found=found,
             wanted=loaded,
         )
 
-    def aliases(self, live: LiveVersion) -> list[str]:
-        """Aliases that stand for a version, sorted."""
-        return sorted(alias for alias, number in self._aliases.get(live.name, {}).items() if number == live.version)
+    def models(self) -> dict[str, LiveModel]:
+        """All that is loaded, the default model first."""
+        return dict(self._models)
 
     def versions(self) -> list[LiveVersion]:
-        """All that is loaded, the default model's first."""
-        return [live for versions in self._models.values() for live in versions.values()]
+        """All versions that are loaded, the default model's first."""
+        return [live for model in self._models.values() for live in model.versions.values()]
+
+    def show(self, name: str, model: LiveModel) -> list[LiveVersion]:
+        """From now on, this is what is loaded of a model; returns what was and is no more.
+
+        That ends with its last request.
+        """
+        before = self._models[name].versions if name in self._models else {}
+        self._models[name] = model
+        gone = [live for live in before.values() if live not in model.versions.values()]
+        for live in gone:
+            self._retiring[live] = asyncio.create_task(self._retire(live))
+        return gone
+
+    async def _retire(self, live: LiveVersion) -> None:
+        await live.retire()
+        del self._retiring[live]
 
     @property
     def alive(self) -> bool:
@@ -145,8 +143,4 @@ class Live:
         self.drain()
         if timeout_s is not None and self._draining_since_s is not None:
             timeout_s = max(0.0, timeout_s - (time.monotonic() - self._draining_since_s))
-        await asyncio.gather(*(live.batcher.close(timeout_s) for live in self.versions()))
-
-    def _title(self, live: LiveVersion) -> str:
-        names = self.aliases(live)
-        return f"{live.version} ({', '.join(names)})" if names else f"{live.version}"
+        await asyncio.gather(*(live.batcher.close(timeout_s) for live in [*self.versions(), *self._retiring]))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
     from service.batching import Batch, Watch
+    from service.live import Live
     from training.predictor import Predictor
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -45,6 +46,20 @@ class Metrics:
         self._compilations = Counter(
             "digits_compilations_after_ready", "Compilations that requests had to wait for; 0", registry=registry
         )
+        self._live = Gauge(
+            "digits_live_version",
+            "1 for a version that is loaded",
+            VERSION,
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._staying_out = Gauge(
+            "digits_versions_staying_out",
+            "Versions that are wanted and could not be loaded; /readyz?verbose says why",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._shown: set[tuple[str, str]] = set()
         self._refused = Counter(
             "digits_refused_requests", "Requests that got an error, by its code", ["code"], registry=registry
         )
@@ -63,6 +78,19 @@ class Metrics:
                 wait.observe(seconds)
 
         return watch
+
+    def show(self, live: Live, staying_out: int) -> None:
+        """Says what is loaded, and forgets what was before: a version's labels do not outlive it by long."""
+        loaded = {(version.name, str(version.version)) for version in live.versions()}
+        for labels in self._shown - loaded:
+            self._live.labels(*labels).set(0)
+            if SHARED_FOLDER not in os.environ:  # workers can't take back what they have shared
+                for metric in (self._live, self._batch_rows, self._padding_rows, self._inference, self._wait):
+                    metric.remove(*labels)
+        for labels in loaded:
+            self._live.labels(*labels).set(1)
+        self._shown = loaded
+        self._staying_out.set(staying_out)
 
     def compiled(self) -> None:
         """Counts a compilation. Everything should have been compiled before."""

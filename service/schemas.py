@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+import datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.correction import INDEX_LIMIT, VERSION_LIMIT
 from training.images import CLASSES, PIXELS, SIDE
+from training.store import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Pixel: TypeAlias = Annotated[float, Field(ge=0)]
 Flat: TypeAlias = Annotated[list[Pixel], Field(min_length=PIXELS, max_length=PIXELS, title="784 numbers, row by row")]
@@ -35,6 +41,58 @@ class ManyPictures(BaseModel):
 
     instances: Annotated[list[Picture], Field(min_length=1)]
     scale: Scale = 255
+
+
+RightDigit: TypeAlias = Annotated[int, Field(ge=0, lt=CLASSES, description="The digit that the picture shows")]
+
+
+class PictureCorrection(OnePicture):
+    """The right digit of a picture, and what was said of it if that is known."""
+
+    digit: RightDigit
+    model: Annotated[str | None, Field(description="The model that was wrong", pattern=f"^{NAME}$")] = None
+    version: Annotated[int | None, Field(ge=1, le=VERSION_LIMIT, description="Its version")] = None
+    predicted: Annotated[int | None, Field(ge=0, lt=CLASSES, description="What it took the picture for")] = None
+
+
+class PredictionCorrection(BaseModel):
+    """The right digit of a picture that has been sent to `/predict`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prediction: Annotated[str, Field(description="The `X-Prediction-Id` of the answer")]
+    index: Annotated[int, Field(ge=0, le=INDEX_LIMIT, description="Which one of its pictures, from 0")] = 0
+    digit: RightDigit
+
+
+class KeptCorrection(BaseModel):
+    """A correction was kept, or had been kept before."""
+
+    id: int
+    new: Annotated[bool, Field(description="Whether it was not there before")]
+
+
+class StoredCorrection(BaseModel):
+    """A correction as it is kept."""
+
+    id: int
+    received: Annotated[datetime.datetime, Field(description="When, in UTC")]
+    client_key: Annotated[str | None, Field(description="The `Idempotency-Key` that it came with")]
+    model: str | None
+    version: int | None
+    predicted: int | None
+    digit: RightDigit
+    pixels: Annotated[
+        list[Annotated[int, Field(ge=0, le=255)]],
+        Field(min_length=PIXELS, max_length=PIXELS, description="Row by row, 255 is full ink"),
+    ]
+
+
+class CorrectionsPage(BaseModel):
+    """Corrections, ascending by id."""
+
+    corrections: list[StoredCorrection]
+    next: Annotated[int | None, Field(description="The `after` of the next page; null when this is the last one")]
 
 
 class ModelName(BaseModel):
@@ -89,19 +147,35 @@ class Health(BaseModel):
     status: str
 
 
+class RefusedVersion(BaseModel):
+    """A version that is wanted and could not be loaded."""
+
+    name: str
+    version: Annotated[int | None, Field(description="null: the store itself cannot be read")]
+    reason: str
+    times: Annotated[int, Field(description="How often it was tried")]
+
+
 class LoadedVersion(BaseModel):
     """A version that answers requests."""
 
     name: str
     version: int
     aliases: Annotated[list[str], Field(description="What else it can be called in `?version=`")]
-    default: Annotated[bool, Field(description="Whether it answers when a request names no model")]
+    default: Annotated[bool, Field(description="Whether it answers when a request names no model and no version")]
 
 
 class LoadedModels(BaseModel):
     """All that is loaded."""
 
     models: list[LoadedVersion]
+
+
+class Readiness(Health):
+    """The service is ready; verbose, also for what."""
+
+    models: list[LoadedVersion] | None = None
+    refused: Annotated[list[RefusedVersion] | None, Field(description="What is wanted and stays out")] = None
 
 
 class VersionCard(BaseModel):
@@ -115,8 +189,11 @@ class VersionCard(BaseModel):
 
 ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: ("The body can't be read", ("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression")),
+    401: ("The management key is missing or not known", ("missing_key", "wrong_key")),
+    403: ("Management is closed", ("management_closed",)),
     404: ("The model or the version is not loaded", ("unknown_model", "unknown_version")),
     406: ("The client takes no kind of answer that is spoken here", ("not_acceptable",)),
+    409: ("A version could not be loaded; what ran before goes on", ("version_refused",)),
     413: ("The body is too long, or has too many pictures", ("body_too_large", "too_many_pictures")),
     415: (
         "The body is of no kind that is spoken here, or compressed in a way that is not",
@@ -142,14 +219,26 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     504: ("No answer within `X-Timeout-Ms` or the limit of the service", ("deadline_exceeded",)),
 }
 """Status -> what it means, and the codes that come with it."""
+FEEDBACK_ERRORS: dict[int, tuple[str, tuple[str, ...]]] = ERRORS | {
+    404: (
+        "The prediction is not known any more, or no corrections are taken here",
+        ("unknown_prediction", "feedback_off"),
+    ),
+    409: ("The `Idempotency-Key` came with another correction before", ("key_reused",)),
+    422: (ERRORS[422][0], (*ERRORS[422][1], "invalid_key", "invalid_name")),
+    503: ("The database does not answer now; try again after `Retry-After`", ("feedback_busy", "feedback_unavailable")),
+}
+"""The same of `/feedback`."""
 
 
-def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_answers(
+    *statuses: int, errors: Mapping[int, tuple[str, tuple[str, ...]]] = ERRORS
+) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI page says about the errors of a path."""
     return {
         status: {
             "model": ErrorAnswer,
-            "description": f"{ERRORS[status][0]}. Codes: {', '.join(f'`{code}`' for code in ERRORS[status][1])}",
+            "description": f"{errors[status][0]}. Codes: {', '.join(f'`{code}`' for code in errors[status][1])}",
             **(
                 {"headers": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}}
                 if status == 503

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ import uvicorn
 
 from service.handout import take
 from service.protocol import HttpProtocol
+from service.terminal import Terminal
 
 if TYPE_CHECKING:
     import socket
@@ -34,7 +36,8 @@ takes (measured with 64 clients: a fifth more requests)."""
 class DrainingServer(uvicorn.Server):
     """Serves an application until SIGTERM or SIGINT, and then finishes what it has accepted.
 
-    That is on bound sockets, or what is handed out at `connections`, the end of a channel.
+    That is on bound sockets, or what is handed out at `connections`, the end of a channel. `on_hang_up` is called on
+    SIGHUP, unless that says that the terminal has been closed, which ends the service, too.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class DrainingServer(uvicorn.Server):
         settings: ServiceSettings,
         on_ready: Callable[[], None],
         connections: socket.socket | None = None,
+        on_hang_up: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -57,7 +61,7 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self._app, self._on_ready, self._pause_s = app, on_ready, settings.drain_pause_s
-        self._connections = connections
+        self._connections, self._on_hang_up = connections, on_hang_up
         self._opening: set[asyncio.Task[object]] = set()  # nobody else holds on to them
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -71,7 +75,16 @@ class DrainingServer(uvicorn.Server):
             sys.setswitchinterval(SWITCH_S)
             if self._connections:
                 asyncio.get_running_loop().add_reader(self._connections, self._take, self._connections)
+            if self._on_hang_up:
+                terminal = Terminal()
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up, terminal, self._on_hang_up)
             self._on_ready()
+
+    def _hang_up(self, terminal: Terminal, call: Callable[[], None]) -> None:
+        if terminal.gone:
+            self.handle_exit(signal.SIGTERM, None)
+        else:
+            call()
 
     def _take(self, connections: socket.socket) -> None:
         """Serves the next connection that was handed out."""

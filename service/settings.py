@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
 
+from service.policy import check_policy
 from training.settings import StoreSettings
 
 
@@ -20,6 +23,18 @@ class ServiceSettings(StoreSettings):
         1,
         ge=1,
         description="How many processes answer, each with its own copy of the model and its share of the processors",
+    )
+    other_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="More models to load, with commas between; * is every one in the store"
+    )
+    versions: str = Field(
+        "champion", description="Which versions of each model are loaded: all, latest, aliases, or numbers, with commas"
+    )
+    poll_interval_s: float = Field(
+        5, ge=0, description="So often the store is looked at for new versions; 0 only looks on SIGHUP and when asked"
+    )
+    keys_file: Path | None = Field(
+        None, description="The hashes of the keys that open the management routes; without it, these are closed"
     )
     body_limit_bytes: int = Field(16 * 2**20, ge=1, description="A request body longer than this is refused (413)")
     request_limit_rows: int = Field(4096, ge=1, description="A request with more pictures than this is refused (413)")
@@ -37,9 +52,27 @@ class ServiceSettings(StoreSettings):
     drain_timeout_s: int = Field(
         20, ge=0, description="After that, accepted requests have this long to finish before they are cut off"
     )
+    recent_predictions: int = Field(
+        16_384,
+        ge=0,
+        description="How many predictions each process remembers, so that a correction may name one; 0 for none",
+    )
+    feedback_retention_days: int = Field(
+        365, ge=0, description="Corrections that are older are forgotten; 0 keeps them for ever"
+    )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "warning", description="What is logged; info adds a line for each request"
     )
+
+    @field_validator("other_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("versions")
+    @classmethod
+    def _is_a_policy(cls, value: str) -> str:
+        return check_policy(value)
 
     @model_validator(mode="after")
     def _largest_request_fits_the_queue(self) -> Self:

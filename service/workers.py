@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from service.handout import channel, give
 from service.metrics import SHARED_FOLDER
+from service.terminal import Terminal
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class _Supervisor:
     def __init__(self, settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
         self._settings, self._listener, self._on_ready = settings, listener, on_ready
         self._stopping = self._announced = False
+        self._terminal = Terminal()
         self._exit_code = 0
         self._failure: OSError | None = None
         self._workers: list[Worker] = []
@@ -76,6 +78,7 @@ class _Supervisor:
     def run(self) -> int:
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
         for place in range(self._settings.workers):
             self._start(place)
         while self._workers:
@@ -145,7 +148,16 @@ class _Supervisor:
 
     def _stop(self, sig: int, *_: object) -> None:
         self._stopping = True
-        for worker in self._workers:
+        self._tell(self._workers, sig)
+
+    def _hang_up(self, *_: object) -> None:
+        if self._terminal.gone:
+            self._stop(signal.SIGTERM)
+        else:  # who is not ready yet will look at the store anyway
+            self._tell([worker for worker in self._workers if worker.ready], signal.SIGHUP)
+
+    def _tell(self, workers: list[Worker], sig: int) -> None:
+        for worker in workers:
             if worker.process.pid and worker.process.is_alive():
                 os.kill(worker.process.pid, sig)
 
@@ -158,11 +170,16 @@ def _work(settings: ServiceSettings, connections: socket.socket, place: int, tel
     if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as it may use processors
         os.sched_setaffinity(0, share(sorted(os.sched_getaffinity(0)), place, settings.workers))
     try:
-        serve_alone(settings, telling.send, connections=connections)
+        serve_alone(settings, telling.send, connections=connections, place=place, tell_others=_tell_parent)
     except (DigitsError, OSError, ImportError) as error:
         if place == 0:  # the others have the same to say
             sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
+
+
+def _tell_parent() -> None:
+    """Makes every worker look at the store: the parent passes the signal on."""
+    os.kill(os.getppid(), signal.SIGHUP)
 
 
 def share(processors: list[int], place: int, workers: int) -> list[int]:

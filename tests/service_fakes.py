@@ -12,8 +12,12 @@ import httpx
 import numpy as np
 
 from service.app import create_app
-from service.live import Live, LiveVersion
+from service.follow import Follower
+from service.live import Live
+from service.live_version import LiveVersion
+from service.loader import Plan
 from service.metrics import Metrics
+from service.policy import choose
 from service.server import DrainingServer
 from service.settings import ServiceSettings
 
@@ -69,16 +73,50 @@ class FakePredictor:
         return probabilities
 
 
+class Shelf:
+    """A source of versions: what is to be loaded changes under its hand, and an exception is a version that fails."""
+
+    def __init__(self, models: dict[str, dict[int, FakePredictor | Exception]], metrics: Metrics | None = None) -> None:
+        self.on_it = models
+        self.aliases = {name: {"champion": min(versions)} for name, versions in models.items()}
+        self.policy = "champion"
+        self.loads: list[tuple[str, int]] = []
+        self.plan_error: Exception | None = None
+        self._metrics = metrics or Metrics()
+
+    def models(self) -> list[str]:
+        return [*self.on_it]
+
+    def plan(self, model: str) -> Plan:
+        if self.plan_error:
+            raise self.plan_error
+        return Plan(choose(self.policy, sorted(self.on_it[model]), self.aliases[model]), dict(self.aliases[model]))
+
+    def load(self, model: str, version: int) -> LiveVersion:
+        self.loads.append((model, version))
+        predictor = self.on_it[model][version]
+        if isinstance(predictor, Exception):
+            raise predictor
+        return LiveVersion.start(predictor, self._metrics, queue_limit_rows=64)
+
+
 def live_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> Live:
     """What is loaded, with fakes in place of networks."""
     return Live([LiveVersion.start(p, metrics, queue_limit_rows=queue_limit_rows) for p in predictors], ALIASES)
 
 
-def app_with(*predictors: FakePredictor, **settings: int) -> FastAPI:
+def app_with(*predictors: FakePredictor, feedback_url: str = "", **settings: int) -> FastAPI:
     """The application, with fakes in place of networks."""
-    chosen, metrics = ServiceSettings(**settings), Metrics()
+    chosen, metrics = ServiceSettings(feedback_url=feedback_url, **settings), Metrics()
     live = live_with(*predictors, metrics=metrics, queue_limit_rows=chosen.queue_limit_rows)
     return create_app(chosen, live, metrics)
+
+
+def app_following(shelf: Shelf, **settings: object) -> FastAPI:
+    """The application, following a shelf."""
+    chosen, metrics = ServiceSettings(**settings), Metrics()
+    follower = Follower(shelf, metrics, chosen.poll_interval_s)
+    return create_app(chosen, follower.start(), metrics, follower)
 
 
 @contextlib.asynccontextmanager

@@ -13,9 +13,9 @@ from service.settings import ServiceSettings
 from tests.service_fakes import (
     CARD,
     FakePredictor,
+    Shelf,
     app_with,
     client_of,
-    live_with,
     picture,
     trace_of,
 )
@@ -415,9 +415,9 @@ async def test_the_application_loads_what_the_settings_name_off_the_event_loop(m
         with pytest.raises(RuntimeError):
             asyncio.get_running_loop()
         seen.append(settings.model)
-        return live_with(FakePredictor("mlp", 1), metrics=metrics, queue_limit_rows=8)
+        return Shelf({"mlp": {1: FakePredictor("mlp", 1)}}, metrics)
 
-    monkeypatch.setattr("service.live.Live.load", load)
+    monkeypatch.setattr("service.app.Loader", load)
     async with client_of(create_app(ServiceSettings(model="mlp"))) as client:
         answer = await client.post("/predict", json={"pixels": flat(7)})
         assert answer.json()["model"] == {"name": "mlp", "version": 1}
@@ -469,8 +469,10 @@ def validator(openapi, schema):
 def test_the_documentation_names_every_path(openapi):
     assert {path: [*methods] for path, methods in openapi["paths"].items()} == {
         "/predict": ["post"],
+        "/feedback": ["post", "get"],
         "/models": ["get"],
         "/models/{name}/versions/{version}": ["get"],
+        "/manage/reload": ["post"],
         "/healthz": ["get"],
         "/readyz": ["get"],
         "/metrics": ["get"],
@@ -485,8 +487,10 @@ def test_the_documentation_has_no_error_that_is_never_sent(openapi):
     statuses = {path: [*next(iter(m.values()))["responses"]] for path, m in openapi["paths"].items()}
     assert statuses == {
         "/predict": ["200", "400", "404", "406", "413", "415", "422", "500", "503", "504"],
+        "/feedback": ["201", "200", "400", "404", "409", "413", "415", "422", "503"],
         "/models": ["200", "503"],
         "/models/{name}/versions/{version}": ["200", "404", "503"],
+        "/manage/reload": ["200", "401", "403", "409", "503"],
         "/healthz": ["200", "503"],
         "/readyz": ["200", "503"],
         "/metrics": ["200"],

@@ -1,6 +1,7 @@
 """`python -m service` as a process of its own."""
 
 import os
+import pty
 import re
 import signal
 import socket
@@ -57,7 +58,7 @@ def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, mo
     def load(settings, metrics):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("service.live.Live.load", load)
+    monkeypatch.setattr("service.loader.Loader", load)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     settings = ServiceSettings(store=str(trained_store.path), model="tiny")
     with socket.socket() as listener, pytest.raises(DigitsError, match=r"^the disk is gone$"):
@@ -113,6 +114,24 @@ def test_a_second_sigterm_ends_it_at_once(trained_store):
             process.wait(1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_terminal_that_is_closed_ends_the_service_that_was_started_in_it(trained_store):
+    """SIGHUP means two things; whoever closes a window does not mean "load what is new"."""
+    terminal, its = pty.openpty()
+    command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny", "--port", "0"]
+    process = subprocess.Popen(["setsid", "--ctty", *command], stdin=its, stdout=subprocess.PIPE, text=True)
+    os.close(its)
+    try:
+        assert "is ready at" in process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert process.poll() is None, "with its terminal it only looks at the store"
+        os.close(terminal)
+        assert process.wait(timeout=20) == 0
     finally:
         process.kill()
         process.communicate()

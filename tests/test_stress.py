@@ -10,7 +10,8 @@ from collections import Counter
 import numpy as np
 
 from service.app import create_app
-from service.live import Live, LiveVersion
+from service.live import Live
+from service.live_version import LiveVersion
 from service.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.service_fakes import served

@@ -1,7 +1,9 @@
 """Several processes behind one port; every one is a real one."""
 
+import hashlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.workers import share
 from tests.service_fakes import eventually
+from tests.variants import publish_variant
+from training.store import Store
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
 PATIENCE_S = 60
@@ -114,6 +118,26 @@ def test_whoever_dies_is_replaced(trained_store):
         eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
         assert other in workers_of(process)
         assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("asked", ["by SIGHUP to the parent", "by a request to one worker"])
+def test_all_workers_load_a_new_version(trained_store, tmp_path, asked):
+    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
+    store, keys = Store(tmp_path / "store"), tmp_path / "keys"
+    keys.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
+    with running(store, DIGITS_KEYS_FILE=str(keys), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+        publish_variant(store, "tiny", 0.5)
+        store.promote("tiny", 2)
+        if asked == "by SIGHUP to the parent":
+            process.send_signal(signal.SIGHUP)
+        else:
+            answer = httpx.post(f"{url}/manage/reload", headers={"Authorization": "Bearer secret"})
+            assert [model["version"] for model in answer.json()["models"]] == [2]
+        eventually(lambda: {version_at(url) for _ in range(4)} == {2}, PATIENCE_S)  # dealt out in turn: both twice
+
+
+def version_at(url):
+    return httpx.get(f"{url}/models").json()["models"][0]["version"]
 
 
 def test_nobody_outlives_a_parent_that_is_killed(trained_store):

@@ -12,7 +12,7 @@ app = typer.Typer(
 )
 app.command(epilog="Example:  python -m training fit lenet --quick --seed 1")(fit.fit)
 app.command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
-app.command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///feedback.db --dry-run")(
+app.command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///feedback.sqlite3 --dry-run")(
     retrain.retrain
 )
 app.command(epilog="Example:  python -m training models --json")(models.models)

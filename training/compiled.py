@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,11 +11,12 @@ import numpy as np
 
 from training.convolution import inference_form
 from training.images import PIXELS, SIDE
-from training.network import forward
+from training.network import abstract_params, forward
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jax.stages import Compiled
     from numpy.typing import NDArray
 
     from training.images import Images
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
+
+NETWORKS_TO_KEEP = 8
+"""Compiled ones, for versions to come: each is a few hundred kilobytes."""
 
 
 def compute_in_place() -> None:
@@ -44,17 +49,8 @@ class CompiledNetwork:
         self, layers: Layers, params: Params, *, temperature: float = 1.0, row_sizes: Sequence[int] = ROW_SIZES
     ) -> None:
         self.row_sizes = tuple(sorted(row_sizes))
-        self._params = jax.device_put(params)
-        logits = forward(layers, inference_form())
-
-        def probabilities(params: Params, images: jax.Array) -> jax.Array:
-            return jax.nn.softmax(logits(params, images) / temperature)
-
-        abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self._params)
-        self._compiled = {
-            rows: jax.jit(probabilities).lower(abstract, jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)).compile()
-            for rows in self.row_sizes
-        }
+        self._weights = jax.device_put((params, np.float32(temperature)))
+        self._compiled = _compile(layers, self.row_sizes)
 
     def __call__(self, images: Images) -> NDArray[np.float32]:
         """Probabilities float32 [n, 10] for images uint8 [n, 28, 28], n >= 1."""
@@ -73,4 +69,19 @@ class CompiledNetwork:
             # new memory each time, for JAX may read it in place; NumPy's copy would let go of the interpreter
             padded = b"".join([np.ascontiguousarray(images).data, bytes((size - rows) * PIXELS)])
             images = np.frombuffer(padded, np.uint8).reshape(size, SIDE, SIDE)
-        return np.asarray(self._compiled[size](self._params, images))[:rows]
+        return np.asarray(self._compiled[size](*self._weights, images))[:rows]
+
+
+@lru_cache(NETWORKS_TO_KEEP)
+def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
+    """Functions of weights, temperature and images. Versions that differ in their weights alone share them."""
+    logits = forward(layers, inference_form())
+
+    def probabilities(params: Params, temperature: jax.Array, images: jax.Array) -> jax.Array:
+        return jax.nn.softmax(logits(params, images) / temperature)
+
+    scalar, params = jax.ShapeDtypeStruct((), jnp.float32), abstract_params(layers, inference_form())
+    lower = jax.jit(probabilities).lower
+    return {
+        rows: lower(params, scalar, jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)).compile() for rows in row_sizes
+    }

@@ -160,6 +160,8 @@ class Corrections:
 
     def purge(self, before: datetime.datetime) -> int:
         """Forgets the corrections that were received before a time; says how many."""
+        if not self.exist:
+            return 0
         old = delete(CORRECTIONS).where(CORRECTIONS.c.received < before.astimezone(datetime.UTC))
         with self._database.writing() as connection:
             return connection.execute(old).rowcount

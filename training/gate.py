@@ -169,9 +169,7 @@ def _not_relabelled(corrections: Answers, confidence: NDArray[np.floating], limi
     called = np.zeros((CLASSES, CLASSES), np.int64)  # [taken for, called]
     np.add.at(called, (corrections.champion[rows], corrections.labels[rows]), 1)
     others = [(seen, label) for seen in range(CLASSES) for label in range(CLASSES) if label != seen]
-    adjusted = holm(
-        [p_better(Pairs(int(rows.sum()), int(called[a, a]), int(called[a, b]))) for a, b in others],
-    )
+    adjusted = holm([p_better(Pairs(int(rows.sum()), int(called[a, a]), int(called[a, b]))) for a, b in others])
     worst = int(np.argmin(adjusted))
     seen, label = others[worst]
     words = (

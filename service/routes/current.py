@@ -9,8 +9,11 @@ from service.errors import NotReady
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from service.feedback import Feedback
+    from service.follow import Follower
     from service.live import Live
     from service.metrics import Metrics
+    from service.recent import Recent
     from service.settings import ServiceSettings
 
 
@@ -20,6 +23,12 @@ def current_live(request: Request) -> Live:
     if live is None:
         raise NotReady("loading", "the service is loading its model")
     return live
+
+
+def current_follower(request: Request) -> Follower | None:
+    """Who keeps the loaded versions up to date, if anybody does."""
+    follower: Follower | None = request.app.state.follower
+    return follower
 
 
 def current_metrics(request: Request) -> Metrics:
@@ -32,3 +41,15 @@ def current_settings(request: Request) -> ServiceSettings:
     """The settings of the application."""
     settings: ServiceSettings = request.app.state.settings
     return settings
+
+
+def current_feedback(request: Request) -> Feedback:
+    """Where the application's corrections go."""
+    feedback: Feedback = request.app.state.feedback
+    return feedback
+
+
+def current_recent(request: Request) -> Recent:
+    """The last predictions of the application."""
+    recent: Recent = request.app.state.recent
+    return recent

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fastapi import APIRouter, Request
 
 from service.errors import NotReady
-from service.routes.current import current_live
-from service.schemas import Health, error_answers
+from service.routes.current import current_follower, current_live
+from service.routes.models import loaded_versions
+from service.schemas import Health, Readiness, RefusedVersion, error_answers
+
+VERBOSE: Final = {
+    "name": "verbose",
+    "in": "query",
+    "required": False,
+    "description": "Also say what is loaded, and what is wanted and stays out",
+    "schema": {"type": "string"},
+    "allowEmptyValue": True,
+}
 
 router = APIRouter(tags=["health"])
 
@@ -20,8 +32,21 @@ async def healthz(request: Request) -> Health:
     return Health(status="alive")
 
 
-@router.get("/readyz", summary="Is a model loaded, and are requests accepted?", responses=error_answers(503))
-async def readyz(request: Request) -> Health:
+@router.get(
+    "/readyz",
+    summary="Is a model loaded, and are requests accepted?",
+    responses=error_answers(503),
+    response_model_exclude_none=True,
+    openapi_extra={"parameters": [VERBOSE]},
+)
+async def readyz(request: Request) -> Readiness:
     """503 until a model has loaded and compiled, and from the moment the service is told to stop."""
-    current_live(request).check_ready()
-    return Health(status="ready")
+    live, follower = current_live(request), current_follower(request)
+    live.check_ready()
+    if "verbose" not in request.query_params:
+        return Readiness(status="ready")
+    refused = [
+        RefusedVersion(name=refusal.model, version=refusal.version, reason=str(refusal.error), times=refusal.times)
+        for refusal in (follower.refusals if follower else ())
+    ]
+    return Readiness(status="ready", models=loaded_versions(live).models, refused=refused)

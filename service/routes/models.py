@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from fastapi import APIRouter, Request
 
 from service.routes.current import current_live
 from service.schemas import LoadedModels, LoadedVersion, VersionCard, error_answers
+
+if TYPE_CHECKING:
+    from service.live import Live
 
 PARAMETERS: Final = {
     "name": "The model",
@@ -21,18 +24,7 @@ router = APIRouter(prefix="/models", tags=["models"])
 @router.get("", summary="What is loaded", responses=error_answers(503))
 async def models(request: Request) -> LoadedModels:
     """All loaded versions, with their aliases."""
-    live = current_live(request)
-    return LoadedModels(
-        models=[
-            LoadedVersion(
-                name=version.name,
-                version=version.version,
-                aliases=live.aliases(version),
-                default=version.name == live.default_model,
-            )
-            for version in live.versions()
-        ]
-    )
+    return loaded_versions(current_live(request))
 
 
 @router.get(
@@ -53,6 +45,22 @@ async def card(request: Request) -> VersionCard:
     return VersionCard(
         name=found.name,
         version=found.version,
-        aliases=live.aliases(found),
+        aliases=live.model(found.name).names(found),
         card=msgspec.to_builtins(found.predictor.card),
+    )
+
+
+def loaded_versions(live: Live) -> LoadedModels:
+    """All that is loaded, as routes say it."""
+    return LoadedModels(
+        models=[
+            LoadedVersion(
+                name=name,
+                version=version.version,
+                aliases=model.names(version),
+                default=name == live.default_model and version is model.default,
+            )
+            for name, model in live.models().items()
+            for version in model.versions.values()
+        ]
     )

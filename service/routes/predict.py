@@ -18,7 +18,8 @@ from service.examples import bodies
 from service.hangup import cancel_on_hang_up
 from service.media import JSON, NPY, OCTETS, type_of_answer, type_of_body
 from service.query import PARAMETERS, parse_query
-from service.routes.current import current_live, current_settings
+from service.recent import HEADER as ID_HEADER
+from service.routes.current import current_live, current_recent, current_settings
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
 from service.timeout import HEADER, timeout_of
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from service.decode import Decoded
-    from service.live import LiveVersion
+    from service.live_version import LiveVersion
     from service.query import Query
 
 BINARY: Final = {"type": "string", "format": "binary"}
@@ -73,6 +74,12 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
             name: {"description": f"The {what} of the model that answered; not with JSON, which says so itself"}
             | {"schema": {"type": "string"}}
             for name, what in MODEL_HEADERS.items()
+        }
+        | {
+            ID_HEADER: {
+                "description": "By what `POST /feedback` finds the picture again, the first one of several, for a while"
+            }
+            | {"schema": {"type": "string"}}
         },
     }
 }
@@ -95,16 +102,19 @@ async def predict(request: Request) -> Response:
     """
     settings = current_settings(request)
     query = parse_query(request.scope["query_string"])
-    live = current_live(request).resolve(query.model, query.version)
-    headers = dict(request.scope["headers"])
-    question, answer = type_of_body(headers), type_of_answer(headers)
-    deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
-    live.batcher.check_room()  # a full queue is told before the body is read
-    body = await read_body(request.receive, headers, settings.body_limit_bytes)
-    images, many = _decode(body, question, query, settings.request_limit_rows)
-    async with cancel_on_hang_up(request.receive):
-        probabilities = await live.batcher.submit(images, deadline_s)
-    return _response(probabilities, answer, live, query, many=many)
+    with current_live(request).resolve(query.model, query.version) as live:
+        headers = dict(request.scope["headers"])
+        question, answer = type_of_body(headers), type_of_answer(headers)
+        deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
+        live.batcher.check_room()  # a full queue is told before the body is read
+        body = await read_body(request.receive, headers, settings.body_limit_bytes)
+        images, many = _decode(body, question, query, settings.request_limit_rows)
+        async with cancel_on_hang_up(request.receive):
+            probabilities = await live.batcher.submit(images, deadline_s)
+    response = _response(probabilities, answer, live, query, many=many)
+    if number := current_recent(request).remember(images, probabilities, model=live.name, version=live.version):
+        response.raw_headers.append((b"x-prediction-id", number))
+    return response
 
 
 def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:

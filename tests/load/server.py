@@ -87,6 +87,10 @@ class Server:
             raise ServerFailed(f"{answer.status_code}: {' '.join(answer.text.split())[:200]}")
         return answer.content
 
+    def send_signal(self, sig: signal.Signals) -> None:
+        """Tells the process something."""
+        self._process.send_signal(sig)
+
     def resident_mb(self) -> float:
         """Memory of the process and of all that it has started, in MB."""
         pages = sum(_resident_pages(process) for process in (self._process.pid, *_descendants(self._process.pid)))

@@ -44,7 +44,7 @@ KEPT: Final = 3
 def retrain(
     model: ModelArgument = "",
     feedback: Annotated[
-        str, typer.Option(help="The database of corrections, such as sqlite:///feedback.db.", show_default=False)
+        str, typer.Option(help="The database of corrections.  [default: DIGITS_FEEDBACK_URL]", show_default=False)
     ] = "",
     data: Annotated[
         Path | None,
@@ -88,9 +88,7 @@ def retrain(
     model, store = model or default_model(), store or default_store()
     with friendly_errors(), stoppable() as check:
         limits = _limits(margin, alpha)
-        if not feedback and data is None:
-            raise DigitsError("there is nothing to learn: want --feedback with a database, --data with digits, or both")
-        images, labels = _corrections(feedback, data, scale, ink)
+        images, labels = _corrections(feedback or _default_feedback(store), data, scale, ink)
 
         from etils import epath
 
@@ -143,6 +141,15 @@ def _limits(margin: float | None, alpha: float | None) -> "Limits":
     except ValidationError as error:
         wrong = error.errors()[0]
         raise DigitsError(f"the gate's {wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}") from None
+
+
+def _default_feedback(store: str) -> str:
+    """The database that a service with this store writes to; empty if nobody has corrected anything yet."""
+    from training.corrections import Corrections
+    from training.settings import StoreSettings
+
+    url = StoreSettings(store=store).corrections_url
+    return url if url and Corrections(url).exist else ""
 
 
 def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink) -> "tuple[Images, NDArray[np.uint8]]":

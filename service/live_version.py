@@ -1,0 +1,54 @@
+"""A version that answers requests: a predictor, the engine that feeds it, and how many requests hold on to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+from service.batching import Batcher
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+    from training.predictor import Predictor
+
+
+class LiveVersion:
+    """A loaded version. A request is a `with` block of it, from finding it to the answer: it is not retired meanwhile.
+
+    Its requests belong to one event loop.
+    """
+
+    def __init__(self, predictor: Predictor, batcher: Batcher) -> None:
+        self.predictor, self.batcher = predictor, batcher
+        self.name, self.version = predictor.name, predictor.version
+        self._requests = 0
+        self._unused: asyncio.Event | None = None
+
+    @classmethod
+    def start(cls, predictor: Predictor, metrics: Metrics, *, queue_limit_rows: int, inline_rows: int = 0) -> Self:
+        """The version with an engine of its own."""
+        batcher = Batcher(
+            predictor,
+            max_batch_rows=predictor.row_sizes[-1],
+            queue_limit_rows=queue_limit_rows,
+            inline_rows=inline_rows,
+            watch=metrics.watch(predictor),
+            name=f"{predictor.name}-{predictor.version}",
+        )
+        return cls(predictor, batcher)
+
+    def __enter__(self) -> Self:
+        self._requests += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._requests -= 1
+        if self._unused and not self._requests:
+            self._unused.set()
+
+    async def retire(self) -> None:
+        """Ends the engine when the last request has left. Nobody must find the version any more."""
+        if self._requests:
+            self._unused = asyncio.Event()
+            await self._unused.wait()
+        await self.batcher.close()

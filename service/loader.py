@@ -1,0 +1,78 @@
+"""From the store to versions that answer: which are wanted, and how one is loaded."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from service.live_version import LiveVersion
+from service.policy import choose
+from training.store import CHAMPION, Store, UnknownVersion
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
+    from service.settings import ServiceSettings
+
+INLINE_ROWS: Final = 1
+"""A picture alone is computed on the event loop: 0.07 ms, where the way to another thread and back takes as long."""
+EVERY_MODEL: Final = "*"
+_loading: ContextVar[bool] = ContextVar("loading", default=False)
+
+
+class Plan(NamedTuple):
+    """What of a model is to be loaded, ascending and never empty, and the store's aliases."""
+
+    versions: list[int]
+    aliases: dict[str, int]
+
+    @property
+    def default(self) -> int:
+        """The version that answers when none is named: the champion, or where it is not wanted the latest one."""
+        champion = self.aliases.get(CHAMPION, 0)
+        return champion if champion in self.versions else self.versions[-1]
+
+
+class Loader:
+    """Loads what the settings ask for."""
+
+    def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
+        # JAX takes seconds, and fakes need none
+        from training.predictor import Predictor, compute_in_place, keep_compiled, on_compilation
+
+        self._settings, self._metrics, self._predictor = settings, metrics, Predictor
+        self._store = Store(settings.store)
+        compute_in_place()
+        keep_compiled(self._store.path)
+        on_compilation(self._compiled)
+
+    def _compiled(self) -> None:
+        if not _loading.get():  # then a request waits for it
+            self._metrics.compiled()
+
+    def models(self) -> list[str]:
+        """Names of the models that are wanted, the default one first."""
+        default = self._settings.model
+        others = self._settings.other_models
+        if EVERY_MODEL in others:
+            others = tuple(self._store.models())
+        return list(dict.fromkeys([default, *others]))
+
+    def plan(self, model: str) -> Plan:
+        """What of a model is wanted now. Raises StoreError, with UnknownModel and UnknownVersion among them."""
+        versions, aliases = self._store.versions(model), self._store.aliases(model)
+        wanted = choose(self._settings.versions, versions, aliases)
+        if not wanted:
+            has = ", ".join([*map(str, versions), *(f"{name} -> {of}" for name, of in aliases.items())])
+            raise UnknownVersion(f"none of {model}'s versions is {self._settings.versions}; the store has {has}")
+        return Plan(wanted, aliases)
+
+    def load(self, model: str, version: int) -> LiveVersion:
+        """A version, compiled, and proven against its golden predictions. Raises StoreError and OSError."""
+        loading = _loading.set(True)
+        try:
+            predictor = self._predictor.load(self._store, model, version)
+        finally:
+            _loading.reset(loading)
+        return LiveVersion.start(
+            predictor, self._metrics, queue_limit_rows=self._settings.queue_limit_rows, inline_rows=INLINE_ROWS
+        )
