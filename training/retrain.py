@@ -158,11 +158,9 @@ def retrain(
     return report
 
 
-def retraining_recipe(of: Card) -> Recipe:
-    """How a version goes on learning: as it was trained, with small steps and from labels, for a few epochs."""
-    if of.retrained:
-        return of.recipe
-    return of.recipe.changed(epochs=EPOCHS, learning_rate=LEARNING_RATE, warmup_epochs=WARMUP_EPOCHS, teacher=None)
+def retraining_recipe(recipe: Recipe) -> Recipe:
+    """How a version that was trained by a recipe goes on learning: small steps, from labels, for a few epochs."""
+    return recipe.changed(epochs=EPOCHS, learning_rate=LEARNING_RATE, warmup_epochs=WARMUP_EPOCHS, teacher=None)
 
 
 def _trained(
@@ -175,7 +173,7 @@ def _trained(
     watching: Watching,
 ) -> Trained:
     """What the champion becomes by learning the corrections among the digits that it knows."""
-    layers, recipe = champion.card.layers, retraining_recipe(champion.card)
+    layers, recipe = champion.card.layers, retraining_recipe(champion.card.recipe)
     copies = round(SHARE * len(training) / max(1, retrained.corrections))
     learned = corrected.learned_with(training, copies=min(max(1, copies), MOST_COPIES))
     start = before_first_epoch(layers, recipe, champion.params)
