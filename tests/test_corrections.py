@@ -84,7 +84,7 @@ def test_the_same_key_with_other_content_is_refused(corrections, name, other):
     with pytest.raises(KeyReused) as caught:
         corrections.add(**WHOLE | {name: other})
     assert str(caught.value) == (
-        f"key 'k' came with another correction before, which has the id {number}: {name} differ; "
+        f"key 'k' came with another correction before, which has the id {number} and differs in {name}; "
         "want a new key for a new correction"
     )
     assert len(corrections.all()) == 1
