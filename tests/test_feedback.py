@@ -387,7 +387,10 @@ async def predicts(client):
 
 async def test_a_service_without_a_database_takes_no_corrections_and_predicts(key):
     async with client_with("", keys_file=key[0]) as client:
-        for response in (await client.post("/feedback", json=WHOLE), await client.get("/feedback", headers=key[1])):
+        for response in (
+            await client.post("/feedback", content=b"not even read"),
+            await client.get("/feedback", headers=key[1]),
+        ):
             assert problem(response, 404, "feedback_off") == (
                 "this service takes no corrections: DIGITS_FEEDBACK_URL names no database"
             )
@@ -525,13 +528,18 @@ async def test_what_is_older_than_the_retention_is_forgotten_at_the_start(url, m
         patch.setattr("training.corrections.datetime.datetime", LongAgo)
         old.add(digit=1, pixels=bytes(784))
     new = old.add(digit=2, pixels=bytes(784)).id
-    async with client_with(url, feedback_retention_days=0):
-        await asyncio.sleep(0)
-    assert len(old.all()) == 2  # kept for ever
     async with client_with(url, feedback_retention_days=30):
         await asyncio.to_thread(eventually, lambda: len(old.all()) == 1)
     assert [c.id for c in old.all()] == [new]
     old.close()
+
+
+async def test_without_a_retention_nothing_is_ever_forgotten(file, monkeypatch):
+    monkeypatch.setattr("service.feedback.PURGE_INTERVAL_S", 0)
+    async with client_with(file, feedback_retention_days=0) as client:
+        for _ in range(20):  # as many as there are purges, if there are any
+            assert (await client.post("/feedback", json=WHOLE)).status_code == 201
+    assert len(kept(file)) == 20
 
 
 async def test_it_is_forgotten_again_and_again(file, monkeypatch):
