@@ -619,7 +619,7 @@ async def test_the_examples_of_the_documentation_are_of_its_schema_and_are_kept(
 
 def test_any_worker_finds_what_another_one_predicted(trained_store, tmp_path):
     url = f"sqlite:///{tmp_path}/feedback.sqlite3"
-    with running(trained_store, DIGITS_FEEDBACK_URL=url) as (_, address):
+    with running(trained_store, DIGITS_FEEDBACK_URL=url) as (process, address):
         asked = [httpx.post(f"{address}/predict", json={"pixels": PIXELS}) for _ in range(8)]
         numbers = [answer.headers["X-Prediction-Id"] for answer in asked]
         assert {number.partition("-")[0] for number in numbers} == {"0", "1"}  # connections are dealt out in turn
@@ -628,5 +628,7 @@ def test_any_worker_finds_what_another_one_predicted(trained_store, tmp_path):
             for _ in range(2):
                 response = httpx.post(f"{address}/feedback", json={"prediction": number, "digit": 7}, timeout=20)
                 assert response.status_code == 201, response.text
+        process.terminate()  # a killed one would leave its folder behind
+        process.communicate(timeout=60)
     assert {c.pixels for c in kept(url)} == {bytes(PIXELS)}
     assert len(kept(url)) == 16
