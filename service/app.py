@@ -44,6 +44,7 @@ from service.recent import Recent
 from service.routes import feedback, health, manage, models, predict
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
+from service.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -133,6 +134,8 @@ def create_app(
             state.feedback.close()
             if following:
                 following.cancel()
+            if state.trial:
+                await state.trial.close()
             await state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
 
     app = FastAPIOffline(
@@ -145,6 +148,7 @@ def create_app(
     )
     app.state.settings, app.state.live, app.state.metrics, app.state.follower = settings, live, metrics, follower
     app.state.tell_others = tell_others
+    app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
     app.state.recent = recent or Recent(settings.recent_predictions)
     app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
     for router in (predict.router, feedback.router, models.router, manage.router, health.router, metrics_route.router):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from service.decode import BodyForm, decode_object, decode_pixels, describe, one_of, out_of_range, shortened, wrong_type
+from service.decode import BodyForm, decode_pixels, describe, one_of, out_of_range, read_object, shortened, wrong_type
 from service.errors import WrongValue
 from training.images import CLASSES
 from training.store import NAME
@@ -50,7 +50,11 @@ class PostedCorrection(NamedTuple):
 
 def decode_correction(body: bytes) -> PostedCorrection:
     """The correction in a JSON body. Raises MalformedBody, WrongValue."""
-    request = decode_object(body, CORRECTION)
+    return read_object(body, CORRECTION, _decode)
+
+
+def _decode(request: dict[str, Any], booleans: bool) -> PostedCorrection:
+    """The correction in an object; `booleans` says that true or false occur somewhere in it."""
     if "digit" not in request:
         message = f'the body has no "digit", want {CORRECTION.wanted}'
         raise WrongValue("missing_field", message, field="digit", found="nothing", wanted="a whole number from 0 to 9")
@@ -78,7 +82,7 @@ def decode_correction(body: bytes) -> PostedCorrection:
             None if model is None else _model(model),
             None if version is None else _whole("version", version, 1, VERSION_LIMIT),
             None if predicted is None else _whole("predicted", predicted, 0, CLASSES - 1),
-            decode_pixels(request, body).tobytes(),
+            decode_pixels(request, booleans).tobytes(),
         ),
     )
 

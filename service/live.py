@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from service.decode import shortened
 from service.errors import NotReady, UnknownModel, UnknownVersion
-from training.store import CHAMPION
+from training.store import CHALLENGER, CHAMPION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +26,12 @@ class LiveModel(NamedTuple):
     def default(self) -> LiveVersion:
         """The version that answers when none is named: the champion, or where it is not loaded the latest one."""
         return self.versions.get(self.aliases.get(CHAMPION, 0)) or self.versions[max(self.versions)]
+
+    @property
+    def challenger(self) -> LiveVersion | None:
+        """The version on trial, if one is loaded that is not the one that answers anyway."""
+        challenger = self.versions.get(self.aliases.get(CHALLENGER, 0))
+        return None if challenger is self.default else challenger
 
     def find(self, name: str) -> LiveVersion | None:
         """The loaded version that has a number or an alias."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Self
 
-from service.batching import Batcher
+from service.batching import Batcher, PredictFailed
+from service.errors import BrokenAnswer
 
 if TYPE_CHECKING:
+    from service.encode import Probabilities
     from service.metrics import Metrics
+    from training.images import Images
     from training.predictor import Predictor
 
 
@@ -18,8 +22,8 @@ class LiveVersion:
     Its requests belong to one event loop.
     """
 
-    def __init__(self, predictor: Predictor, batcher: Batcher) -> None:
-        self.predictor, self.batcher = predictor, batcher
+    def __init__(self, predictor: Predictor, batcher: Batcher, metrics: Metrics) -> None:
+        self.predictor, self.batcher, self._metrics = predictor, batcher, metrics
         self.name, self.version = predictor.name, predictor.version
         self._requests = 0
         self._unused: asyncio.Event | None = None
@@ -35,7 +39,7 @@ class LiveVersion:
             watch=metrics.watch(predictor),
             name=f"{predictor.name}-{predictor.version}",
         )
-        return cls(predictor, batcher)
+        return cls(predictor, batcher, metrics)
 
     def __enter__(self) -> Self:
         self._requests += 1
@@ -45,6 +49,21 @@ class LiveVersion:
         self._requests -= 1
         if self._unused and not self._requests:
             self._unused.set()
+
+    async def answer(self, images: Images, deadline_s: float) -> Probabilities:
+        """Probabilities float32 [n, 10] for images uint8 [n, 28, 28].
+
+        Raises what `Batcher.submit` raises, and BrokenAnswer for what are no probabilities.
+        """
+        try:
+            probabilities = await self.batcher.submit(images, deadline_s)
+        except PredictFailed:
+            self._metrics.failed(self)
+            raise
+        if not math.isfinite(probabilities.sum()):  # JSON has no word for them, and nobody a use
+            self._metrics.failed(self)
+            raise BrokenAnswer(f"{self.name} version {self.version} answered with probabilities that are not finite")
+        return probabilities
 
     async def retire(self) -> None:
         """Ends the engine when the last request has left. Nobody must find the version any more."""

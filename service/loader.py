@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.live_version import LiveVersion
 from service.policy import choose
-from training.store import CHAMPION, Store, UnknownVersion
+from training.store import CHALLENGER, CHAMPION, Store, UnknownVersion
 
 if TYPE_CHECKING:
     from service.metrics import Metrics
@@ -60,7 +60,10 @@ class Loader:
     def plan(self, model: str) -> Plan:
         """What of a model is wanted now. Raises StoreError, with UnknownModel and UnknownVersion among them."""
         versions, aliases = self._store.versions(model), self._store.aliases(model)
-        wanted = choose(self._settings.versions, versions, aliases)
+        policy = self._settings.versions
+        if self._settings.canary_share or self._settings.shadow_share:
+            policy = f"{policy},{CHALLENGER}"
+        wanted = choose(policy, versions, aliases)
         if not wanted:
             has = ", ".join([*map(str, versions), *(f"{name} -> {of}" for name, of in aliases.items())])
             raise UnknownVersion(f"none of {model}'s versions is {self._settings.versions}; the store has {has}")

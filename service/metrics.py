@@ -10,7 +10,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
     from service.batching import Batch, Watch
+    from service.canary import Canary
     from service.live import Live
+    from service.live_version import LiveVersion
     from training.predictor import Predictor
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -59,14 +61,37 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._failed = Counter(
+            "digits_failed_requests", "Requests that a version failed on", VERSION, registry=registry
+        )
+        self._canary_out = Gauge(
+            "digits_canary_out",
+            "1 for a challenger that was taken out as a canary; /readyz?verbose says why",
+            VERSION,
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._compared = Counter(
+            "digits_compared_pictures", "Pictures that a challenger answered in the shadow", VERSION, registry=registry
+        )
+        self._differing = Counter(
+            "digits_differing_pictures", "Those of them that got another digit than before", VERSION, registry=registry
+        )
+        self._shadow_dropped = Counter(
+            "digits_shadow_dropped_requests", "Requests that there was no time to compare", VERSION, registry=registry
+        )
         self._shown: set[tuple[str, str]] = set()
+        self._by_version = (
+            *(self._batch_rows, self._padding_rows, self._inference, self._wait, self._live, self._failed),
+            *(self._canary_out, self._compared, self._differing, self._shadow_dropped),
+        )
         self._refused = Counter(
             "digits_refused_requests", "Requests that got an error, by its code", ["code"], registry=registry
         )
 
     def watch(self, predictor: Predictor) -> Watch:
         """What an engine reports its batches to."""
-        labels = (predictor.name, str(predictor.version))
+        labels = _labels(predictor)
         batch_rows, padding_rows = self._batch_rows.labels(*labels), self._padding_rows.labels(*labels)
         inference, wait = self._inference.labels(*labels), self._wait.labels(*labels)
 
@@ -81,11 +106,11 @@ class Metrics:
 
     def show(self, live: Live, staying_out: int) -> None:
         """Says what is loaded, and forgets what was before: a version's labels do not outlive it by long."""
-        loaded = {(version.name, str(version.version)) for version in live.versions()}
+        loaded = {_labels(version) for version in live.versions()}
         for labels in self._shown - loaded:
             self._live.labels(*labels).set(0)
             if SHARED_FOLDER not in os.environ:  # workers can't take back what they have shared
-                for metric in (self._live, self._batch_rows, self._padding_rows, self._inference, self._wait):
+                for metric in self._by_version:
                     metric.remove(*labels)
         for labels in loaded:
             self._live.labels(*labels).set(1)
@@ -95,6 +120,23 @@ class Metrics:
     def compiled(self) -> None:
         """Counts a compilation. Everything should have been compiled before."""
         self._compilations.inc()
+
+    def failed(self, live: LiveVersion) -> None:
+        """Counts a request that a version failed on."""
+        self._failed.labels(*_labels(live)).inc()
+
+    def canary(self, canary: Canary) -> None:
+        """Says whether a challenger has been taken out."""
+        self._canary_out.labels(*_labels(canary.challenger)).set(canary.taken_out is not None)
+
+    def compared(self, live: LiveVersion, *, pictures: int, differing: int) -> None:
+        """Counts pictures that were compared in the shadow, and those that got another digit."""
+        self._compared.labels(*_labels(live)).inc(pictures)
+        self._differing.labels(*_labels(live)).inc(differing)
+
+    def shadow_dropped(self, live: LiveVersion) -> None:
+        """Counts a request that there was no time to compare."""
+        self._shadow_dropped.labels(*_labels(live)).inc()
 
     def refused(self, code: str) -> None:
         """Counts a request that got an error."""
@@ -107,3 +149,7 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types for it
         return generate_latest(registry)
+
+
+def _labels(version: LiveVersion | Predictor) -> tuple[str, str]:
+    return version.name, str(version.version)

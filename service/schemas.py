@@ -103,7 +103,9 @@ class ModelName(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What one picture shows."""
+    """What one picture shows. All of it, unless `?fields=` asks for less."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))
 
     digit: Annotated[int, Field(ge=0, lt=CLASSES)]
     confidence: Annotated[Probability, Field(description="The probability of the digit")]
@@ -114,6 +116,8 @@ class Prediction(BaseModel):
 
 class OneAnswer(Prediction):
     """The answer to `pixels`."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
 
     model: ModelName
 
@@ -156,6 +160,14 @@ class RefusedVersion(BaseModel):
     times: Annotated[int, Field(description="How often it was tried")]
 
 
+class TakenOut(BaseModel):
+    """A challenger that answers no requests any more."""
+
+    name: str
+    version: int
+    reason: str
+
+
 class LoadedVersion(BaseModel):
     """A version that answers requests."""
 
@@ -176,6 +188,7 @@ class Readiness(Health):
 
     models: list[LoadedVersion] | None = None
     refused: Annotated[list[RefusedVersion] | None, Field(description="What is wanted and stays out")] = None
+    taken_out: Annotated[list[TakenOut] | None, Field(description="Challengers that failed their trial")] = None
 
 
 class VersionCard(BaseModel):

@@ -33,6 +33,19 @@ class ServiceSettings(StoreSettings):
     poll_interval_s: float = Field(
         5, ge=0, description="So often the store is looked at for new versions; 0 only looks on SIGHUP and when asked"
     )
+    canary_share: float = Field(
+        0, ge=0, le=1, description="This share of the requests that name no version is answered by the challenger"
+    )
+    canary_header: str = Field(
+        "X-Client-Id", min_length=1, description="Requests with the same text in this header get the same of the two"
+    )
+    canary_failures_limit: float = Field(
+        0.02, ge=0, le=1, description="A challenger that fails on more of its last 200 requests is taken out"
+    )
+    canary_latency_limit_ms: int = Field(250, ge=1, description="So is one that takes longer for more than 5 % of them")
+    shadow_share: float = Field(
+        0, ge=0, le=1, description="This share of them is also given to the challenger, whose answers are only compared"
+    )
     keys_file: Path | None = Field(
         None, description="The hashes of the keys that open the management routes; without it, these are closed"
     )
@@ -44,7 +57,8 @@ class ServiceSettings(StoreSettings):
     timeout_limit_ms: int = Field(
         30_000,
         ge=1,
-        description="A request that has no answer after so long gets a 504; `X-Timeout-Ms` may ask for less",
+        description="Whoever has sent a request and has no answer after so long gets a 504; "
+        "`X-Timeout-Ms` may ask for less",
     )
     drain_pause_s: float = Field(
         0, ge=0, description="After SIGTERM, new requests are taken for so long, though readiness fails at once"

@@ -82,7 +82,7 @@ class Shelf:
         self.policy = "champion"
         self.loads: list[tuple[str, int]] = []
         self.plan_error: Exception | None = None
-        self._metrics = metrics or Metrics()
+        self.metrics = metrics or Metrics()
 
     def models(self) -> list[str]:
         return [*self.on_it]
@@ -97,7 +97,7 @@ class Shelf:
         predictor = self.on_it[model][version]
         if isinstance(predictor, Exception):
             raise predictor
-        return LiveVersion.start(predictor, self._metrics, queue_limit_rows=64)
+        return LiveVersion.start(predictor, self.metrics, queue_limit_rows=64)
 
 
 def live_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> Live:
@@ -115,6 +115,7 @@ def app_with(*predictors: FakePredictor, feedback_url: str = "", **settings: int
 def app_following(shelf: Shelf, **settings: object) -> FastAPI:
     """The application, following a shelf."""
     chosen, metrics = ServiceSettings(**settings), Metrics()
+    shelf.metrics = metrics
     follower = Follower(shelf, metrics, chosen.poll_interval_s)
     return create_app(chosen, follower.start(), metrics, follower)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batching import Batcher, Closed, EngineDead, PredictFailed, QueueFull
+from service.batching import Batcher, Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 
 pytestmark = pytest.mark.anyio
 
@@ -506,3 +506,53 @@ def test_any_sizes_of_requests_and_batches_come_out_right(sizes, max_batch_rows)
             assert all(len(batch) == max_batch_rows for batch in batches[:-1])
 
     asyncio.run(run())
+
+
+class Clock:
+    """Stands still, but for predictions: half a second for each row."""
+
+    now_s = 0.0
+
+    def __call__(self, numbers):
+        self.now_s += len(numbers) / 2
+        return numbers
+
+
+async def test_a_full_queue_says_how_long_its_rows_take_at_the_rate_of_the_last_batches(monkeypatch):
+    clock, gate = Clock(), threading.Event()
+    gate.set()
+
+    def predict(numbers):
+        assert gate.wait(10)
+        return clock(numbers)
+
+    monkeypatch.setattr("service.batching.time.perf_counter", lambda: clock.now_s)
+    batcher = Batcher(predict, max_batch_rows=4, queue_limit_rows=6)
+    for _ in range(3):
+        await batcher.submit(rows(1, 2, 3, 4))
+    gate.clear()
+    asked = [asyncio.create_task(batcher.submit(rows(1)))]
+    await until(lambda: batcher.waiting_rows == 0 and batcher._batch)
+    asked.append(asyncio.create_task(batcher.submit(rows(1, 2, 3, 4, 5))))
+    await asyncio.sleep(0)
+    with pytest.raises(QueueFull) as refusal:
+        await batcher.submit(rows(1, 2))
+    assert (refusal.value.waiting, refusal.value.retry_after_s) == (5, 3)
+    gate.set()
+    await asyncio.gather(*asked)
+    await batcher.close()
+
+
+async def test_how_long_a_request_waited_is_told_once_however_many_batches_it_takes(monkeypatch):
+    told = []
+    batcher = Batcher(Squares(), max_batch_rows=2, queue_limit_rows=100, watch=told.append)
+    await batcher.submit(rows(1, 2, 3, 4, 5))
+    await batcher.close()
+    assert [(batch.rows, len(batch.waited_s)) for batch in told] == [(2, 1), (2, 0), (1, 0)]
+
+
+async def test_a_request_whose_time_is_up_when_it_comes_never_waits():
+    async with Engine() as engine:
+        with pytest.raises(DeadlineExceeded):
+            await engine.batcher.submit(rows(1), time.monotonic() - 1)
+        assert (engine.batcher.waiting_rows, engine.predict.batches) == (0, [])

@@ -8,6 +8,7 @@ import threading
 import time
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -26,12 +27,15 @@ class Stepper:
     def __init__(self):
         self.begun = []
         self.unguarded = 0
+        self.loop_thread = threading.get_ident()
         self.allowed = threading.Semaphore(0)
 
     def __call__(self, rows):
         numbers = rows[:, 0].tolist()
         if self.unguarded:  # the second try of a batch that failed
             self.unguarded -= 1
+        elif threading.get_ident() == self.loop_thread:  # to wait here would be to wait for oneself
+            self.begun.append(numbers)
         else:
             self.begun.append(numbers)
             assert self.allowed.acquire(timeout=PATIENCE_S)
@@ -59,15 +63,18 @@ class Asked:
 
 
 class EngineMachine(RuleBasedStateMachine):
+    inline_rows = 0
+
     def __init__(self):
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=SkippingLoop)
         self.predict = Stepper()
-        self.batcher = Batcher(self.predict, max_batch_rows=BATCH, queue_limit_rows=LIMIT)
+        self.batcher = Batcher(self.predict, max_batch_rows=BATCH, queue_limit_rows=LIMIT, inline_rows=self.inline_rows)
         self.number = 0
         self.queue = []
         self.batch = []  # what is being computed: a request with some of its numbers, each
         self.batches = 0
+        self.last_rows = 0  # of the last batch that did not fail
 
     def teardown(self):
         while self.batch:
@@ -116,6 +123,8 @@ class EngineMachine(RuleBasedStateMachine):
         if poison < size:
             numbers[poison] = POISON
         rows = np.array(numbers, np.int64)[:, None]
+        if not self.batch:
+            self.until(lambda: self.batcher._idle)  # its thread may still be on the way to rest
         deadline_s = time.monotonic() + DEADLINE_S if impatient else None
         task = self.runner.get_loop().create_task(self.batcher.submit(rows, deadline_s))
         self.runner.run(asyncio.sleep(0))
@@ -125,9 +134,23 @@ class EngineMachine(RuleBasedStateMachine):
             assert isinstance(error, QueueFull)
             assert (error.waiting, error.limit) == (self.waiting_rows(), LIMIT)
             return
+        if not self.batch and max(size, self.last_rows) <= self.inline_rows:
+            self.compute_inline(numbers, task)
+            return
         self.queue.append(Asked(numbers, task, impatient))
         if not self.batch:
             self.take()
+
+    def compute_inline(self, numbers, task):
+        """The event loop computes it, without anybody's leave."""
+        self.until(task.done)
+        self.batches += 1
+        assert self.predict.begun[-1] == numbers
+        if POISON in numbers:
+            assert isinstance(task.exception(), PredictFailed)
+        else:
+            assert task.result().tolist() == [[number, number**2] for number in numbers]
+            self.last_rows = len(numbers)
 
     def waiting(self):
         """Requests that have no answer yet."""
@@ -162,8 +185,12 @@ class EngineMachine(RuleBasedStateMachine):
         if fails and len(batch) > 1:
             self.predict.unguarded = len(batch)
         self.predict.allowed.release()
+        if not fails:
+            self.last_rows = sum(len(numbers) for _, numbers in batch)
         for asked, numbers in batch:
             asked.missing -= len(numbers)
+            if fails and POISON not in numbers:
+                self.last_rows = len(numbers)
             if POISON in numbers:
                 self.leave(asked)
                 if not asked.task.done():
@@ -183,5 +210,12 @@ class EngineMachine(RuleBasedStateMachine):
         assert not any(asked.task.done() for asked in self.queue)
 
 
-def test_the_engine_does_what_the_model_does():
-    run_state_machine_as_test(EngineMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
+class InlineMachine(EngineMachine):
+    """As the service has it: a row that comes alone is computed on the event loop."""
+
+    inline_rows = 1
+
+
+@pytest.mark.parametrize("machine", [EngineMachine, InlineMachine])
+def test_the_engine_does_what_the_model_does(machine):
+    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))

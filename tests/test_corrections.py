@@ -14,8 +14,10 @@ import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from etils import epath
 
 from tests.postgres import PASSWORD
+from tests.service_fakes import eventually
 from training import database
 from training.corrections import (
     CORRECTIONS,
@@ -26,6 +28,8 @@ from training.corrections import (
     CorrectionsUnavailable,
     KeyReused,
 )
+from training.database import WRITERS
+from training.durable import locked
 from training.errors import DigitsError
 
 SEVEN = bytes(range(196)) * 4
@@ -84,7 +88,7 @@ def test_the_same_key_with_other_content_is_refused(corrections, name, other):
     with pytest.raises(KeyReused) as caught:
         corrections.add(**WHOLE | {name: other})
     assert str(caught.value) == (
-        f"key 'k' came with another correction before, which has the id {number}: {name} differ; "
+        f"key 'k' came with another correction before, which has the id {number} and differs in {name}; "
         "want a new key for a new correction"
     )
     assert len(corrections.all()) == 1
@@ -194,6 +198,33 @@ def test_many_threads_prepare_at_once(url):
     corrections = Corrections(url)
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: corrections.prepare(), range(8)))
+    assert corrections.add(**WHOLE).new
+    corrections.close()
+
+
+def test_prepare_waits_for_another_process_that_prepares_sqlite(tmp_path):
+    corrections = Corrections(f"sqlite:///{tmp_path}/feedback.sqlite3")
+    preparing = threading.Thread(target=corrections.prepare)
+    with locked(epath.Path(tmp_path)):
+        preparing.start()
+        preparing.join(0.3)
+        assert preparing.is_alive()
+        assert list(tmp_path.iterdir()) == []
+    preparing.join(10)
+    assert corrections.add(**WHOLE).new
+
+
+def test_prepare_waits_for_another_process_that_prepares_postgresql(postgres):
+    url = postgres.new_database()
+    corrections = Corrections(url)
+    preparing = threading.Thread(target=corrections.prepare)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [WRITERS])
+        preparing.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        eventually(lambda: connection.execute(waiting).fetchone() == (1,), 10)
+        assert connection.execute("SELECT to_regclass('corrections')").fetchone() == (None,)
+    preparing.join(10)
     assert corrections.add(**WHOLE).new
     corrections.close()
 

@@ -292,3 +292,34 @@ def test_what_is_no_finite_number_is_refused_with_its_place(token, found):
     assert str(refusal.value) == f"instances[0][17] is {found}, want a number from 0 to 255"
     with pytest.raises(WrongValue, match=f"scale is {found}, want a number from"):
         decode_json(f'{{"pixels": [{pixels}], "scale": {token}}}'.encode(), limit_rows=10)
+
+
+@pytest.mark.parametrize("body", ['{"scale": NaN, "scale": 255, "pixels": %s}', '{"pixels": NaN, "pixels": %s}'])
+def test_a_body_that_is_not_json_is_refused_although_its_last_word_on_each_field_is_right(body):
+    with pytest.raises(MalformedBody, match="the body is not valid JSON"):
+        decode_json((body % FLAT).encode(), limit_rows=10)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"\\ud800": NaN}', '{"pixels": "\\ud800 NaN"}', '{"pixels": %s, "scale": "\\ud800 Infinity"}', "\ud800 NaN"],
+)
+def test_half_a_surrogate_pair_is_the_request_s_fault_and_not_the_service_s(body):
+    """orjson takes it for no text, and Python's own parser does: the message must not fail on it."""
+    text = body % FLAT if "%s" in body else body
+    with pytest.raises((MalformedBody, WrongValue)) as refusal:
+        decode_json(text.encode(errors="surrogatepass"), limit_rows=10)
+    for said in (str(refusal.value), refusal.value.field or "", refusal.value.found or ""):
+        said.encode()
+
+
+def test_a_long_body_with_nan_is_refused_without_its_place_so_that_nobody_waits_for_it():
+    body = b'{"pixels": [' + b"0," * 200_000 + b"NaN]}"
+    with pytest.raises(MalformedBody, match="the body is not valid JSON"):
+        decode_json(body, limit_rows=10)
+
+
+def test_of_many_pictures_the_wrong_one_is_named():
+    pictures = [FLAT] * 300 + [[*FLAT[:-1], 256]] + [FLAT] * 3
+    with pytest.raises(WrongValue, match=r"^instances\[300\]\[783\] is 256, want a number from 0 to 255$"):
+        decode_json(json.dumps({"instances": pictures}).encode(), limit_rows=1000)

@@ -237,7 +237,7 @@ async def test_a_failure_that_nobody_foresaw_does_not_end_the_following(caplog):
 
 async def test_metrics_name_what_is_loaded_and_forget_what_was():
     shelf, metrics = shelf_with(1, 2), Metrics()
-    shelf._metrics = metrics
+    shelf.metrics = metrics
     async with following(shelf, metrics) as (follower, live):
         await live.resolve().batcher.submit(IMAGES)
         shelf.aliases["lenet"]["champion"] = 2

@@ -113,7 +113,19 @@ def test_any_body_gets_an_answer_or_an_error_of_the_documented_shape(post, body)
         lambda s: s.encode("latin-1")
     ),
     st.sampled_from(
-        ["", "?version=champion", "?model=", "?%ff", "?version=%00", "?a=b&a=c", "?;", "?version=9" + "9" * 5000]
+        [
+            "",
+            "?version=champion",
+            "?fields=digit",
+            "?fields=confidence,probabilities",
+            "?fields=,",
+            "?model=",
+            "?%ff",
+            "?version=%00",
+            "?a=b&a=c",
+            "?;",
+            "?version=9" + "9" * 5000,
+        ]
     ),
 )
 def test_any_media_type_and_query_get_an_answer_or_an_error_of_the_documented_shape(post, body, media_type, query):

@@ -136,8 +136,8 @@ class Corrections:
             if client_key is not None and (known := _with_key(connection, client_key)):
                 if differing := [name for name, value in content.items() if getattr(known, name) != value]:
                     raise KeyReused(
-                        f"key {client_key!r} came with another correction before, which has the id {known.id}: "
-                        f"{', '.join(differing)} differ; want a new key for a new correction"
+                        f"key {client_key!r} came with another correction before, which has the id {known.id} "
+                        f"and differs in {', '.join(differing)}; want a new key for a new correction"
                     )
                 return Added(known.id, new=False)
             row = content | {"client_key": client_key, "received": datetime.datetime.now(datetime.UTC)}

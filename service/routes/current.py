@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from service.metrics import Metrics
     from service.recent import Recent
     from service.settings import ServiceSettings
+    from service.trial import Trial
 
 
 def current_live(request: Request) -> Live:
@@ -29,6 +30,12 @@ def current_follower(request: Request) -> Follower | None:
     """Who keeps the loaded versions up to date, if anybody does."""
     follower: Follower | None = request.app.state.follower
     return follower
+
+
+def current_trial(request: Request) -> Trial | None:
+    """The trial of challengers, if the settings give them anything to do."""
+    trial: Trial | None = request.app.state.trial
+    return trial
 
 
 def current_metrics(request: Request) -> Metrics:

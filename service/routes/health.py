@@ -7,9 +7,9 @@ from typing import Final
 from fastapi import APIRouter, Request
 
 from service.errors import NotReady
-from service.routes.current import current_follower, current_live
+from service.routes.current import current_follower, current_live, current_trial
 from service.routes.models import loaded_versions
-from service.schemas import Health, Readiness, RefusedVersion, error_answers
+from service.schemas import Health, Readiness, RefusedVersion, TakenOut, error_answers
 
 VERBOSE: Final = {
     "name": "verbose",
@@ -41,7 +41,7 @@ async def healthz(request: Request) -> Health:
 )
 async def readyz(request: Request) -> Readiness:
     """503 until a model has loaded and compiled, and from the moment the service is told to stop."""
-    live, follower = current_live(request), current_follower(request)
+    live, follower, trial = current_live(request), current_follower(request), current_trial(request)
     live.check_ready()
     if "verbose" not in request.query_params:
         return Readiness(status="ready")
@@ -49,4 +49,10 @@ async def readyz(request: Request) -> Readiness:
         RefusedVersion(name=refusal.model, version=refusal.version, reason=str(refusal.error), times=refusal.times)
         for refusal in (follower.refusals if follower else ())
     ]
-    return Readiness(status="ready", models=loaded_versions(live).models, refused=refused)
+    taken_out = [
+        TakenOut(name=canary.challenger.name, version=canary.challenger.version, reason=canary.taken_out)
+        for canary in (trial.taken_out if trial else ())
+    ]
+    return Readiness(
+        status="ready", models=loaded_versions(live).models, refused=refused, taken_out=taken_out if trial else None
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +12,13 @@ from service.binary import decode_npy, decode_octets
 from service.body import read_body
 from service.decode import decode_json
 from service.encode import encode_json, encode_npy, encode_octets
-from service.errors import BrokenAnswer, WrongValue
+from service.errors import WrongValue
 from service.examples import bodies
 from service.hangup import cancel_on_hang_up
 from service.media import JSON, NPY, OCTETS, type_of_answer, type_of_body
 from service.query import PARAMETERS, parse_query
 from service.recent import HEADER as ID_HEADER
-from service.routes.current import current_live, current_recent, current_settings
+from service.routes.current import current_live, current_recent, current_settings, current_trial
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
 from service.timeout import HEADER, timeout_of
 
@@ -102,17 +101,23 @@ async def predict(request: Request) -> Response:
     """
     settings = current_settings(request)
     query = parse_query(request.scope["query_string"])
-    with current_live(request).resolve(query.model, query.version) as live:
+    live, trial = current_live(request), current_trial(request)
+    with live.resolve(query.model, query.version) as version:
         headers = dict(request.scope["headers"])
         question, answer = type_of_body(headers), type_of_answer(headers)
         deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
-        live.batcher.check_room()  # a full queue is told before the body is read
+        version.batcher.check_room()  # a full queue is told before the body is read
         body = await read_body(request.receive, headers, settings.body_limit_bytes)
         images, many = _decode(body, question, query, settings.request_limit_rows)
         async with cancel_on_hang_up(request.receive):
-            probabilities = await live.batcher.submit(images, deadline_s)
-    response = _response(probabilities, answer, live, query, many=many)
-    if number := current_recent(request).remember(images, probabilities, model=live.name, version=live.version):
+            if trial and query.version is None:
+                challenger = live.model(version.name).challenger
+                version, probabilities = await trial.answer(version, challenger, images, deadline_s, headers)
+            else:
+                probabilities = await version.answer(images, deadline_s)
+    response = _response(probabilities, answer, version, query, many=many)
+    remember = current_recent(request).remember
+    if number := remember(images, probabilities, model=version.name, version=version.version):
         response.raw_headers.append((b"x-prediction-id", number))
     return response
 
@@ -129,8 +134,6 @@ def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Deco
 
 
 def _response(probabilities: NDArray[Any], media_type: str, live: LiveVersion, query: Query, *, many: bool) -> Response:
-    if not math.isfinite(probabilities.sum()):  # JSON has no word for them, and nobody a use
-        raise BrokenAnswer(f"{live.name} version {live.version} answered with probabilities that are not finite")
     if media_type == JSON:
         content = encode_json(probabilities, name=live.name, version=live.version, many=many, fields=query.fields)
         return Answer(content, JSON)
