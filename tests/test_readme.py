@@ -150,10 +150,10 @@ def test_serving_a_second_time_does_not_train_again(outputs, folder, port):
 
 
 def test_the_table_of_settings_is_the_settings():
-    rows = [
-        f"| `DIGITS_{name.upper()}` | `{field.default}` | {field.description} |"
-        for name, field in ServiceSettings.model_fields.items()
-    ]
+    rows = []
+    for name, field in ServiceSettings.model_fields.items():
+        default = "none" if field.default in (None, ()) else f"`{field.default}`"
+        rows.append(f"| `DIGITS_{name.upper()}` | {default} | {field.description} |")
     assert re.findall(r"^\| `DIGITS_.*", README, re.MULTILINE) == rows
 
 
