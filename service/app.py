@@ -18,7 +18,10 @@ from service.direct import DirectPaths
 from service.encode import encode_problem
 from service.errors import (
     BrokenAnswer,
+    FeedbackOff,
+    FeedbackUnavailable,
     Forbidden,
+    KeyReused,
     MalformedBody,
     NotAcceptable,
     NotReady,
@@ -26,16 +29,19 @@ from service.errors import (
     TooLarge,
     Unauthorised,
     UnknownModel,
+    UnknownPrediction,
     UnknownVersion,
     VersionRefused,
     WrongMediaType,
     WrongValue,
 )
+from service.feedback import Feedback
 from service.follow import Follower
 from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics
-from service.routes import health, manage, models, predict
+from service.recent import Recent
+from service.routes import feedback, health, manage, models, predict
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
 from service.trial import Trial
@@ -73,6 +79,10 @@ STATUS: Final[dict[type[Exception], Status]] = {
     NotAcceptable: Status(406),
     UnknownModel: Status(404),
     UnknownVersion: Status(404),
+    UnknownPrediction: Status(404),
+    FeedbackOff: Status(404),
+    KeyReused: Status(409),
+    FeedbackUnavailable: Status(503),
     Unauthorised: Status(401),
     Forbidden: Status(403),
     VersionRefused: Status(409),
@@ -99,11 +109,13 @@ def create_app(
     metrics: Metrics | None = None,
     follower: Follower | None = None,
     tell_others: Callable[[], None] = lambda: None,
+    recent: Recent | None = None,
 ) -> FastAPI:
     """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown.
 
     Meanwhile `follower` keeps it up to date; without one, what is given stays as it is. `tell_others` is called when
-    this one has been asked to look at the store, so that other workers do, too.
+    this one has been asked to look at the store, so that other workers do, too. `recent` are the last predictions, by
+    default in memory that no other worker reads.
     """
     settings, metrics = settings or ServiceSettings(), metrics or Metrics()
 
@@ -115,9 +127,11 @@ def create_app(
             state.follower = Follower(loader, metrics, settings.poll_interval_s)
             state.live = await asyncio.to_thread(state.follower.start)
         following = asyncio.create_task(state.follower.run(state.live)) if state.follower else None
+        state.feedback.start()
         try:
             yield
         finally:
+            state.feedback.close()
             if following:
                 following.cancel()
             if state.trial:
@@ -135,7 +149,9 @@ def create_app(
     app.state.settings, app.state.live, app.state.metrics, app.state.follower = settings, live, metrics, follower
     app.state.tell_others = tell_others
     app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
-    for router in (predict.router, models.router, manage.router, health.router, metrics_route.router):
+    app.state.recent = recent or Recent(settings.recent_predictions)
+    app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
+    for router in (predict.router, feedback.router, models.router, manage.router, health.router, metrics_route.router):
         app.include_router(router)
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)

@@ -11,7 +11,7 @@ from array import array
 from contextlib import suppress
 from itertools import chain
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
@@ -26,14 +26,29 @@ if TYPE_CHECKING:
 
     Fields = Callable[[int], str]
 
+Result = TypeVar("Result")
+
 FORM: Final = f"{PIXELS} ({SIDE} x {SIDE}, row by row)"
 PICTURE: Final = f"a list of {PIXELS} numbers or of {SIDE} rows of {SIDE}"
-BODY: Final = '{"pixels": [784 numbers]} or {"instances": [[784 numbers], …]}'
-KEYS: Final = ("pixels", "instances", "scale")
 SCALES: Final = (1e-300, 1e300)
 """The scales that 64-bit arithmetic can divide by and multiply with."""
 LENIENT_LIMIT_BYTES: Final = 2**18
 """A list of a hundred pictures; read in 30 ms."""
+
+
+class BodyForm(NamedTuple):
+    """What an object in a body may have: its keys, the same in words, and an example of the whole."""
+
+    keys: tuple[str, ...]
+    known: str
+    wanted: str
+
+
+QUESTION: Final = BodyForm(
+    ("pixels", "instances", "scale"),
+    '"pixels" or "instances", and "scale"',
+    '{"pixels": [784 numbers]} or {"instances": [[784 numbers], …]}',
+)
 
 
 class Decoded(NamedTuple):
@@ -45,27 +60,17 @@ class Decoded(NamedTuple):
 
 def decode_json(body: bytes, *, limit_rows: int) -> Decoded:
     """The pictures of a JSON body. Raises MalformedBody, WrongValue, TooLarge."""
-    booleans = b"true" in body or b"false" in body  # Python takes them for 1 and 0
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if b"NaN" in body or b"Infinity" in body or "infinity" in error.msg:
-            lenient = _not_finite(body)
-            if lenient is not None:
-                _decode(lenient, limit_rows, booleans)  # which refuses the first of them with its place
-        raise _malformed(body, error) from None
-    return _decode(request, limit_rows, booleans)
+    return read_object(body, QUESTION, lambda request, booleans: _decode(request, limit_rows, booleans))
 
 
-def _decode(request: Any, limit_rows: int, booleans: bool) -> Decoded:
-    """The pictures of a JSON value; `booleans` says that true or false occur somewhere in it."""
-    _check_fields(request)
-    scale = _scale(request["scale"]) if "scale" in request else FULL_INK
-    if "pixels" in request:
-        return Decoded(_images([request["pixels"]], lambda _: "pixels", scale, booleans), many=False)
+def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Decoded:
+    """The pictures of an object; `booleans` says that true or false occur somewhere in it."""
+    if one_of(request, "pixels", "instances", QUESTION) == "pixels":
+        return Decoded(decode_pixels(request, booleans), many=False)
+    scale = _scale(request)
     instances = request["instances"]
     if type(instances) is not list:
-        raise _wrong_type("instances", instances, "a list of pictures")
+        raise wrong_type("instances", instances, "a list of pictures")
     if not instances:
         raise WrongValue(
             "empty",
@@ -79,6 +84,11 @@ def _decode(request: Any, limit_rows: int, booleans: bool) -> Decoded:
     return Decoded(_images(instances, "instances[{}]".format, scale, booleans), many=True)
 
 
+def decode_pixels(request: dict[str, Any], booleans: bool) -> Images:
+    """The picture uint8 [1, 28, 28] of an object with "pixels", and perhaps "scale". Raises WrongValue."""
+    return _images([request["pixels"]], lambda _: "pixels", _scale(request), booleans)
+
+
 def too_many_rows(rows: int, limit_rows: int, field: str | None = None) -> TooLarge:
     """The error of a request with more pictures than a request may have."""
     return TooLarge(
@@ -90,25 +100,50 @@ def too_many_rows(rows: int, limit_rows: int, field: str | None = None) -> TooLa
     )
 
 
-def _check_fields(request: Any) -> None:
-    """Raises WrongValue unless it is an object with fields that are known, one of "pixels" and "instances" of them."""
+def read_object(body: bytes, form: BodyForm, decode: Callable[[dict[str, Any], bool], Result]) -> Result:
+    """What `decode` makes of a JSON object with no other keys than the form, and of whether it may have booleans.
+
+    Raises what that does, MalformedBody and WrongValue.
+    """
+    booleans = b"true" in body or b"false" in body  # Python takes them for 1 and 0
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" in body or b"Infinity" in body or "infinity" in error.msg:
+            lenient = _not_finite(body)
+            if lenient is not None:
+                decode(_checked(lenient, form), booleans)  # which refuses the first of them with its place
+        raise _malformed(body, error, form.wanted) from None
+    return decode(_checked(request, form), booleans)
+
+
+def _checked(request: Any, form: BodyForm) -> dict[str, Any]:
+    """The request, if it is an object with fields that are known. Raises WrongValue."""
     if type(request) is not dict:
         found = describe(request)
-        raise WrongValue("wrong_type", f"the body is {found}, want an object: {BODY}", found=found, wanted=BODY)
+        message = f"the body is {found}, want an object: {form.wanted}"
+        raise WrongValue("wrong_type", message, found=found, wanted=form.wanted)
     for key in request:
-        if key not in KEYS:
+        if key not in form.keys:
             name = orjson.dumps(shortened(key)).decode()
             raise WrongValue(
                 "unknown_field",
-                f'{name} is not known here, want "pixels" or "instances", and "scale"',
+                f"{name} is not known here, want {form.known}",
                 field=shortened(key),
                 found=name,
-                wanted='"pixels" or "instances", and "scale"',
+                wanted=form.known,
             )
-    if ("pixels" in request) == ("instances" in request):
-        found = 'both "pixels" and "instances"' if "pixels" in request else 'neither "pixels" nor "instances"'
-        code = "conflicting_fields" if "pixels" in request else "missing_field"
-        raise WrongValue(code, f"the body has {found}, want one of them: {BODY}", found=found, wanted=BODY)
+    return request
+
+
+def one_of(request: dict[str, Any], one: str, other: str, form: BodyForm) -> str:
+    """Which one of two keys an object has. Raises WrongValue when it has both or neither."""
+    if (one in request) != (other in request):
+        return one if one in request else other
+    found = f'both "{one}" and "{other}"' if one in request else f'neither "{one}" nor "{other}"'
+    code = "conflicting_fields" if one in request else "missing_field"
+    message = f"the body has {found}, want one of them: {form.wanted}"
+    raise WrongValue(code, message, found=found, wanted=form.wanted)
 
 
 def _not_finite(body: bytes) -> Any:
@@ -129,9 +164,9 @@ def _integer(text: str) -> float:
     return int(text) if len(text) < 19 else float(text)
 
 
-def _malformed(body: bytes, error: orjson.JSONDecodeError) -> MalformedBody:
+def _malformed(body: bytes, error: orjson.JSONDecodeError, wanted: str) -> MalformedBody:
     if not body.strip():
-        return MalformedBody("empty_body", f"the body is empty, want {BODY}", found="nothing", wanted=BODY)
+        return MalformedBody("empty_body", f"the body is empty, want {wanted}", found="nothing", wanted=wanted)
     try:
         body.decode()
     except UnicodeDecodeError as wrong:
@@ -141,11 +176,14 @@ def _malformed(body: bytes, error: orjson.JSONDecodeError) -> MalformedBody:
     return MalformedBody("invalid_json", f"the body is not valid JSON: {found}", found=found, wanted="JSON (RFC 8259)")
 
 
-def _scale(value: Any) -> float:
+def _scale(request: dict[str, Any]) -> float:
+    if "scale" not in request:
+        return FULL_INK
+    value = request["scale"]
     if type(value) not in (int, float):
-        raise _wrong_type("scale", value, "a number, the value that means full ink")
+        raise wrong_type("scale", value, "a number, the value that means full ink")
     if not SCALES[0] <= value <= SCALES[1]:
-        raise _out_of_range(
+        raise out_of_range(
             "scale", value, f"a number from {SCALES[0]:g} to {SCALES[1]:g}, the value that means full ink"
         )
     return float(value)
@@ -199,7 +237,7 @@ def _numbers(pictures: list[Any]) -> np.ndarray:
 def _refuse_what_is_wrong(picture: Any, field: str, scale: float) -> None:
     """Raises WrongValue for the first thing in a picture that is wrong."""
     if type(picture) is not list:
-        raise _wrong_type(field, picture, PICTURE)
+        raise wrong_type(field, picture, PICTURE)
     if not (picture and type(picture[0]) is list):
         if len(picture) != PIXELS:
             raise _wrong_length(field, _count(picture, "pixel"), FORM)
@@ -209,7 +247,7 @@ def _refuse_what_is_wrong(picture: Any, field: str, scale: float) -> None:
         raise _wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels")
     for i, row in enumerate(picture):
         if type(row) is not list:
-            raise _wrong_type(f"{field}[{i}]", row, f"a row of {SIDE} numbers")
+            raise wrong_type(f"{field}[{i}]", row, f"a row of {SIDE} numbers")
         if len(row) != SIDE:
             raise _wrong_length(f"{field}[{i}]", _count(row, "pixel"), f"{SIDE}")
         _refuse_wrong_pixels(row, f"{field}[{i}]", scale)
@@ -219,17 +257,19 @@ def _refuse_wrong_pixels(values: list[Any], field: str, scale: float) -> None:
     for i, value in enumerate(values):
         wanted = "a number from 0 to"
         if type(value) not in (int, float):
-            raise _wrong_type(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
+            raise wrong_type(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
         if not 0 <= value <= scale:
-            raise _out_of_range(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
+            raise out_of_range(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
 
 
-def _out_of_range(field: str, value: float, wanted: str) -> WrongValue:
+def out_of_range(field: str, value: float, wanted: str) -> WrongValue:
+    """The error of a number that is too great or too small."""
     found = describe(value)
     return WrongValue("out_of_range", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
 
 
-def _wrong_type(field: str, value: Any, wanted: str) -> WrongValue:
+def wrong_type(field: str, value: Any, wanted: str) -> WrongValue:
+    """The error of a value of another type."""
     found = describe(value)
     return WrongValue("wrong_type", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
 

@@ -47,6 +47,22 @@ class UnknownVersion(RequestError):
     """No such version or alias of a loaded model."""
 
 
+class UnknownPrediction(RequestError):
+    """A prediction that is not remembered, or not any more."""
+
+
+class KeyReused(RequestError):
+    """A client used the key of one correction for another one."""
+
+
+class FeedbackOff(RequestError):
+    """No corrections are taken here."""
+
+
+class FeedbackUnavailable(RequestError):
+    """The database of corrections does not do what it is asked, or too many are waiting for it."""
+
+
 class NotReady(RequestError):
     """Nothing is loaded yet, the service is draining, or its engine has stopped."""
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from service.errors import NotAcceptable, WrongMediaType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.headers import Headers
 
 JSON: Final = "application/json"
@@ -15,25 +17,24 @@ NPY: Final = "application/x-npy"
 TYPES: Final = (JSON, OCTETS, NPY)
 """Of questions and of answers; the first one is the answer of whoever takes any."""
 FORM: Final = "application/x-www-form-urlencoded"
-WANTED: Final = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
 
 
-def type_of_body(headers: Headers) -> str:
-    """One of TYPES. Raises WrongMediaType for any other, and for JSON that is not in UTF-8."""
+def type_of_body(headers: Headers, types: Sequence[str] = TYPES) -> str:
+    """One of the types. Raises WrongMediaType for any other, and for JSON that is not in UTF-8."""
     header = headers.get(b"content-type", b"").decode("latin-1")
-    if header in TYPES:
+    if header in types:
         return header
     media_type, *parameters = (part.strip().lower() for part in header.split(";"))
-    if media_type not in TYPES:
+    if media_type not in types:
         hint = f"; with curl: -H 'Content-Type: {JSON}'" if media_type in ("", FORM) else ""
-        found = media_type or "nothing"
+        found, wanted = media_type or "nothing", _listed(types)
         message = f"Content-Type is {media_type}" if media_type else "Content-Type is missing"
         raise WrongMediaType(
             "unsupported_media_type",
-            f"{message}, want {WANTED}{hint}",
+            f"{message}, want {wanted}{hint}",
             field="Content-Type",
             found=found,
-            wanted=WANTED,
+            wanted=wanted,
         )
     for parameter in parameters:
         name, _, value = parameter.partition("=")
@@ -56,10 +57,15 @@ def type_of_answer(headers: Headers) -> str:
     weights = dict(_weighted(part) for part in header.lower().split(","))
     best = max(TYPES, key=lambda media_type: _weight(weights, media_type))  # of equals the first one
     if _weight(weights, best) == 0:
+        wanted = _listed(TYPES)
         raise NotAcceptable(
-            "not_acceptable", f"Accept is {header}, want {WANTED}", field="Accept", found=header, wanted=WANTED
+            "not_acceptable", f"Accept is {header}, want {wanted}", field="Accept", found=header, wanted=wanted
         )
     return best
+
+
+def _listed(types: Sequence[str]) -> str:
+    return " or ".join(part for part in (", ".join(types[:-1]), types[-1]) if part)
 
 
 def _weighted(part: str) -> tuple[str, float]:

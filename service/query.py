@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from service.decode import SCALES, shortened
 from service.errors import WrongValue
 from training.images import FULL_INK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FIELDS: Final = ("digit", "confidence", "probabilities")
 PARAMETERS: Final = {
@@ -49,21 +52,7 @@ def parse_query(query: bytes) -> Query:
     """The query as it stands in the URL. Raises WrongValue."""
     if not query:
         return EMPTY
-    given: dict[str, str] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        field = shortened(name)
-        if name not in PARAMETERS:
-            wanted = ", ".join(PARAMETERS)
-            message = f"query parameter {field!r} is not known here, want one of {wanted}"
-            raise WrongValue("unknown_parameter", message, field=field, found=field, wanted=wanted)
-        wanted = PARAMETERS[name][1]
-        if name in given:
-            message = f"query parameter {name} is given twice, want it once"
-            raise WrongValue("repeated_parameter", message, field=name, found="two values", wanted="one value")
-        if not value:
-            message = f"query parameter {name} is empty, want {wanted}"
-            raise WrongValue("empty_parameter", message, field=name, found="nothing", wanted=wanted)
-        given[name] = value
+    given = parameters(query, PARAMETERS)
     return Query(
         given.get("model"),
         given.get("version"),
@@ -72,11 +61,38 @@ def parse_query(query: bytes) -> Query:
     )
 
 
+def parameters(query: bytes, known: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """The parameters of a query, each of which must be known: what it means, and what it wants. Raises WrongValue."""
+    given: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        field = shortened(name)
+        if name not in known:
+            wanted = ", ".join(known)
+            message = f"query parameter {field!r} is not known here, want one of {wanted}"
+            raise WrongValue("unknown_parameter", message, field=field, found=field, wanted=wanted)
+        wanted = known[name][1]
+        if name in given:
+            message = f"query parameter {name} is given twice, want it once"
+            raise WrongValue("repeated_parameter", message, field=name, found="two values", wanted="one value")
+        if not value:
+            message = f"query parameter {name} is empty, want {wanted}"
+            raise WrongValue("empty_parameter", message, field=name, found="nothing", wanted=wanted)
+        given[name] = value
+    return given
+
+
+def wrong_parameter(code: str, name: str, value: str, wanted: str) -> WrongValue:
+    """The error of a parameter whose value is not what it has to be."""
+    found = shortened(value)
+    message = f"query parameter {name} has {found!r}, want {wanted}"
+    return WrongValue(code, message, field=name, found=found, wanted=wanted)
+
+
 def _fields(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in FIELDS:
-            raise _wrong_value("unknown_field", "fields", name)
+            raise wrong_parameter("unknown_field", "fields", name, PARAMETERS["fields"][1])
     return tuple(name for name in FIELDS if name in names)
 
 
@@ -84,13 +100,7 @@ def _scale(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise _wrong_value("wrong_type", "scale", text) from None
+        raise wrong_parameter("wrong_type", "scale", text, PARAMETERS["scale"][1]) from None
     if not SCALES[0] <= value <= SCALES[1]:
-        raise _wrong_value("out_of_range", "scale", text)
+        raise wrong_parameter("out_of_range", "scale", text, PARAMETERS["scale"][1])
     return value
-
-
-def _wrong_value(code: str, name: str, value: str) -> WrongValue:
-    found, wanted = shortened(value), PARAMETERS[name][1]
-    message = f"query parameter {name} has {found!r}, want {wanted}"
-    return WrongValue(code, message, field=name, found=found, wanted=wanted)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+import datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.correction import INDEX_LIMIT, VERSION_LIMIT
 from training.images import CLASSES, PIXELS, SIDE
+from training.store import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Pixel: TypeAlias = Annotated[float, Field(ge=0)]
 Flat: TypeAlias = Annotated[list[Pixel], Field(min_length=PIXELS, max_length=PIXELS, title="784 numbers, row by row")]
@@ -35,6 +41,58 @@ class ManyPictures(BaseModel):
 
     instances: Annotated[list[Picture], Field(min_length=1)]
     scale: Scale = 255
+
+
+RightDigit: TypeAlias = Annotated[int, Field(ge=0, lt=CLASSES, description="The digit that the picture shows")]
+
+
+class PictureCorrection(OnePicture):
+    """The right digit of a picture, and what was said of it if that is known."""
+
+    digit: RightDigit
+    model: Annotated[str | None, Field(description="The model that was wrong", pattern=f"^{NAME}$")] = None
+    version: Annotated[int | None, Field(ge=1, le=VERSION_LIMIT, description="Its version")] = None
+    predicted: Annotated[int | None, Field(ge=0, lt=CLASSES, description="What it took the picture for")] = None
+
+
+class PredictionCorrection(BaseModel):
+    """The right digit of a picture that has been sent to `/predict`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prediction: Annotated[str, Field(description="The `X-Prediction-Id` of the answer")]
+    index: Annotated[int, Field(ge=0, le=INDEX_LIMIT, description="Which one of its pictures, from 0")] = 0
+    digit: RightDigit
+
+
+class KeptCorrection(BaseModel):
+    """A correction was kept, or had been kept before."""
+
+    id: int
+    new: Annotated[bool, Field(description="Whether it was not there before")]
+
+
+class StoredCorrection(BaseModel):
+    """A correction as it is kept."""
+
+    id: int
+    received: Annotated[datetime.datetime, Field(description="When, in UTC")]
+    client_key: Annotated[str | None, Field(description="The `Idempotency-Key` that it came with")]
+    model: str | None
+    version: int | None
+    predicted: int | None
+    digit: RightDigit
+    pixels: Annotated[
+        list[Annotated[int, Field(ge=0, le=255)]],
+        Field(min_length=PIXELS, max_length=PIXELS, description="Row by row, 255 is full ink"),
+    ]
+
+
+class CorrectionsPage(BaseModel):
+    """Corrections, ascending by id."""
+
+    corrections: list[StoredCorrection]
+    next: Annotated[int | None, Field(description="The `after` of the next page; null when this is the last one")]
 
 
 class ModelName(BaseModel):
@@ -174,14 +232,26 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     504: ("No answer within `X-Timeout-Ms` or the limit of the service", ("deadline_exceeded",)),
 }
 """Status -> what it means, and the codes that come with it."""
+FEEDBACK_ERRORS: dict[int, tuple[str, tuple[str, ...]]] = ERRORS | {
+    404: (
+        "The prediction is not known any more, or no corrections are taken here",
+        ("unknown_prediction", "feedback_off"),
+    ),
+    409: ("The `Idempotency-Key` came with another correction before", ("key_reused",)),
+    422: (ERRORS[422][0], (*ERRORS[422][1], "invalid_key", "invalid_name")),
+    503: ("The database does not answer now; try again after `Retry-After`", ("feedback_busy", "feedback_unavailable")),
+}
+"""The same of `/feedback`."""
 
 
-def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def error_answers(
+    *statuses: int, errors: Mapping[int, tuple[str, tuple[str, ...]]] = ERRORS
+) -> dict[int | str, dict[str, Any]]:
     """What the OpenAPI page says about the errors of a path."""
     return {
         status: {
             "model": ErrorAnswer,
-            "description": f"{ERRORS[status][0]}. Codes: {', '.join(f'`{code}`' for code in ERRORS[status][1])}",
+            "description": f"{errors[status][0]}. Codes: {', '.join(f'`{code}`' for code in errors[status][1])}",
             **(
                 {"headers": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}}
                 if status == 503

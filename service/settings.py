@@ -66,6 +66,14 @@ class ServiceSettings(StoreSettings):
     drain_timeout_s: int = Field(
         20, ge=0, description="After that, accepted requests have this long to finish before they are cut off"
     )
+    recent_predictions: int = Field(
+        16_384,
+        ge=0,
+        description="How many predictions each process remembers, so that a correction may name one; 0 for none",
+    )
+    feedback_retention_days: int = Field(
+        365, ge=0, description="Corrections that are older are forgotten; 0 keeps them for ever"
+    )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "warning", description="What is logged; info adds a line for each request"
     )

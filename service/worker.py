@@ -21,13 +21,15 @@ def serve(
     *,
     listener: socket.socket | None = None,
     connections: socket.socket | None = None,
+    place: int = 0,
     tell_others: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves the models and versions of the settings until SIGTERM or SIGINT; looks at the store at once on SIGHUP.
 
     It accepts at `listener`, a bound socket, and takes what is handed out at `connections`, an end of a channel.
-    `on_ready` is told what is served when it is. Raises DigitsError for a store that has nothing to serve or cannot be
-    read, and OSError for a socket that cannot be listened on.
+    `place` tells it from the others that serve together. `on_ready` is told what is served when it is. Raises
+    DigitsError for a store that has nothing to serve or cannot be read, and OSError for a socket that cannot be
+    listened on.
     """
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is loaded first is read after this
@@ -43,18 +45,20 @@ def serve(
     from service.app import create_app
     from service.follow import Follower
     from service.loader import Loader
-    from service.metrics import Metrics
+    from service.metrics import SHARED_FOLDER, Metrics
+    from service.recent import Recent
     from service.server import DrainingServer
 
     metrics = Metrics()
     try:
+        recent = Recent(settings.recent_predictions, place, os.environ.get(SHARED_FOLDER))
         follower = Follower(Loader(settings, metrics), metrics, settings.poll_interval_s)
         live = follower.start()
     except OSError as error:
         raise DigitsError(str(error)) from error
     served = live.resolve()
     server = DrainingServer(
-        create_app(settings, live, metrics, follower, tell_others),
+        create_app(settings, live, metrics, follower, tell_others, recent=recent),
         settings,
         lambda: on_ready(f"{served.name} version {served.version}"),
         connections,

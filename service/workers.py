@@ -170,7 +170,7 @@ def _work(settings: ServiceSettings, connections: socket.socket, place: int, tel
     if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as it may use processors
         os.sched_setaffinity(0, share(sorted(os.sched_getaffinity(0)), place, settings.workers))
     try:
-        serve_alone(settings, telling.send, connections=connections, tell_others=_tell_parent)
+        serve_alone(settings, telling.send, connections=connections, place=place, tell_others=_tell_parent)
     except (DigitsError, OSError, ImportError) as error:
         if place == 0:  # the others have the same to say
             sys.stderr.write(f"error: {error}\n")

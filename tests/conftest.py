@@ -1,8 +1,11 @@
-"""What tests share: a few real digits, and a small network trained on them once."""
+"""What tests share: a few real digits, a small network trained on them once, and a PostgreSQL server."""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
+from tests.postgres import Postgres, running_postgres
 from tests.small import QUICK, TINY, nobody_watching
 from training import mnist
 from training.card import Card
@@ -30,3 +33,10 @@ def trained_store(tmp_path_factory: pytest.TempPathFactory, few_digits: Digits) 
 def trained(trained_store: Store) -> tuple[Card, Params]:
     """Card and weights of the model `tiny`."""
     return trained_store.load("tiny", 1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server. Tests leave it running."""
+    with running_postgres() as server:
+        yield server

@@ -105,9 +105,9 @@ def live_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: in
     return Live([LiveVersion.start(p, metrics, queue_limit_rows=queue_limit_rows) for p in predictors], ALIASES)
 
 
-def app_with(*predictors: FakePredictor, **settings: int) -> FastAPI:
+def app_with(*predictors: FakePredictor, feedback_url: str = "", **settings: int) -> FastAPI:
     """The application, with fakes in place of networks."""
-    chosen, metrics = ServiceSettings(**settings), Metrics()
+    chosen, metrics = ServiceSettings(feedback_url=feedback_url, **settings), Metrics()
     live = live_with(*predictors, metrics=metrics, queue_limit_rows=chosen.queue_limit_rows)
     return create_app(chosen, live, metrics)
 

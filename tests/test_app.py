@@ -469,6 +469,7 @@ def validator(openapi, schema):
 def test_the_documentation_names_every_path(openapi):
     assert {path: [*methods] for path, methods in openapi["paths"].items()} == {
         "/predict": ["post"],
+        "/feedback": ["post", "get"],
         "/models": ["get"],
         "/models/{name}/versions/{version}": ["get"],
         "/manage/reload": ["post"],
@@ -486,6 +487,7 @@ def test_the_documentation_has_no_error_that_is_never_sent(openapi):
     statuses = {path: [*next(iter(m.values()))["responses"]] for path, m in openapi["paths"].items()}
     assert statuses == {
         "/predict": ["200", "400", "404", "406", "413", "415", "422", "500", "503", "504"],
+        "/feedback": ["201", "200", "400", "404", "409", "413", "415", "422", "503"],
         "/models": ["200", "503"],
         "/models/{name}/versions/{version}": ["200", "404", "503"],
         "/manage/reload": ["200", "401", "403", "409", "503"],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.decode import BODY, decode_json
+from service.decode import QUESTION, decode_json
 from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
 from training.images import quantise
 
@@ -78,8 +78,8 @@ def test_extreme_scales_give_no_warning_and_no_garbage(scale):
 
 
 MALFORMED = [
-    (b"", "empty_body", f"the body is empty, want {BODY}"),
-    (b" \n\t", "empty_body", f"the body is empty, want {BODY}"),
+    (b"", "empty_body", f"the body is empty, want {QUESTION.wanted}"),
+    (b" \n\t", "empty_body", f"the body is empty, want {QUESTION.wanted}"),
     (b'{"pixels": "\xff"}', "not_utf8", "the body is not UTF-8: byte 0xff at offset 12"),
     ('{"pixels": [1]}'.encode("utf-16"), "not_utf8", "the body is not UTF-8: byte 0xff at offset 0"),
     (
@@ -141,9 +141,9 @@ WRONG_BODIES = [
 
 @pytest.mark.parametrize(("request_", "code", "text"), WRONG_BODIES)
 def test_a_body_that_asks_nothing_is_shown_what_one_looks_like(request_, code, text):
-    with pytest.raises(WrongValue, match=f"^{re.escape(f'{text}: {BODY}')}$") as caught:
+    with pytest.raises(WrongValue, match=f"^{re.escape(f'{text}: {QUESTION.wanted}')}$") as caught:
         decoded(request_)
-    assert (caught.value.code, caught.value.field, caught.value.wanted) == (code, None, BODY)
+    assert (caught.value.code, caught.value.field, caught.value.wanted) == (code, None, QUESTION.wanted)
 
 
 def test_an_unknown_field_is_named():

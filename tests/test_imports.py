@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OF_THE_OTHER_SIDE = {"matplotlib", "sklearn", "pandas", "pyarrow", "scipy.optimize", "pytest", "PIL"}
+SQL = {"sqlalchemy", "alembic", "psycopg"}
+OF_THE_OTHER_SIDE = {"matplotlib", "sklearn", "pandas", "pyarrow", "scipy.optimize", "pytest", "PIL", *SQL}
 HEAVY = {"jax", "flax", "orbax", "optax", "numpy", "pydantic", "fastapi", "typer", "scipy", "pyarrow", "msgspec"}
 
 
@@ -61,7 +62,7 @@ def test_the_engine_imports_nothing_of_ours_but_its_queue_and_no_web_framework(n
 
 @pytest.mark.parametrize("path", files("service"), ids=str)
 def test_the_service_uses_training_by_its_few_doors(path):
-    doors = {f"training.{door}" for door in ("predictor", "store", "images", "settings", "errors")}
+    doors = {f"training.{door}" for door in ("predictor", "store", "images", "settings", "errors", "corrections")}
     used = {".".join(name.split(".")[:2]) for name in ours(path) if name.startswith("training.")}
     assert used <= doors
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import baselines, data, evaluate, fit, leaderboard, models, report
+from training.commands import baselines, data, evaluate, fit, leaderboard, models, report, retrain
 
 app = typer.Typer(
     help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
@@ -12,6 +12,9 @@ app = typer.Typer(
 )
 app.command(epilog="Example:  python -m training fit lenet --quick --seed 1")(fit.fit)
 app.command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
+app.command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///feedback.sqlite3 --dry-run")(
+    retrain.retrain
+)
 app.command(epilog="Example:  python -m training models --json")(models.models)
 app.command(epilog="Example:  python -m training promote lenet 3 --why 'better on thin strokes'")(models.promote)
 app.command(epilog="Example:  python -m training rollback lenet --why 'confuses 4 and 9'")(models.rollback)

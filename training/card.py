@@ -43,6 +43,19 @@ class Data(msgspec.Struct, frozen=True):
     validation_images: int
 
 
+class Retrained(msgspec.Struct, frozen=True):
+    """What a version learned on top of what an earlier one knew."""
+
+    champion: int
+    """The version whose weights it started from."""
+    digits_sha256: str
+    """Of the digits without the corrections; the validation images are taken from them."""
+    corrections: int
+    """How many it learned from, each counted once."""
+    held_out: int
+    """How many it was judged by."""
+
+
 class Metrics(msgspec.Struct, frozen=True):
     """How a version does on a set of pictures."""
 
@@ -108,6 +121,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     reference: Reference
     golden: Golden
+    retrained: Retrained | None = None
+    """None: it was trained from random weights."""
+
+    @property
+    def digits_sha256(self) -> str:
+        """The fingerprint of the digits that its validation images were taken from."""
+        return self.retrained.digits_sha256 if self.retrained else self.data.sha256
 
 
 def reference(images: Images, probabilities: np.ndarray) -> Reference:

@@ -66,10 +66,11 @@ class Epoch(NamedTuple):
     history: tuple[EpochRow, ...]
 
 
-def before_first_epoch(layers: Layers, recipe: Recipe) -> Epoch:
-    """Where training starts: weights drawn from the recipe's seed."""
+def before_first_epoch(layers: Layers, recipe: Recipe, params: Params | None = None) -> Epoch:
+    """Where training starts: `params`, to go on from what another run has learned, or weights drawn from the seed."""
     init_key, key = jax.random.split(jax.random.key(recipe.seed))
-    params = initialise(layers, training_form(), init_key)
+    if params is None:
+        params = initialise(layers, training_form(), init_key)
     state = State(params, params, optimizer(recipe, 1).init(params), jax.random.key_data(key))
     return Epoch(jax.tree.map(np.asarray, state), ())
 

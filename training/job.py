@@ -90,7 +90,7 @@ def run(
         if saved:
             data = card.Data(source, digits.sha256, len(training), len(validation))
             before = sum(teacher.training_seconds for teacher, _ in teachers)
-            written = _card(model, layers, recipe, data, epoch, validation, before)
+            written = make_card(model, layers, recipe, data, epoch, validation, seconds_before=before)
             published = Published(store.publish(written, epoch.state.average), written)
             saved.remove()
         else:
@@ -117,9 +117,21 @@ def _teachers(
         yield kept.load(TEACHER, version)
 
 
-def _card(
-    model: str, layers: Layers, recipe: Recipe, data: card.Data, epoch: Epoch, validation: Digits, seconds_before: float
+def make_card(
+    model: str,
+    layers: Layers,
+    recipe: Recipe,
+    data: card.Data,
+    epoch: Epoch,
+    validation: Digits,
+    *,
+    seconds_before: float = 0.0,
+    retrained: card.Retrained | None = None,
 ) -> Card:
+    """The card of a network that was trained until `epoch`, calibrated and scored on the validation digits.
+
+    `seconds_before` is what its teachers took.
+    """
     params = epoch.state.average
     calibration = fit_temperature(compile_logits(layers)(params, validation), validation.labels)
     network = CompiledNetwork(layers, params, temperature=calibration.temperature)
@@ -140,4 +152,5 @@ def _card(
         calibration=calibration,
         reference=card.reference(validation.images, probabilities),
         golden=card.golden(validation.images[:GOLDEN_IMAGES], probabilities[:GOLDEN_IMAGES]),
+        retrained=retrained,
     )

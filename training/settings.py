@@ -1,13 +1,19 @@
-"""Settings that training and serving share: where the store is and which model is meant when none is named."""
+"""Settings: where the store and the corrections are, which model is meant, what the gate asks of a challenger."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from training.limits import Limits
+
+FEEDBACK = "feedback.sqlite3"
+
 
 class StoreSettings(BaseSettings):
-    """Read from the environment: `DIGITS_STORE`, `DIGITS_MODEL`."""
+    """Read from the environment: `DIGITS_STORE`, `DIGITS_MODEL`, `DIGITS_FEEDBACK_URL`."""
 
     model_config = SettingsConfigDict(env_prefix="DIGITS_")
 
@@ -15,3 +21,22 @@ class StoreSettings(BaseSettings):
         "./checkpoints", min_length=1, description="The checkpoint store: a folder, or any path that epath can open"
     )
     model: str = Field("lenet", min_length=1, description="The model meant when a request or a command names none")
+    feedback_url: str | None = Field(
+        None,
+        repr=False,  # it may have a password
+        description="The database of corrections: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/DATABASE where "
+        "several machines serve; by default the file feedback.sqlite3 in the store's folder; empty for none",
+    )
+
+    @property
+    def corrections_url(self) -> str:
+        """The database of corrections; empty when none are taken, as by default in a store that is no folder."""
+        if self.feedback_url is not None:
+            return self.feedback_url
+        return "" if "://" in self.store else f"sqlite:///{Path(self.store).expanduser().absolute()}/{FEEDBACK}"
+
+
+class GateSettings(BaseSettings, Limits):
+    """The gate's limits, read from the environment: `DIGITS_GATE_MARGIN`, `DIGITS_GATE_ALPHA` and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="DIGITS_GATE_")

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from training.network import Params
 
 CARD, HISTORY, PARAMS = "card.json", "history.jsonl", "params"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
+_NAME = re.compile(NAME)
 _VERSION = re.compile(r"[1-9][0-9]*")
 
 

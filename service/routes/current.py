@@ -9,9 +9,11 @@ from service.errors import NotReady
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from service.feedback import Feedback
     from service.follow import Follower
     from service.live import Live
     from service.metrics import Metrics
+    from service.recent import Recent
     from service.settings import ServiceSettings
     from service.trial import Trial
 
@@ -46,3 +48,15 @@ def current_settings(request: Request) -> ServiceSettings:
     """The settings of the application."""
     settings: ServiceSettings = request.app.state.settings
     return settings
+
+
+def current_feedback(request: Request) -> Feedback:
+    """Where the application's corrections go."""
+    feedback: Feedback = request.app.state.feedback
+    return feedback
+
+
+def current_recent(request: Request) -> Recent:
+    """The last predictions of the application."""
+    recent: Recent = request.app.state.recent
+    return recent

@@ -17,7 +17,8 @@ from service.examples import bodies
 from service.hangup import cancel_on_hang_up
 from service.media import JSON, NPY, OCTETS, type_of_answer, type_of_body
 from service.query import PARAMETERS, parse_query
-from service.routes.current import current_live, current_settings, current_trial
+from service.recent import HEADER as ID_HEADER
+from service.routes.current import current_live, current_recent, current_settings, current_trial
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
 from service.timeout import HEADER, timeout_of
 
@@ -72,6 +73,12 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
             name: {"description": f"The {what} of the model that answered; not with JSON, which says so itself"}
             | {"schema": {"type": "string"}}
             for name, what in MODEL_HEADERS.items()
+        }
+        | {
+            ID_HEADER: {
+                "description": "By what `POST /feedback` finds the picture again, the first one of several, for a while"
+            }
+            | {"schema": {"type": "string"}}
         },
     }
 }
@@ -108,7 +115,11 @@ async def predict(request: Request) -> Response:
                 version, probabilities = await trial.answer(version, challenger, images, deadline_s, headers)
             else:
                 probabilities = await version.answer(images, deadline_s)
-    return _response(probabilities, answer, version, query, many=many)
+    response = _response(probabilities, answer, version, query, many=many)
+    remember = current_recent(request).remember
+    if number := remember(images, probabilities, model=version.name, version=version.version):
+        response.raw_headers.append((b"x-prediction-id", number))
+    return response
 
 
 def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:

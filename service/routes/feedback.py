@@ -1,0 +1,165 @@
+"""`/feedback`: corrections of what was predicted wrongly, which retraining learns from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.body import read_body
+from service.correction import KEY, KEY_HEADER, NamedPrediction, client_key, decode_correction
+from service.encode import OPTIONS
+from service.examples import SEVEN, drawn
+from service.keys import require_key
+from service.media import JSON, type_of_body
+from service.query import parameters, wrong_parameter
+from service.routes.current import current_feedback, current_recent, current_settings
+from service.schemas import (
+    FEEDBACK_ERRORS,
+    CorrectionsPage,
+    KeptCorrection,
+    PictureCorrection,
+    PredictionCorrection,
+    error_answers,
+)
+
+if TYPE_CHECKING:
+    from training.corrections import Correction
+
+ID_LIMIT: Final = 2**63 - 1
+PAGE_LIMIT: Final = 500
+PARAMETERS: Final = {
+    "after": ("Only corrections with greater ids", f"a whole number from 0 to {ID_LIMIT}"),
+    "limit": ("At most so many", f"a whole number from 1 to {PAGE_LIMIT}"),
+}
+"""What each one means, and what it wants."""
+RANGES: Final = {"after": (0, ID_LIMIT, 0), "limit": (1, PAGE_LIMIT, 100)}
+"""From, to, and what it is by default."""
+POSTED: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": KEY_HEADER,
+            "in": "header",
+            "required": False,
+            "description": "Chosen by the client: the same correction sent again with it is not kept twice",
+            "schema": {"type": "string", "pattern": f"^{KEY}$"},
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            JSON: {
+                "schema": {
+                    "oneOf": [
+                        form.model_json_schema(ref_template="#/components/schemas/{model}")
+                        for form in (PictureCorrection, PredictionCorrection)
+                    ]
+                },
+                "examples": {
+                    "a picture": {
+                        "summary": "A seven, which lenet took for a one",
+                        "value": {
+                            "pixels": drawn(SEVEN).ravel().tolist(),
+                            "digit": 7,
+                            "model": "lenet",
+                            "predicted": 1,
+                        },
+                    },
+                    "a prediction": {
+                        "summary": "The second picture of a request: its answer had this X-Prediction-Id",
+                        "value": {"prediction": "0-1024-9f86d081884c7d65", "index": 1, "digit": 7},
+                    },
+                },
+            }
+        },
+    },
+}
+KNOWN: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": KeptCorrection, "description": "It had been kept before, with the same key"}
+}
+LISTED: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": PARAMETERS[name][0],
+            "schema": {"type": "integer", "minimum": least, "maximum": most, "default": default},
+        }
+        for name, (least, most, default) in RANGES.items()
+    ]
+}
+
+router = APIRouter(prefix="/feedback", tags=["feedback"])
+
+
+@router.post(
+    "",
+    summary="Say which digit a picture really shows",
+    status_code=201,
+    response_model=KeptCorrection,
+    responses=KNOWN | error_answers(400, 404, 409, 413, 415, 422, 503, errors=FEEDBACK_ERRORS),
+    openapi_extra=POSTED,
+)
+async def add(request: Request) -> Response:
+    """The picture itself, or the id of a prediction that was made of it a short while ago.
+
+    What cannot be kept now is refused with 503; predictions do not depend on it.
+    """
+    feedback, headers = current_feedback(request), dict(request.scope["headers"])
+    feedback.check_room()  # told before the body is read
+    type_of_body(headers, (JSON,))
+    key = client_key(headers)
+    posted = decode_correction(await read_body(request.receive, headers, current_settings(request).body_limit_bytes))
+    of = posted.of
+    if isinstance(of, NamedPrediction):
+        added = await feedback.add(posted.digit, current_recent(request).find(*of), key)
+    else:
+        added = await feedback.add(posted.digit, of, key)
+    return Response(orjson.dumps(added._asdict(), option=OPTIONS), 201 if added.new else 200, media_type=JSON)
+
+
+@router.get(
+    "",
+    summary="The corrections that were kept, a page at a time",
+    response_model=CorrectionsPage,
+    responses=error_answers(401, 403, 404, 422, 503, errors=FEEDBACK_ERRORS),
+    openapi_extra=LISTED,
+    dependencies=[Depends(require_key)],
+)
+async def page(request: Request) -> Response:
+    """Wants a management key. `next` of a page is `after` of the next one."""
+    asked = _asked(request.scope["query_string"])
+    found = await current_feedback(request).page(asked.after, asked.limit)
+    content = {
+        "corrections": [_encodable(correction) for correction in found],
+        "next": found[-1].id if len(found) == asked.limit else None,
+    }
+    return Response(orjson.dumps(content, option=OPTIONS), media_type=JSON)
+
+
+class _Asked(NamedTuple):
+    after: int
+    limit: int
+
+
+def _asked(query: bytes) -> _Asked:
+    given = parameters(query, PARAMETERS)
+    return _Asked(*(_number(name, given[name]) if name in given else RANGES[name][2] for name in RANGES))
+
+
+def _number(name: str, text: str) -> int:
+    least, most, _ = RANGES[name]
+    if not (text.isascii() and text.isdigit()):
+        raise wrong_parameter("wrong_type", name, text, PARAMETERS[name][1])
+    if len(text) > 19 or not least <= int(text) <= most:
+        raise wrong_parameter("out_of_range", name, text, PARAMETERS[name][1])
+    return int(text)
+
+
+def _encodable(correction: Correction) -> dict[str, Any]:
+    """With pixels in a form that is encoded fast."""
+    return {**msgspec.structs.asdict(correction), "pixels": np.frombuffer(correction.pixels, np.uint8)}

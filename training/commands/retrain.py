@@ -1,0 +1,196 @@
+"""`python -m training retrain`: learn from corrections, and promote what comes out if the gate lets it pass."""
+
+import sys
+from contextlib import closing, contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from training.commands.console import friendly_errors, stderr, stdout
+from training.commands.interrupt import Stopped, stoppable
+from training.commands.options import (
+    Ink,
+    InkOption,
+    JsonOption,
+    ModelArgument,
+    ScaleOption,
+    StoreOption,
+    default_model,
+    default_store,
+    open_store,
+    read_digits,
+)
+from training.errors import DigitsError
+
+# JAX and SQLAlchemy are imported inside the command, so that --help answers at once.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.table import Table
+
+    from training.fit import Watch
+    from training.images import Images
+    from training.limits import Limits
+    from training.recipe import Recipe
+    from training.retrain import Report
+
+KEPT: Final = 3
+"""The exit code when the champion stays; 1 is an error, and 2 a wrong option."""
+
+
+def retrain(
+    model: ModelArgument = "",
+    feedback: Annotated[
+        str, typer.Option(help="The database of corrections.  [default: DIGITS_FEEDBACK_URL]", show_default=False)
+    ] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own digits as further corrections: IDX, CSV, Parquet, .npz, or a folder of pictures per class.",
+            show_default=False,
+        ),
+    ] = None,
+    scale: ScaleOption = 255.0,
+    ink: InkOption = Ink.WHITE,
+    store: StoreOption = "",
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="How much worse on digits is not worse, 0…1.  [default: DIGITS_GATE_MARGIN]", show_default=False
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="How probable a test may err, 0…1.  [default: DIGITS_GATE_ALPHA]", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Train and decide, but publish and promote nothing.")
+    ] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote/--no-promote", help="Without: what passes becomes the challenger only.")
+    ] = True,
+    decision: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write the decision.  [default: decisions/VERSION.json beside the model's versions]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the champion learn corrections; what comes out takes its place if statistics say that it is better.
+
+    Exit code 0: it passed the gate. 3: the champion is kept. 1: an error.
+    """
+    model, store = model or default_model(), store or default_store()
+    with friendly_errors(), stoppable() as check:
+        limits = _limits(margin, alpha)
+        images, labels = _corrections(feedback or _default_feedback(store), data, scale, ink)
+
+        from etils import epath
+
+        from training import mnist
+        from training.commands.progress import EpochTable
+        from training.retrain import retrain as run
+
+        @contextmanager
+        def watching(recipe: "Recipe", pictures: int) -> "Iterator[Watch]":
+            per_epoch = pictures // recipe.batch_size * recipe.batch_size
+            with redirect_stdout(sys.stderr), EpochTable(model, recipe.epochs, per_epoch, check) as watch:
+                yield watch
+
+        try:
+            report = run(
+                open_store(store),
+                model,
+                mnist.train(),
+                images,
+                labels,
+                limits=limits,
+                source="mnist",
+                watching=watching,
+                dry_run=dry_run,
+                promote=promote,
+                decision_file=epath.Path(decision) if decision else None,
+            )
+        except Stopped as stopped:
+            stderr.print(f"{stopped}; nothing is published", style="yellow", soft_wrap=True)
+            raise typer.Exit(stopped.exit_code) from None
+    if as_json:
+        import msgspec
+
+        typer.echo(msgspec.json.encode(report))
+    else:
+        stdout.print(_table(report))
+        stdout.print(_outcome(report, promote=promote), soft_wrap=True)
+    if not report.decision.passed:
+        raise typer.Exit(KEPT)
+
+
+def _limits(margin: float | None, alpha: float | None) -> "Limits":
+    from pydantic import ValidationError
+
+    from training.settings import GateSettings
+
+    given = {name: value for name, value in (("margin", margin), ("alpha", alpha)) if value is not None}
+    try:
+        return GateSettings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise DigitsError(f"the gate's {wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}") from None
+
+
+def _default_feedback(store: str) -> str:
+    """The database that a service with this store writes to; empty if nobody has corrected anything yet."""
+    from training.corrections import Corrections
+    from training.settings import StoreSettings
+
+    url = StoreSettings(store=store).corrections_url
+    return url if url and Corrections(url).exist else ""
+
+
+def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink) -> "tuple[Images, NDArray[np.uint8]]":
+    """Corrections from the database and people's own digits, uint8 [n, 28, 28] and [n], n >= 0."""
+    import numpy as np
+
+    from training.images import SIDE
+
+    images, labels = [np.empty((0, SIDE, SIDE), np.uint8)], [np.empty(0, np.uint8)]
+    if feedback:
+        from training.corrections import Corrections
+
+        with closing(Corrections(feedback)) as kept:
+            rows = kept.all()
+        images.append(np.frombuffer(b"".join(row.pixels for row in rows), np.uint8).reshape(-1, SIDE, SIDE))
+        labels.append(np.array([row.digit for row in rows], np.uint8))
+    if data:
+        own = read_digits(data, scale, ink)
+        images.append(own.images)
+        labels.append(own.labels)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _table(report: "Report") -> "Table":
+    from rich.table import Table
+
+    table = Table("", "criterion", "found", box=None, pad_edge=False)
+    for criterion in report.decision.criteria:
+        mark = "[green]yes[/]" if criterion.passed else "[red]no[/]"
+        table.add_row(mark, criterion.name, criterion.words)
+    return table
+
+
+def _outcome(report: "Report", *, promote: bool) -> str:
+    """What the decision means, in a sentence."""
+    champion, challenger = report.champion, report.challenger
+    if not report.decision.passed:
+        judged = f"; version {challenger} stays in the store, unused" if challenger else ""
+        return f"kept: version {champion} remains the champion of [bold]{report.model}[/]{judged}"
+    if challenger is None:
+        return f"a dry run: what came out would take the place of version {champion} of [bold]{report.model}[/]"
+    if not promote:
+        return f"passed: version {challenger} is the challenger of [bold]{report.model}[/]"
+    return f"promoted: version {challenger} is the champion of [bold]{report.model}[/] instead of version {champion}"

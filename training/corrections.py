@@ -1,0 +1,189 @@
+"""Corrections: pictures with the digits that people say they show, and what a model had said.
+
+They are kept in a database that the service writes and retraining reads. Models and versions are plain names and
+numbers there: a correction outlives the version that it corrects.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    delete,
+    insert,
+    inspect,
+    select,
+)
+
+from training.database import CorrectionsUnavailable as CorrectionsUnavailable
+from training.database import Database
+from training.errors import DigitsError
+from training.images import CLASSES, PIXELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Connection
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+REVISION: Final = "0001"
+"""The newest of the migrations: a database that stands there needs none."""
+REVISIONS: Final = Table("corrections_revision", MetaData(), Column("version_num", String(32)))
+"""Alembic's own table; its name leaves room for other programs in the same database."""
+CORRECTIONS: Final = Table(
+    "corrections",
+    MetaData(),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("received", DateTime(timezone=True)),
+    Column("client_key", String(200)),
+    Column("model", String(64)),
+    Column("version", Integer),
+    Column("predicted", SmallInteger),
+    Column("digit", SmallInteger),
+    Column("pixels", LargeBinary),
+)
+READ_AT_ONCE: Final = 1000
+"""Rows, so that no statement takes long."""
+
+
+class KeyReused(DigitsError):
+    """A client used its key of one correction for another one."""
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """A picture uint8 [784], row by row, and the digit 0…9 that it shows.
+
+    `model` and `version` took it for `predicted`, where that is known; `received` is in UTC; ids ascend in the order in
+    which corrections become visible, and are never used again.
+    """
+
+    id: int
+    received: datetime.datetime
+    client_key: str | None
+    model: str | None
+    version: int | None
+    predicted: int | None
+    digit: int
+    pixels: bytes
+
+
+class Added(NamedTuple):
+    """The id of a correction, and whether it was not there before."""
+
+    id: int
+    new: bool
+
+
+class Corrections:
+    """The corrections in the database at a URL, sqlite:///… or postgresql://…; threads may share them.
+
+    Raises DigitsError for a URL of another kind; whatever a method asks of the database, CorrectionsUnavailable.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    @property
+    def exist(self) -> bool:
+        """Whether there may be any; False for SQLite's file that nobody has made yet."""
+        return self._database.file is None or self._database.file.exists()
+
+    def prepare(self) -> None:
+        """Makes the tables, or brings them up to date. Several processes may do so at once, and again and again."""
+        if self.exist:
+            with self._database.reading() as connection:
+                if _revision(connection) == REVISION:
+                    return
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        with self._database.migrating() as connection:
+            config.attributes["connection"] = connection
+            config.attributes["version_table"] = REVISIONS.name
+            command.upgrade(config, "head")
+
+    def add(
+        self,
+        *,
+        digit: int,
+        pixels: bytes,
+        client_key: str | None = None,
+        model: str | None = None,
+        version: int | None = None,
+        predicted: int | None = None,
+    ) -> Added:
+        """Keeps a correction; one that came with the same key before is not kept twice.
+
+        Raises KeyReused when that one was another correction, and DigitsError for what is no digit or no picture.
+        """
+        if not 0 <= digit < CLASSES or len(pixels) != PIXELS:
+            raise DigitsError(f"digit is {digit} and the picture has {len(pixels)} pixels, want 0 to 9 and {PIXELS}")
+        content = {"model": model, "version": version, "predicted": predicted, "digit": digit, "pixels": pixels}
+        with self._database.writing() as connection:
+            if client_key is not None and (known := _with_key(connection, client_key)):
+                if differing := [name for name, value in content.items() if getattr(known, name) != value]:
+                    raise KeyReused(
+                        f"key {client_key!r} came with another correction before, which has the id {known.id} "
+                        f"and differs in {', '.join(differing)}; want a new key for a new correction"
+                    )
+                return Added(known.id, new=False)
+            row = content | {"client_key": client_key, "received": datetime.datetime.now(datetime.UTC)}
+            number = connection.execute(insert(CORRECTIONS).values(row).returning(CORRECTIONS.c.id)).scalar_one()
+        return Added(number, new=True)
+
+    def page(self, after: int, limit: int) -> list[Correction]:
+        """At most `limit` corrections with ids greater than `after`, ascending."""
+        query = select(CORRECTIONS).where(CORRECTIONS.c.id > after).order_by(CORRECTIONS.c.id).limit(limit)
+        with self._database.reading() as connection:
+            return [_correction(row) for row in connection.execute(query).mappings()]
+
+    def all(self) -> list[Correction]:
+        """Every correction, ascending by id."""
+        found = page = self.page(0, READ_AT_ONCE)
+        while page:
+            page = self.page(page[-1].id, READ_AT_ONCE)
+            found += page
+        return found
+
+    def purge(self, before: datetime.datetime) -> int:
+        """Forgets the corrections that were received before a time; says how many."""
+        if not self.exist:
+            return 0
+        old = delete(CORRECTIONS).where(CORRECTIONS.c.received < before.astimezone(datetime.UTC))
+        with self._database.writing() as connection:
+            return connection.execute(old).rowcount
+
+    def close(self) -> None:
+        """Closes the connections that are not in use."""
+        self._database.close()
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(REVISIONS.name):
+        return None
+    return connection.execute(select(REVISIONS.c.version_num)).scalar()
+
+
+def _with_key(connection: Connection, client_key: str) -> Correction | None:
+    query = select(CORRECTIONS).where(CORRECTIONS.c.client_key == client_key)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else _correction(row)
+
+
+def _correction(row: Mapping[Any, Any]) -> Correction:
+    received = row["received"]
+    in_utc = received.astimezone(datetime.UTC) if received.tzinfo else received.replace(tzinfo=datetime.UTC)  # SQLite
+    return Correction(**{**row, "received": in_utc, "pixels": bytes(row["pixels"])})

@@ -1,0 +1,95 @@
+"""Corrections sorted out: which pictures may be learned from, which ones are kept for judging, which are neither."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from training.data.digits import Digits
+from training.images import SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from training.images import Images
+
+HELD_OUT = 64
+"""Of 256: a picture is held out if the first byte of its SHA-256 is below, which is the case for one in four."""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """What became of the corrections that were given; all but `given` add up to it."""
+
+    given: int
+    repeated: int
+    """The same picture with the same digit once more."""
+    contested: int
+    """Pictures with different digits, every time that they came."""
+    known: int
+    """Pictures of the digits that the champion was fitted to or judged by."""
+    training: int
+    held_out: int
+
+
+class Corrected(NamedTuple):
+    """Corrections in the order of their hashes, whatever order they came in; each picture once. n may be 0."""
+
+    images: Images
+    labels: NDArray[np.uint8]
+    held_out: NDArray[np.bool_]
+    counts: Counts
+
+    def behind(self, digits: Digits) -> Digits:
+        """Digits, and behind them all corrections."""
+        return Digits(np.concatenate([digits.images, self.images]), np.concatenate([digits.labels, self.labels]))
+
+    def learned_with(self, digits: Digits, *, copies: int) -> Digits:
+        """Digits, and behind them so many copies of the corrections to learn from."""
+        mine = ~self.held_out
+        return Digits(
+            np.concatenate([digits.images, *[self.images[mine]] * copies]),
+            np.concatenate([digits.labels, *[self.labels[mine]] * copies]),
+        )
+
+    @property
+    def judges(self) -> Digits:
+        """The corrections that are held out. Raises DataError when there is none."""
+        return Digits(self.images[self.held_out], self.labels[self.held_out])
+
+
+def sort_out(images: Images, labels: NDArray[np.uint8], known: Digits) -> Corrected:
+    """Corrections uint8 [n, 28, 28] with labels uint8 [n] in 0…9, n >= 0, sorted out by the SHA-256 of the pixels.
+
+    The hash alone decides whether a picture is held out: it is on the same side today and after the next thousand
+    corrections, so no later challenger learns what an earlier one was judged by. A picture that came with different
+    digits is dropped, not taken with the latest: whoever writes last could otherwise overwrite what others said. A
+    picture of `known` is dropped because its digit is known, and because it may be one of those held out there.
+    """
+    digits_of: dict[bytes, list[int]] = {}
+    row_of: dict[bytes, int] = {}
+    for row, (key, digit) in enumerate(zip(_hashes(images), labels.tolist(), strict=True)):
+        digits_of.setdefault(key, []).append(digit)
+        row_of.setdefault(key, row)
+    known_keys = set(_hashes(known.images))
+    unknown = {key: given for key, given in digits_of.items() if key not in known_keys}
+    agreed = sorted(key for key, given in unknown.items() if len(set(given)) == 1)
+    held_out = np.array([key[0] < HELD_OUT for key in agreed], dtype=np.bool_)
+    counts = Counts(
+        given=len(images),
+        repeated=sum(len(unknown[key]) - 1 for key in agreed),
+        contested=sum(len(given) for given in unknown.values() if len(set(given)) > 1),
+        known=sum(len(given) for key, given in digits_of.items() if key in known_keys),
+        training=int(np.count_nonzero(~held_out)),
+        held_out=int(np.count_nonzero(held_out)),
+    )
+    rows = np.array([row_of[key] for key in agreed], dtype=np.intp)
+    return Corrected(images.reshape(-1, SIDE, SIDE)[rows], labels[rows], held_out, counts)
+
+
+def _hashes(images: Images) -> Iterable[bytes]:
+    return (hashlib.sha256(image.tobytes()).digest() for image in images)

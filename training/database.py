@@ -1,0 +1,163 @@
+"""A SQL database by its URL, SQLite or PostgreSQL, opened so that what it refuses is told soon and clearly."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from alembic.util import CommandError
+from etils import epath
+from sqlalchemy import NullPool, create_engine, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from training.durable import locked
+from training.errors import DigitsError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import URL, Connection, Engine
+
+WANTED: Final = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
+POSTGRES_NAMES: Final = ("postgres", "postgresql", "postgresql+psycopg")
+POSTGRES: Final[dict[str, Any]] = {
+    "connect_timeout": 3,  # s
+    "tcp_user_timeout": 5_000,  # ms: a machine that is gone says nothing
+    "keepalives_idle": 3,  # s
+    "keepalives_interval": 1,  # s
+    "keepalives_count": 3,
+    "application_name": "digits",
+    # whoever stands still in the middle of a transaction would hold the lock of all writers
+    "options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000",
+}
+"""Of a connection, unless the URL says otherwise."""
+POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2, "pool_timeout": 3}
+WRITERS: Final = 0x64_69_67_69_74_73
+"""The advisory lock (PostgreSQL) of whoever writes: the letters "digits"."""
+MIGRATION_TIMEOUT_MS: Final = 60_000
+BUSY_TIMEOUT_S: Final = 3
+
+
+class CorrectionsUnavailable(DigitsError):
+    """The database does not do what it is asked: it can't be reached, is full, locked, read-only, or not prepared."""
+
+
+class Database:
+    """A database at a URL; nothing is opened before the first transaction. Threads may share it.
+
+    Raises DigitsError for a URL of another kind. No message has the URL's password.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _parsed(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _sqlite(self._url) if self.is_sqlite else _postgres(self._url)
+        self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+
+    def __str__(self) -> str:
+        """The URL without its password."""
+        return self._url.render_as_string()
+
+    @property
+    def file(self) -> epath.Path | None:
+        """SQLite's file."""
+        return epath.Path(self._url.database) if self.is_sqlite and self._url.database else None
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A transaction that only reads. Raises CorrectionsUnavailable."""
+        return self._transaction(self._engine)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes, while no other one does: what is committed later has the greater id.
+
+        Raises CorrectionsUnavailable.
+        """
+        with self._transaction(self._writer) as connection:
+            if not self.is_sqlite:
+                connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
+            yield connection
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A transaction that changes the tables, while nobody else does; SQLite's folder is made if it is missing.
+
+        Raises CorrectionsUnavailable.
+        """
+        if self.file is None:
+            with self._transaction(self._writer) as connection:
+                timeout = func.set_config("statement_timeout", str(MIGRATION_TIMEOUT_MS), True)
+                connection.execute(select(timeout))
+                connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
+                yield connection
+            return
+        with self._refusals():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with locked(self.file.parent):  # SQLite's own lock does not cover the change to a write-ahead log
+                with self._engine.connect().execution_options(begin="SELECT 1") as connection:
+                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                with self._transaction(self._writer) as connection:
+                    yield connection
+
+    def close(self) -> None:
+        """Closes the connections that are not in use."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        with self._refusals(), engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, CommandError, OSError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+            reason = " ".join(str(cause).split())
+            if self._url.password:
+                reason = reason.replace(self._url.password, "***")
+            # not `from error`: who logs that would log what the driver says of the URL
+            raise CorrectionsUnavailable(f"the database {self} does not do it: {reason}") from None
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise DigitsError(f"the database's URL can't be read, want {WANTED}") from None
+    if parsed.drivername in POSTGRES_NAMES:
+        if "@" in (parsed.host or ""):
+            raise DigitsError('the password in the database\'s URL has an "@", want it written %40')
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "sqlite":
+        raise DigitsError(f"the database's URL is of kind {parsed.drivername!r}, want {WANTED}")
+    if parsed.database in (None, "", ":memory:"):
+        raise DigitsError(f"the database's URL names no file, want {WANTED}")
+    return parsed
+
+
+def _sqlite(url: URL) -> Engine:
+    """Opened anew for each transaction: a file that was removed or replaced meanwhile is noticed."""
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def by_hand(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # or Python begins transactions, later than it should
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+    return engine
+
+
+def _postgres(url: URL) -> Engine:
+    arguments = {name: value for name, value in POSTGRES.items() if name not in url.query}
+    try:
+        return create_engine(url, connect_args=arguments, hide_parameters=True, **POOL)
+    except (NoSuchModuleError, ArgumentError) as error:
+        raise DigitsError(f"the database's URL can't be used: {error}") from None

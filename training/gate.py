@@ -1,0 +1,195 @@
+"""The gate: whether a challenger may take the champion's place, by what both answered on pictures held out from both.
+
+Only counts and statistics are here: nothing is trained, loaded or written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from training.images import CLASSES
+from training.paired import Pairs, highest_share, holm, p_better, p_not_worse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.limits import Limits
+
+
+class Answers(NamedTuple):
+    """The digits that champion and challenger see in the same pictures, and the right ones; integers [n] each."""
+
+    labels: NDArray[np.integer]
+    champion: NDArray[np.integer]
+    challenger: NDArray[np.integer]
+
+    @property
+    def pairs(self) -> Pairs:
+        """In how many of the pictures the challenger lost and won against the champion."""
+        return Pairs.of(self.champion, self.challenger, self.labels)
+
+    @property
+    def wrong(self) -> tuple[int, int]:
+        """Wrong answers of the champion and of the challenger."""
+        champion, challenger = (int(np.count_nonzero(given != self.labels)) for given in self[1:])
+        return champion, challenger
+
+    def and_also(self, other: Answers) -> Answers:
+        """These answers and the other ones together."""
+        return Answers(*(np.concatenate(both) for both in zip(self, other, strict=True)))
+
+    def of(self, digit: int) -> Answers:
+        """The answers to pictures of a digit."""
+        rows = self.labels == digit
+        return Answers(*(given[rows] for given in self))
+
+
+class Measured(NamedTuple):
+    """A figure of the champion and the same of the challenger."""
+
+    champion: float
+    challenger: float
+
+
+class Criterion(msgspec.Struct, frozen=True):
+    """One thing that the gate asks."""
+
+    name: str
+    found: float
+    limit: float
+    passed: bool
+    words: str
+    """What was found and what is wanted, for people."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What the gate says, and why."""
+
+    passed: bool
+    criteria: tuple[Criterion, ...]
+
+    @classmethod
+    def by(cls, *criteria: Criterion) -> Decision:
+        """The decision that follows: passed if every criterion is."""
+        return cls(all(criterion.passed for criterion in criteria), criteria)
+
+
+def decide(
+    digits: Answers,
+    corrections: Answers,
+    confidence: NDArray[np.floating],
+    calibration: Measured,
+    p99_s: Measured,
+    limits: Limits,
+) -> Decision:
+    """The decision on a challenger that answered held-out digits and held-out corrections, at least one of each.
+
+    `confidence` is the champion's in its answer to each correction, 0…1 [n]; `calibration` are the expected calibration
+    errors, `p99_s` the 99th percentiles of the time that one picture takes, in seconds. All criteria must be met.
+    """
+    return Decision.by(
+        enough(len(corrections.labels), limits),
+        _not_worse(digits, limits),
+        _better(corrections, limits),
+        _nothing_traded(digits.and_also(corrections)),
+        _no_class_worse(digits.and_also(corrections), limits),
+        _learned(corrections, limits),
+        _not_relabelled(corrections, confidence, limits),
+        _calibrated(calibration, limits),
+        _fast(p99_s, limits),
+    )
+
+
+def enough(held_out: int, limits: Limits) -> Criterion:
+    """Whether there are corrections enough to decide by; that can be asked before anything is trained."""
+    wanted = limits.corrections_wanted
+    words = f"{held_out:,} held-out corrections, want at least {wanted:,}"
+    return Criterion("enough corrections", held_out, wanted, held_out >= wanted, words)
+
+
+def _not_worse(digits: Answers, limits: Limits) -> Criterion:
+    p, (before, after) = p_not_worse(digits.pairs, limits.margin), digits.wrong
+    words = (
+        f"{after:,} of {len(digits.labels):,} held-out digits wrong, the champion {before:,}: "
+        f"p = {p:.2g} for being worse by {limits.margin:.2%} or more, want below {limits.alpha:g}"
+    )
+    return Criterion("not worse on held-out digits", p, limits.alpha, p < limits.alpha, words)
+
+
+def _better(corrections: Answers, limits: Limits) -> Criterion:
+    p, (before, after) = p_better(corrections.pairs), corrections.wrong
+    words = (
+        f"{after:,} of {len(corrections.labels):,} held-out corrections wrong, the champion {before:,}: "
+        f"p = {p:.2g} for being no better, want below {limits.alpha:g}"
+    )
+    return Criterion("better on held-out corrections", p, limits.alpha, p < limits.alpha, words)
+
+
+def _nothing_traded(together: Answers) -> Criterion:
+    """Few corrections must not be bought with more errors on digits, even where each is within its own limit."""
+    before, after = together.wrong
+    words = f"{after:,} wrong on both together, want at most {before:,}, as many as the champion"
+    return Criterion("not worse on both together", after, before, after <= before, words)
+
+
+def _no_class_worse(together: Answers, limits: Limits) -> Criterion:
+    of_digits = [together.of(digit) for digit in range(CLASSES)]
+    adjusted = holm([p_better(answers.pairs.reversed) for answers in of_digits])
+    digit = int(np.argmin(adjusted))
+    before, after = of_digits[digit].wrong
+    words = (
+        f"{after:,} of {len(of_digits[digit].labels):,} pictures of {digit} wrong, the champion {before:,}: "
+        f"p = {adjusted[digit]:.2g} after Holm for all ten digits, want at least {limits.alpha:g}"
+    )
+    return Criterion("no digit worse", adjusted[digit], limits.alpha, adjusted[digit] >= limits.alpha, words)
+
+
+def _learned(corrections: Answers, limits: Limits) -> Criterion:
+    """Labels that follow no rule cannot be learned: what the challenger then contradicts is the share of wrong ones."""
+    _, wrong = corrections.wrong
+    total = len(corrections.labels)
+    share = highest_share(wrong, total, limits.alpha)
+    words = (
+        f"{wrong:,} of {total:,} held-out corrections contradict the challenger that learned the others: "
+        f"a share of at most {share:.1%}, want below {limits.unlearned:.1%}"
+    )
+    return Criterion("corrections follow a rule", share, limits.unlearned, share < limits.unlearned, words)
+
+
+def _not_relabelled(corrections: Answers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
+    """Labels that are wrong by a rule, all 4 called 9, can be learned: they show in what the champion was sure of.
+
+    A rule is learned where it has the majority: of the pictures that the champion surely took for a 4, more are
+    called 9 than 4. Honest digits of a new kind are mostly what a sure champion takes them for.
+    """
+    rows = confidence >= limits.sure
+    called = np.zeros((CLASSES, CLASSES), np.int64)  # [taken for, called]
+    np.add.at(called, (corrections.champion[rows], corrections.labels[rows]), 1)
+    others = [(seen, label) for seen in range(CLASSES) for label in range(CLASSES) if label != seen]
+    adjusted = holm([p_better(Pairs(int(rows.sum()), int(called[a, a]), int(called[a, b]))) for a, b in others])
+    worst = int(np.argmin(adjusted))
+    seen, label = others[worst]
+    words = (
+        f"of the corrections that the champion surely takes for {seen}, {called[seen, label]:,} are called {label} "
+        f"and {called[seen, seen]:,} are called {seen}: p = {adjusted[worst]:.2g} after Holm for all pairs, "
+        f"want at least {limits.alpha:g}"
+    )
+    return Criterion("no digit called another", adjusted[worst], limits.alpha, adjusted[worst] >= limits.alpha, words)
+
+
+def _calibrated(calibration: Measured, limits: Limits) -> Criterion:
+    limit = calibration.champion + limits.calibration_margin
+    words = f"expected calibration error {calibration.challenger:.2%}, want at most {limit:.2%}"
+    return Criterion("calibrated", calibration.challenger, limit, calibration.challenger <= limit, words)
+
+
+def _fast(p99_s: Measured, limits: Limits) -> Criterion:
+    ratio = p99_s.challenger / p99_s.champion
+    words = (
+        f"99 % of single pictures within {1e3 * p99_s.challenger:.2f} ms, the champion {1e3 * p99_s.champion:.2f} ms: "
+        f"{ratio:.2f} times as long, want at most {limits.latency_ratio:g}"
+    )
+    return Criterion("as fast", ratio, limits.latency_ratio, ratio <= limits.latency_ratio, words)

@@ -1,0 +1,76 @@
+"""Tests of two networks that answered the same pictures; only pictures that one of them got wrong tell them apart."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+from scipy.stats import binom, binomtest, norm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
+
+
+class Pairs(NamedTuple):
+    """How often two networks, the old and the new one, differed in being right about the same pictures."""
+
+    pictures: int
+    lost: int
+    """The old one was right, the new one is wrong."""
+    won: int
+    """The old one was wrong, the new one is right."""
+
+    @classmethod
+    def of(cls, old: ArrayLike, new: ArrayLike, labels: ArrayLike) -> Self:
+        """Pairs of digits answered by the old and the new network [n] against the right ones [n]."""
+        old_right, new_right = np.asarray(old) == labels, np.asarray(new) == labels
+        lost, won = np.count_nonzero(old_right & ~new_right), np.count_nonzero(~old_right & new_right)
+        return cls(len(old_right), int(lost), int(won))
+
+    @property
+    def reversed(self) -> Self:
+        """The same with old and new exchanged."""
+        return self._replace(lost=self.won, won=self.lost)
+
+
+def p_better(pairs: Pairs) -> float:
+    """How probable so many more wins than losses are if the new network is no better, 0…1.
+
+    The exact one-sided test of McNemar 1947: given lost + won, won is binomial with one half. 1 when nothing differs.
+    """
+    return float(binom.sf(pairs.won - 1, pairs.lost + pairs.won, 0.5))
+
+
+def p_not_worse(pairs: Pairs, margin: float) -> float:
+    """How probable so few losses are if the new network's error rate is higher by `margin` (0…1) or more, 0…1.
+
+    The score test of Nam 1997 (the same as Tango's of 1998), with the variance that is most likely where the rates
+    differ by just the margin. Conditioning on lost + won, as McNemar does, has no exact counterpart for a margin above
+    0, and Wald's test rejects too often where errors are few; of the tests that remain, this is the one that Liu,
+    Hsueh, Hsieh & Chen 2002 advise. It is defined even when no picture differs.
+    """
+    n, lost, won = pairs
+    b = lost + won + margin * (lost - won) - 2 * n * margin
+    share_won = (b + sqrt(b**2 + 8 * n * won * margin * (1 - margin))) / (4 * n)
+    deviation = sqrt(n * (2 * share_won + margin * (1 - margin)))
+    return float(norm.cdf((lost - won - n * margin) / deviation))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values adjusted for being several, so that each can be held against alpha as if it were alone (Holm 1979)."""
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def highest_share(times: int, of: int, alpha: float) -> float:
+    """The upper end of the one-sided interval of a share seen `times` of `of`, confidence 1 - alpha.
+
+    Exact: Clopper & Pearson 1934.
+    """
+    return float(binomtest(times, of, alternative="less").proportion_ci(1 - alpha, method="exact").high)

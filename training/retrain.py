@@ -1,0 +1,212 @@
+"""Retraining: from corrections to a challenger, and to a champion if the gate lets it pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+
+from training import card, gate, latency
+from training.compiled import CompiledNetwork
+from training.data.corrected import Corrected, Counts, sort_out
+from training.data.split import split
+from training.durable import replace_file
+from training.errors import DigitsError
+from training.evaluate import predict
+from training.fit import before_first_epoch, fit
+from training.gate import Decision
+from training.job import make_card
+from training.report.reliability import reliability
+from training.store import CHAMPION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from etils import epath
+    from numpy.typing import NDArray
+
+    from training.card import Card
+    from training.data.digits import Digits
+    from training.fit import Watch
+    from training.images import Images
+    from training.latency import Network
+    from training.limits import Limits
+    from training.network import Params
+    from training.recipe import Recipe
+    from training.store import Store
+
+DECISIONS = "decisions"
+EPOCHS, LEARNING_RATE, WARMUP_EPOCHS = 3, 5e-4, 0.2
+"""How a champion goes on learning: for a short time and with small steps, so that it forgets nothing."""
+SHARE = 0.1
+"""Of the pictures of an epoch, so many are corrections, 0…1: the few are repeated, each time distorted anew."""
+MOST_COPIES = 10
+"""A picture that is repeated more often than that is learned by heart."""
+
+
+class OtherDigits(DigitsError):
+    """The champion was trained on other digits than those at hand, so none of these are untouched by it."""
+
+
+class Watching(Protocol):
+    """Gives a `Watch` for training by a recipe on so many pictures in each epoch, for as long as that takes."""
+
+    def __call__(self, recipe: Recipe, images: int, /) -> AbstractContextManager[Watch]: ...
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """decision.json."""
+
+    model: str
+    champion: int
+    """The version that was the champion, and that the challenger started from."""
+    challenger: int | None
+    """The version that was judged; None if none was published."""
+    decision: Decision
+    corrections: Counts
+    data_sha256: str
+    """Over the digits and the corrections, sorted out: with the champion and the limits it determines the decision."""
+    limits: dict[str, float]
+
+
+class Trained(NamedTuple):
+    """A version that is not published yet."""
+
+    card: Card
+    params: Params
+
+
+def retrain(
+    store: Store,
+    model: str,
+    digits: Digits,
+    images: Images,
+    labels: NDArray[np.uint8],
+    *,
+    limits: Limits,
+    source: str,
+    watching: Watching,
+    dry_run: bool = False,
+    promote: bool = True,
+    decision_file: epath.Path | None = None,
+    timed: Callable[[Network, Network, Images], tuple[float, float]] = latency.p99_s,
+) -> Report:
+    """Lets the champion of a model learn corrections, and makes what comes out the champion if the gate lets it pass.
+
+    `digits` are those that the champion was fitted to; the validation images among them were never learned by any
+    version. The corrections, `images` uint8 [n, 28, 28] with `labels` uint8 [n] in 0…9, n >= 0, are sorted out first
+    (`sort_out`). With too few of them the champion is kept and nothing is trained. The outcome is a function of the
+    champion, the digits, the corrections and the limits alone, but for the times that are measured.
+
+    A version that does not pass is published, for people to look at, but no alias ever stands for it, so that no
+    service gives it a share of traffic. One that passes becomes the champion; without `promote` it becomes the
+    challenger. The decision is written before that, to `decision_file` or beside the versions, which are immutable, as
+    `<store>/<model>/decisions/<version>.json`. A `dry_run` leaves the store as it is.
+
+    Raises UnknownModel, UnknownVersion, CorruptVersion, Diverged; OtherDigits; and AliasMoved when another version has
+    become the champion meanwhile: then nothing is promoted.
+    """
+    champion = store.resolve(model, CHAMPION)
+    before = Trained(*store.load(model, champion))
+    if before.card.digits_sha256 != digits.sha256:
+        raise OtherDigits(
+            f"version {champion} of {model} was trained on {before.card.data.source} (SHA-256 "
+            f"{before.card.digits_sha256[:12]}…), want a champion trained on {source} ({digits.sha256[:12]}…): "
+            "of other digits, none can be held out from it"
+        )
+    corrected = sort_out(images, labels, digits)
+    counts = corrected.counts
+    training, validation = split(digits, before.card.recipe.validation_images)
+    data = card.Data(
+        source=f"{source} and corrections",
+        sha256=corrected.behind(digits).sha256,
+        training_images=len(training) + counts.training,
+        validation_images=len(validation),
+    )
+    version = None
+    counted = gate.enough(counts.held_out, limits)
+    if counted.passed:
+        retrained = card.Retrained(champion, digits.sha256, counts.training, counts.held_out)
+        after = _trained(before, corrected, training, validation, data, retrained, watching)
+        decision = _judged(before, after, validation, corrected.judges, limits, timed)
+        if not dry_run:
+            version = store.publish(after.card, after.params)
+    else:
+        decision = Decision.by(counted)
+    report = Report(
+        model=model,
+        champion=champion,
+        challenger=version,
+        decision=decision,
+        corrections=counts,
+        data_sha256=data.sha256,
+        limits=limits.model_dump(),
+    )
+    if version is not None:
+        decision_file = decision_file or store.path / model / DECISIONS / f"{version}.json"
+    if decision_file is not None:
+        decision_file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(decision_file, msgspec.json.format(msgspec.json.encode(report)))
+    if version is not None and decision.passed:
+        why = f"passed the gate with {counts.training} corrections on top of version {champion}"
+        if promote:
+            store.promote(model, version, why=why, instead_of=champion)
+        else:
+            store.challenge(model, version, why=why)
+    return report
+
+
+def retraining_recipe(recipe: Recipe) -> Recipe:
+    """How a version that was trained by a recipe goes on learning: small steps, from labels, for a few epochs."""
+    return recipe.changed(epochs=EPOCHS, learning_rate=LEARNING_RATE, warmup_epochs=WARMUP_EPOCHS, teacher=None)
+
+
+def _trained(
+    champion: Trained,
+    corrected: Corrected,
+    training: Digits,
+    validation: Digits,
+    data: card.Data,
+    retrained: card.Retrained,
+    watching: Watching,
+) -> Trained:
+    """What the champion becomes by learning the corrections among the digits that it knows."""
+    layers, recipe = champion.card.layers, retraining_recipe(champion.card.recipe)
+    copies = round(SHARE * len(training) / max(1, retrained.corrections))
+    learned = corrected.learned_with(training, copies=min(max(1, copies), MOST_COPIES))
+    start = before_first_epoch(layers, recipe, champion.params)
+    with watching(recipe, len(learned)) as watch:
+        *_, last = fit(layers, recipe, learned, validation, start, watch)
+    written = make_card(champion.card.model, layers, recipe, data, last, validation, retrained=retrained)
+    return Trained(written, last.state.average)
+
+
+def _judged(
+    before: Trained,
+    after: Trained,
+    digits: Digits,
+    corrections: Digits,
+    limits: Limits,
+    timed: Callable[[Network, Network, Images], tuple[float, float]],
+) -> Decision:
+    """The gate's decision by what both versions answer to digits and corrections that are held out from both."""
+    networks = [
+        CompiledNetwork(of.card.layers, of.params, temperature=of.card.calibration.temperature)
+        for of in (before, after)
+    ]
+    on_digits = [predict(network, digits) for network in networks]
+    on_corrections = [predict(network, corrections) for network in networks]
+    labels = np.concatenate([digits.labels, corrections.labels])
+    calibration = (
+        reliability(np.concatenate(both), labels).error for both in zip(on_digits, on_corrections, strict=True)
+    )
+    return gate.decide(
+        gate.Answers(digits.labels, *(probabilities.argmax(axis=1) for probabilities in on_digits)),
+        gate.Answers(corrections.labels, *(probabilities.argmax(axis=1) for probabilities in on_corrections)),
+        on_corrections[0].max(axis=1),
+        gate.Measured(*calibration),
+        gate.Measured(*timed(networks[0], networks[1], digits.images[:1])),
+        limits,
+    )
