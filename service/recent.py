@@ -54,11 +54,12 @@ class Recent:
 
     def __init__(self, limit_rows: int, place: int = 0, folder: str | None = None) -> None:
         self._limit_rows, self._place, self._folder = limit_rows, place, folder
+        self._file = _path(folder, place) if folder and limit_rows else None
         self._tag = secrets.token_hex(TAG_BYTES // 2).encode()
         self._id = b"%d-%%d-%b" % (place, self._tag)
         self._last = 0
         size_bytes = TAG_BYTES + RECORD_BYTES * limit_rows
-        self._ring = _made(_path(folder, place), size_bytes) if folder and limit_rows else bytearray(size_bytes)
+        self._ring = _made(self._file, size_bytes) if self._file else bytearray(size_bytes)
         self._ring[:TAG_BYTES] = self._tag
 
     def remember(self, images: Images, probabilities: NDArray[np.float32], *, model: str, version: int) -> bytes | None:
@@ -110,6 +111,11 @@ class Recent:
             raise _unknown(prediction)
         _, _, name, version, answer, pixels, _ = record
         return Remembered(name.rstrip(b"\0").decode(), version, int(np.frombuffer(answer, "<f4").argmax()), pixels)
+
+    def close(self) -> None:
+        """Removes the file, which a supervisor that was killed would leave behind; nobody finds them any more."""
+        if self._file:
+            self._file.unlink(missing_ok=True)
 
     def _of(self, place: int) -> mmap.mmap | bytes:
         """What the process at another place has written; nothing if there is none."""

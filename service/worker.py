@@ -67,6 +67,7 @@ def serve(
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _stopped)
     server.run(sockets=[listener] if listener else [])
+    recent.close()
 
 
 def _stop(*_: object) -> NoReturn:

@@ -128,6 +128,14 @@ def test_after_a_process_was_replaced_its_predictions_are_unknown(tmp_path):
     assert other.find(new).predicted == 8
 
 
+def test_the_file_is_gone_when_the_process_has_ended_well(tmp_path):
+    recent = Recent(8, 0, str(tmp_path))
+    _, number = remembered(recent, 7)
+    recent.close()
+    assert list(tmp_path.iterdir()) == []
+    is_unknown(Recent(8, 1, str(tmp_path)), number)
+
+
 def test_a_file_that_is_not_finished_is_unknown(tmp_path):
     recent = Recent(8, 1, str(tmp_path))
     (tmp_path / "predictions-0").touch()

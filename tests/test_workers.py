@@ -22,6 +22,7 @@ from tests.variants import publish_variant
 from training.store import Store
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
+ENVIRONMENT["DIGITS_RECENT_PREDICTIONS"] = "64"  # whoever is killed here leaves them behind
 PATIENCE_S = 60
 ESTABLISHED = "01"
 """Of /proc/net/tcp."""
