@@ -18,6 +18,7 @@ import pytest
 from service.settings import ServiceSettings
 from training import mnist
 from training.layers import LayerFile, shapes
+from training.settings import GateSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -151,9 +152,10 @@ def test_serving_a_second_time_does_not_train_again(outputs, folder, port):
 
 def test_the_table_of_settings_is_the_settings():
     rows = []
-    for name, field in ServiceSettings.model_fields.items():
-        default = "none" if field.default in (None, ()) else f"`{field.default}`"
-        rows.append(f"| `DIGITS_{name.upper()}` | {default} | {field.description} |")
+    for prefix, kind in (("DIGITS_", ServiceSettings), ("DIGITS_GATE_", GateSettings)):
+        for name, field in kind.model_fields.items():
+            default = "none" if field.default in (None, ()) else f"`{field.default}`"
+            rows.append(f"| `{prefix}{name.upper()}` | {default} | {field.description} |")
     assert re.findall(r"^\| `DIGITS_.*", README, re.MULTILINE) == rows
 
 
