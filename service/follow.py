@@ -69,7 +69,7 @@ class Follower:
             [version for model in loaded.values() for version in model.versions.values()],
             {name: model.aliases for name, model in loaded.items()},
         )
-        self._metrics.show(live, len(self._refusals))
+        self._metrics.show(live, self.refusals)
         return live
 
     async def run(self, live: Live) -> None:
@@ -100,7 +100,7 @@ class Follower:
                 model = await asyncio.to_thread(self._bring, name, current, anew=anew)
                 if model is not None and model != current:
                     self._announce(name, live.show(name, model), model)
-            self._metrics.show(live, len(self._refusals))
+            self._metrics.show(live, self.refusals)
 
     def _announce(self, name: str, gone: list[LiveVersion], model: LiveModel) -> None:
         loaded = ", ".join(model.title(live) for live in model.versions.values())

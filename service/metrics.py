@@ -9,11 +9,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.metrics import MetricWrapperBase
+
     from service.batching import Batch, Watch
     from service.canary import Canary
+    from service.follow import Refusal
     from service.live import Live
     from service.live_version import LiveVersion
     from training.predictor import Predictor
+
+    Labels = tuple[str, ...]
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable with the folder where workers keep their counts; read when prometheus_client is imported."""
@@ -56,8 +63,9 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self._staying_out = Gauge(
-            "digits_versions_staying_out",
-            "Versions that are wanted and could not be loaded; /readyz?verbose says why",
+            "digits_version_staying_out",
+            "1 for a version that is wanted and could not be loaded; /readyz?verbose says more of the reason",
+            (*VERSION, "reason"),
             registry=registry,
             multiprocess_mode="livemax",
         )
@@ -80,9 +88,10 @@ class Metrics:
         self._shadow_dropped = Counter(
             "digits_shadow_dropped_requests", "Requests that there was no time to compare", VERSION, registry=registry
         )
-        self._shown: set[tuple[str, str]] = set()
+        self._shown: set[Labels] = set()
+        self._out: set[Labels] = set()
         self._by_version = (
-            *(self._batch_rows, self._padding_rows, self._inference, self._wait, self._live, self._failed),
+            *(self._batch_rows, self._padding_rows, self._inference, self._wait, self._failed),
             *(self._canary_out, self._compared, self._differing, self._shadow_dropped),
         )
         self._refused = Counter(
@@ -104,18 +113,24 @@ class Metrics:
 
         return watch
 
-    def show(self, live: Live, staying_out: int) -> None:
-        """Says what is loaded, and forgets what was before: a version's labels do not outlive it by long."""
-        loaded = {_labels(version) for version in live.versions()}
-        for labels in self._shown - loaded:
-            self._live.labels(*labels).set(0)
-            if SHARED_FOLDER not in os.environ:  # workers can't take back what they have shared
-                for metric in self._by_version:
-                    metric.remove(*labels)
+    def show(self, live: Live, refusals: Iterable[Refusal]) -> None:
+        """Says what is loaded and what stays out, and forgets what was before: its labels do not outlive it by long."""
+        loaded: set[Labels] = {_labels(version) for version in live.versions()}
+        out: set[Labels] = {(of.model, str(of.version or ""), type(of.error).__name__) for of in refusals}
+        self._forget(self._shown - loaded, self._live, *self._by_version)
+        self._forget(self._out - out, self._staying_out)
         for labels in loaded:
             self._live.labels(*labels).set(1)
-        self._shown = loaded
-        self._staying_out.set(staying_out)
+        for labels in out:
+            self._staying_out.labels(*labels).set(1)
+        self._shown, self._out = loaded, out
+
+    def _forget(self, gone: set[Labels], gauge: Gauge, *others: MetricWrapperBase) -> None:
+        for labels in gone:
+            gauge.labels(*labels).set(0)
+            if SHARED_FOLDER not in os.environ:  # workers can't take back what they have shared
+                for metric in (gauge, *others):
+                    metric.remove(*labels)
 
     def compiled(self) -> None:
         """Counts a compilation. Everything should have been compiled before."""

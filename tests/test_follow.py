@@ -247,4 +247,17 @@ async def test_metrics_name_what_is_loaded_and_forget_what_was():
         assert 'digits_live_version{model="lenet",version="2"} 1.0' in text
         assert 'version="1"' not in text
         assert 'digits_batch_rows_sum{model="lenet",version="2"} 3.0' in text
-        assert "digits_versions_staying_out 0.0" in text
+        assert "digits_version_staying_out{" not in text
+
+
+async def test_metrics_name_what_stays_out_with_the_kind_of_its_error_until_it_is_in():
+    shelf, metrics = shelf_with(1), Metrics()
+    shelf.on_it["lenet"][2] = ValueError("torn")
+    async with following(shelf, metrics) as (follower, live):
+        shelf.aliases["lenet"]["champion"] = 2
+        await follower.follow(live)
+        line = 'digits_version_staying_out{model="lenet",reason="ValueError",version="2"} 1.0'
+        assert line in metrics.exposition().decode()
+        shelf.on_it["lenet"][2] = FakePredictor("lenet", 2)
+        await follower.follow(live)
+        assert "digits_version_staying_out{" not in metrics.exposition().decode()

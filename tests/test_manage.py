@@ -58,4 +58,7 @@ async def test_verbose_readiness_says_what_is_loaded_and_why_something_is_not(sh
             "models": [{"name": "lenet", "version": 1, "aliases": ["champion"], "default": True}],
             "refused": [{"name": "lenet", "version": 3, "reason": "it is torn", "times": 1}],
         }
-        assert "digits_versions_staying_out 1.0" in (await client.get("/metrics")).text
+        assert (
+            'digits_version_staying_out{model="lenet",reason="ValueError",version="3"} 1.0'
+            in (await client.get("/metrics")).text
+        )
