@@ -35,6 +35,7 @@ from service.follow import Follower
 from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics
+from service.protocol import HEAD_LIMIT_BYTES
 from service.routes import health, manage, models, predict
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
@@ -54,6 +55,12 @@ RETRY_AFTER_S: Final = 1
 """When to try again where nothing says how long it will take."""
 UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI would otherwise look into the environment at every request, whether it is to be traced."""
+DESCRIPTION: Final = (
+    "What is not HTTP/1.1 gets 400 `invalid_http` from any path, and a request line with headers that has no end in "
+    f"{HEAD_LIMIT_BYTES} bytes gets 431 `head_too_large`. Both come in the common form of errors, and the connection "
+    "is closed after them."
+)
+"""What holds for all paths, and therefore stands at none."""
 
 
 class Status(NamedTuple):
@@ -124,6 +131,7 @@ def create_app(
     app = FastAPIOffline(
         title="digits",
         summary="Handwritten digits in, answers with probabilities out",
+        description=DESCRIPTION,
         version=version("digits"),
         lifespan=lifespan,
         redirect_slashes=False,
