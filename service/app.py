@@ -121,12 +121,15 @@ def create_app(
             state.follower = Follower(loader, metrics, settings.poll_interval_s)
             state.live = await asyncio.to_thread(state.follower.start)
         following = asyncio.create_task(state.follower.run(state.live)) if state.follower else None
+        patience_s = settings.drain_pause_s + settings.drain_timeout_s
         try:
             yield
+        except asyncio.CancelledError:  # who is told twice to stop waits for nobody; Starlette would print a traceback
+            patience_s = 0
         finally:
             if following:
                 following.cancel()
-            await state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
+            await state.live.close(patience_s)
 
     app = FastAPIOffline(
         title="digits",

@@ -91,6 +91,18 @@ def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, st
         assert all(map(gone, workers))
 
 
+def test_a_second_sigterm_ends_them_all_at_once_and_in_silence(trained_store):
+    with running(trained_store, DIGITS_DRAIN_PAUSE_S="60") as (process, _):
+        workers = workers_of(process)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=5) == ("", "")
+        assert process.returncode == 0
+        assert all(map(gone, workers))
+
+
 def test_connections_are_dealt_out_evenly(trained_store):
     """From a common socket, one worker once took nearly all that came at once."""
     with running(trained_store) as (process, url), ExitStack() as stack:
