@@ -40,6 +40,7 @@ from service.follow import Follower
 from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics
+from service.protocol import HEAD_LIMIT_BYTES
 from service.recent import Recent
 from service.routes import feedback, health, manage, models, predict
 from service.routes import metrics as metrics_route
@@ -61,6 +62,12 @@ RETRY_AFTER_S: Final = 1
 """When to try again where nothing says how long it will take."""
 UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI would otherwise look into the environment at every request, whether it is to be traced."""
+DESCRIPTION: Final = (
+    "What is not HTTP/1.1 gets 400 `invalid_http` from any path, and a request line with headers that has no end in "
+    f"{HEAD_LIMIT_BYTES} bytes gets 431 `head_too_large`. Both come in the common form of errors, and the connection "
+    "is closed after them."
+)
+"""What holds for all paths, and therefore stands at none."""
 
 
 class Status(NamedTuple):
@@ -128,19 +135,23 @@ def create_app(
             state.live = await asyncio.to_thread(state.follower.start)
         following = asyncio.create_task(state.follower.run(state.live)) if state.follower else None
         state.feedback.start()
+        patience_s = settings.drain_pause_s + settings.drain_timeout_s
         try:
             yield
+        except asyncio.CancelledError:  # who is told twice to stop waits for nobody; Starlette would print a traceback
+            patience_s = 0
         finally:
             state.feedback.close()
             if following:
                 following.cancel()
             if state.trial:
                 await state.trial.close()
-            await state.live.close(settings.drain_pause_s + settings.drain_timeout_s)
+            await state.live.close(patience_s)
 
     app = FastAPIOffline(
         title="digits",
         summary="Handwritten digits in, answers with probabilities out",
+        description=DESCRIPTION,
         version=version("digits"),
         lifespan=lifespan,
         redirect_slashes=False,

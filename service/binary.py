@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from service.decode import Decoded, too_many_rows
+from service.decode import Decoded, shortened, too_many_rows
 from service.errors import MalformedBody, WrongValue
 from training.images import FULL_INK, PIXELS, SIDE, PixelError, quantise
 
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST_HEADER: Final = 10_000
+LONGEST_FOUND: Final = 100
+"""Of what an error repeats from a header."""
 READERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """By the version of the format. 3.0 is for tables with names that are not Latin."""
+ONE: Final = ((PIXELS,), (SIDE, SIDE))
+"""The shapes of one picture."""
 ARRAY: Final = (
     f"an array of numbers [n, {PIXELS}] or [n, {SIDE}, {SIDE}], or of one picture [{PIXELS}] or [{SIDE}, {SIDE}]"
 )
@@ -43,16 +48,12 @@ def decode_octets(body: bytes, *, limit_rows: int) -> Decoded:
 def decode_npy(body: bytes, *, limit_rows: int, scale: float = FULL_INK) -> Decoded:
     """Pictures of an array of any integers or floats in 0…scale. Raises MalformedBody, WrongValue, TooLarge."""
     numbers = _array(body)
-    if numbers.dtype.kind not in "uif":
-        raise _wrong_array("wrong_type", f"the array's dtype is {numbers.dtype}", f"{numbers.dtype}", "numbers")
-    one = numbers.shape in ((PIXELS,), (SIDE, SIDE))
-    if not one and (numbers.shape[1:] not in ((PIXELS,), (SIDE, SIDE)) or not len(numbers)):
-        found = str(list(numbers.shape))
-        raise _wrong_array("empty" if 0 in numbers.shape else "wrong_length", f"the array has the shape {found}", found)
+    one = numbers.shape in ONE
     if not one and len(numbers) > limit_rows:
         raise too_many_rows(len(numbers), limit_rows)
     if numbers.dtype.kind == "f":
-        numbers = numbers.astype(np.float64)
+        with np.errstate(over="ignore"):  # what 64 bits do not hold is no pixel, and refused as infinite
+            numbers = numbers.astype(np.float64)
     try:
         return Decoded(quantise(numbers.reshape(-1, PIXELS), scale), many=not one)
     except PixelError as error:
@@ -64,7 +65,10 @@ def decode_npy(body: bytes, *, limit_rows: int, scale: float = FULL_INK) -> Deco
 
 
 def _array(body: bytes) -> NDArray[Any]:
-    """What the body holds, without a copy and without believing its header: that may promise what is not there."""
+    """The numbers that the body holds, of one of the shapes of ARRAY, without a copy.
+
+    Its header is not believed: it may promise what is not there, or what NumPy makes no array of.
+    """
     if not body:
         raise MalformedBody("empty_body", f"the body is empty, want {ARRAY}", found="nothing", wanted=ARRAY)
     file = io.BytesIO(body)
@@ -74,16 +78,27 @@ def _array(body: bytes) -> NDArray[Any]:
     except KeyError:
         raise _invalid(f"it is of version {version[0]}.{version[1]}") from None
     except Exception as error:  # whatever a header of somebody's making provokes in NumPy's parser
-        raise _invalid(str(error).partition("\n")[0]) from None
-    if dtype.hasobject:
-        raise _wrong_array("wrong_type", "the array holds Python objects", "objects", "numbers")
-    wanted = dtype.itemsize * int(np.prod([int(size) for size in shape], dtype=object))
+        raise _invalid(shortened(str(error).partition("\n")[0], LONGEST_FOUND)) from None
+    _check_header(shape, dtype)
+    wanted = dtype.itemsize * math.prod(shape)
     found = len(body) - file.tell()
     if found != wanted:
         raise _invalid(f"its header promises {wanted} bytes, and {found} follow")
-    if not wanted:
-        return np.empty(shape, dtype)
     return np.frombuffer(body, dtype, offset=file.tell()).reshape(shape, order="F" if fortran else "C")
+
+
+def _check_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raises MalformedBody for a shape that no array has, WrongValue for an array that is none of ARRAY."""
+    if dtype.hasobject:
+        raise _wrong_array("wrong_type", "the array holds Python objects", "objects", "numbers")
+    if dtype.kind not in "uif":
+        name = shortened(str(dtype), LONGEST_FOUND)
+        raise _wrong_array("wrong_type", f"the array's dtype is {name}", name, "numbers")
+    found = shortened(str(list(shape)), LONGEST_FOUND)
+    if any(type(size) is not int or size < 0 for size in shape):  # to Python, True is an integer
+        raise _invalid(f"its header has the shape {found}, want whole numbers, none below 0")
+    if shape not in ONE and (shape[1:] not in ONE or not shape[0]):
+        raise _wrong_array("empty" if 0 in shape else "wrong_length", f"the array has the shape {found}", found)
 
 
 def _invalid(reason: str) -> MalformedBody:

@@ -9,6 +9,10 @@ from service.errors import MalformedBody, TooLarge, WrongMediaType
 
 GZIP, DEFLATE = ("gzip", "x-gzip"), "deflate"
 GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+SLICE_BYTES: Final = 2**14
+"""What zlib is fed at once. It copies what follows the end of a member, which may be all the rest of the body."""
+LIMIT_MEMBERS: Final = 4096
+"""Of a gzip body. bgzip makes one of each 64 KiB, so that they hold 256 MiB."""
 WANTED: Final = "gzip, deflate, or the body as it is"
 
 
@@ -25,34 +29,41 @@ def check_encoding(encoding: str) -> None:
 
 
 def inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    """What the body was before it was compressed. No more than `limit_bytes` of it are ever in memory.
+    """What the body was before it was compressed. No more than `limit_bytes` of it are ever inflated.
 
-    Raises TooLarge when there is more, MalformedBody when the body is damaged or cut short.
+    Raises TooLarge when there is more, MalformedBody when the body is damaged, cut short, or of too many gzip members.
     """
     window = GZIP_WINDOW
     if encoding == DEFLATE:
         window = zlib.MAX_WBITS if _has_zlib_header(body) else -zlib.MAX_WBITS
-    inflated = b""
+    pieces: list[bytes] = []
+    size = start = 0
+    members, stream = 1, zlib.decompressobj(window)
     while True:
-        stream = zlib.decompressobj(window)
+        piece = body[start : start + SLICE_BYTES]
         try:
-            inflated += stream.decompress(body, limit_bytes + 1 - len(inflated))
+            pieces.append(stream.decompress(piece, limit_bytes + 1 - size))
         except zlib.error as error:
             raise _malformed(encoding, str(error)) from None
-        if len(inflated) > limit_bytes:
+        size += len(pieces[-1])
+        if size > limit_bytes:
             raise TooLarge(
                 "body_too_large",
                 f"the body inflates to more than {limit_bytes} bytes, want at most {limit_bytes}",
                 found=f"more than {limit_bytes} bytes",
                 wanted=f"at most {limit_bytes} bytes",
             )
-        if not stream.eof:
+        start += len(piece) - len(stream.unused_data)
+        if stream.eof:
+            if start == len(body):
+                return b"".join(pieces)
+            if window != GZIP_WINDOW:  # a gzip body may have several members
+                raise _malformed(encoding, "something follows its end")
+            if members == LIMIT_MEMBERS:
+                raise _too_many_members()
+            members, stream = members + 1, zlib.decompressobj(window)
+        elif start == len(body):
             raise _malformed(encoding, "it is cut short")
-        body = stream.unused_data
-        if not body:
-            return inflated
-        if window != GZIP_WINDOW:  # a gzip body may have several members
-            raise _malformed(encoding, "something follows its end")
 
 
 def _has_zlib_header(body: bytes) -> bool:
@@ -62,4 +73,13 @@ def _has_zlib_header(body: bytes) -> bool:
 def _malformed(encoding: str, reason: str) -> MalformedBody:
     return MalformedBody(
         "invalid_compression", f"the body is not valid {encoding}: {reason}", found=reason, wanted=f"valid {encoding}"
+    )
+
+
+def _too_many_members() -> MalformedBody:
+    return MalformedBody(
+        "invalid_compression",
+        f"the body has more than {LIMIT_MEMBERS} gzip members, want at most {LIMIT_MEMBERS}",
+        found=f"more than {LIMIT_MEMBERS} members",
+        wanted=f"at most {LIMIT_MEMBERS} members",
     )

@@ -50,11 +50,16 @@ def type_of_body(headers: Headers, types: Sequence[str] = TYPES) -> str:
 
 
 def type_of_answer(headers: Headers) -> str:
-    """The one of TYPES that `Accept` (RFC 9110, 12.5.1) likes best. Raises NotAcceptable when it takes none."""
+    """The one of TYPES that `Accept` (RFC 9110, 12.5.1) likes best; one that names nothing takes any.
+
+    Raises NotAcceptable when it takes none.
+    """
     header = headers.get(b"accept", b"*/*").decode("latin-1")
     if header in ("*/*", JSON):
         return JSON
-    weights = dict(_weighted(part) for part in header.lower().split(","))
+    weights = dict(_weighted(part) for part in header.lower().split(",") if part.strip())
+    if not weights:
+        return JSON
     best = max(TYPES, key=lambda media_type: _weight(weights, media_type))  # of equals the first one
     if _weight(weights, best) == 0:
         wanted = _listed(TYPES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.encode import encode_problem
@@ -17,6 +18,13 @@ HEAD_LIMIT_BYTES: Final = 2**16
 FINAL_STATUS: Final = tuple(f"HTTP/1.1 {digit}".encode() for digit in range(2, 6))
 MALFORMED: Final = encode_problem(
     "invalid_http", "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed"
+)
+UPGRADE_WITH_BODY: Final = encode_problem(
+    "invalid_http",
+    "a request with Upgrade has a body, want one without Upgrade: only HTTP/1.1 is spoken; the connection is closed",
+    field="Upgrade",
+    found="Upgrade and a body",
+    wanted="no Upgrade, or no body",
 )
 TOO_LARGE: Final = encode_problem(
     "head_too_large",
@@ -65,41 +73,76 @@ class HttpProtocol(HttpToolsProtocol):
 
     _in_head = True
     _head_bytes = 0
+    _malformed = MALFORMED
+    _refusal = b""
+    """The last answer of all: what the connection was refused with."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to serve."""
         super().connection_made(cast("asyncio.Transport", JoiningTransport(transport)))
 
     def on_response_complete(self) -> None:
-        """Goes on with the next request, after an answer that may have had no body."""
+        """Goes on with the next request, after an answer that may have had no body; or ends with the refusal."""
         cast("JoiningTransport", self.transport).flush()
+        last = not self.pipeline
         super().on_response_complete()
+        if self._refusal and last:
+            self._close()
 
     def data_received(self, data: bytes) -> None:
         """Parses what has arrived, unless it is the end of patience with a head that does not end."""
+        if self._refusal:
+            return
+        self._unset_keepalive_if_required()
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes - len(data) > HEAD_LIMIT_BYTES:
                 self._refuse(431, TOO_LARGE)
                 return
-        super().data_received(data)
+        try:
+            self._parse(memoryview(data))
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._refuse(400, self._malformed)
+
+    def _parse(self, data: memoryview) -> None:
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as upgrade:  # it stops after such a head, though HTTP/1.1 goes on behind it
+                data = data[upgrade.args[0] :]
+            else:
+                return
 
     def on_headers_complete(self) -> None:
-        """Stops to count."""
-        self._in_head = False
+        """Stops to count. Raises HttpParserError for a body that the parser would take for the next request."""
+        if self.parser.should_upgrade() and any(map(_announces_body, self.headers)):
+            self._malformed = UPGRADE_WITH_BODY
+            raise HttpParserError("Upgrade and a body")
         super().on_headers_complete()
+        self._in_head = False
 
     def on_message_complete(self) -> None:
         """Starts to count again: the next thing to come is another head."""
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Answers what is not HTTP."""
-        del msg  # uvicorn's own words
-        self._refuse(400, MALFORMED)
-
     def _refuse(self, status: int, body: bytes) -> None:
+        """Stops to parse, and answers so as soon as all requests are answered that were complete before."""
         head = f"content-type: {JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINE[status] + head.encode() + body)
-        self.transport.close()
+        self._refusal = STATUS_LINE[status] + head.encode() + body
+        self.flow.resume_reading()  # to throw away what comes: for what is unread, a closed connection is reset
+        if not self._in_head and self.pipeline:
+            self.pipeline.popleft()  # the newest one, whose body is not complete, waits behind one that is
+        elif not self._in_head or self.cycle is None or self.cycle.response_complete:
+            self._close()
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(self._refusal)
+            self.transport.close()
+
+
+def _announces_body(header: tuple[bytes, bytes]) -> bool:
+    name, value = header
+    return name == b"transfer-encoding" or (name == b"content-length" and int(value) != 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from typing import TYPE_CHECKING, Final
 
 from service.decode import shortened
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from service.headers import Headers
 
 HEADER: Final = "X-Timeout-Ms"
-WANTED: Final = "a number of milliseconds greater than 0"
+WANTED: Final = "a number of milliseconds greater than 0, in decimal, as JSON writes it"
+NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+"""RFC 8259, section 6. Python's own `float` also takes 1_000, inf, and digits of any script."""
 
 
 def timeout_of(headers: Headers, limit_ms: int) -> float:
@@ -21,12 +23,10 @@ def timeout_of(headers: Headers, limit_ms: int) -> float:
     if given is None:
         return limit_ms / 1000
     text = given.decode("latin-1")
-    try:
-        asked_ms = float(text)
-    except ValueError:
-        asked_ms = math.nan
-    if not asked_ms > 0:
+    is_number = NUMBER.fullmatch(text)
+    asked_ms = float(text) if is_number else 0.0
+    if asked_ms <= 0:
         found = shortened(text)
-        code = "wrong_type" if math.isnan(asked_ms) else "out_of_range"
+        code = "out_of_range" if is_number else "wrong_type"
         raise WrongValue(code, f"{HEADER} is {found!r}, want {WANTED}", field=HEADER, found=found, wanted=WANTED)
     return min(asked_ms, limit_ms) / 1000

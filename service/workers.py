@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.handout import channel, give
 from service.metrics import SHARED_FOLDER
@@ -31,19 +31,27 @@ if TYPE_CHECKING:
 BACKLOG: Final = 2048
 """Connections that wait to be accepted; uvicorn's own number."""
 TICK_S: Final = 0.1
+SHORTEST_PAUSE_S: Final = 1.0
+"""Before a worker is started again that failed by itself while it loaded, and then twice as long every time."""
+LONGEST_PAUSE_S: Final = 30.0
 
 log = logging.getLogger("uvicorn.error")
 
 
 class Worker:
-    """A process that serves; `place` of how many it is decides about its processors."""
+    """A process that serves; `place` of how many it is decides about its processors.
 
-    def __init__(self, settings: ServiceSettings, place: int) -> None:
+    If it fails by itself while it loads, the next one is to wait for `pause_s`, and it says why unless it is `silent`.
+    """
+
+    def __init__(self, settings: ServiceSettings, place: int, pause_s: float, *, silent: bool) -> None:
         context = get_context("spawn")
-        self.place, self.ready = place, False
+        self.place, self.pause_s, self.ready = place, pause_s, False
         self.told, telling = context.Pipe(duplex=False)
         self.connections, taken = channel()
-        self.process = context.Process(target=_work, args=(settings, taken, place, telling), name=f"worker-{place}")
+        self.process = context.Process(
+            target=_work, args=(settings, taken, place, telling, silent), name=f"worker-{place}"
+        )
         self.process.start()
         telling.close()
         taken.close()
@@ -58,12 +66,21 @@ class Worker:
 def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> int:
     """Serves with `settings.workers` processes until SIGTERM or SIGINT; returns the exit code.
 
-    `on_ready` is told what is served when all of them are. Whoever dies is replaced; who cannot even start ends them
-    all, with exit code 1. Raises OSError when the socket cannot be listened on.
+    `on_ready` is told what is served when all of them are. Until then, who cannot even start ends them all, with exit
+    code 1. From then on, whoever dies is replaced, and the others go on whatever becomes of it. Raises OSError when the
+    socket cannot be listened on.
     """
     with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder
         return _Supervisor(settings, listener, on_ready).run()
+
+
+class _Again(NamedTuple):
+    """A place that is to be taken again, and when, as `time.monotonic` counts."""
+
+    due_s: float
+    place: int
+    pause_s: float
 
 
 class _Supervisor:
@@ -74,6 +91,7 @@ class _Supervisor:
         self._exit_code = 0
         self._failure: OSError | None = None
         self._workers: list[Worker] = []
+        self._again: list[_Again] = []
 
     def run(self) -> int:
         for stop in (signal.SIGTERM, signal.SIGINT):
@@ -81,11 +99,12 @@ class _Supervisor:
         signal.signal(signal.SIGHUP, self._hang_up)
         for place in range(self._settings.workers):
             self._start(place)
-        while self._workers:
+        while self._workers or self._again:
             events = connection.wait(
                 [worker.process.sentinel for worker in self._workers]
                 + [worker.told for worker in self._workers if not worker.ready]
-                + [self._listener] * self._announced
+                + [self._listener] * self._announced,
+                TICK_S if self._again else None,
             )
             if self._listener in events:
                 self._accept()
@@ -94,13 +113,20 @@ class _Supervisor:
                     self._hear(worker)
                 if worker.process.sentinel in events:
                     self._bury(worker)
+            self._start_again()
         if self._failure:
             raise self._failure
         return self._exit_code
 
-    def _start(self, place: int) -> None:
+    def _start(self, place: int, pause_s: float = SHORTEST_PAUSE_S) -> None:
         if not self._stopping:
-            self._workers.append(Worker(self._settings, place))
+            silent = place > 0 and not self._announced  # at first, the others have the same to say
+            self._workers.append(Worker(self._settings, place, pause_s, silent=silent))
+
+    def _start_again(self) -> None:
+        for again in [again for again in self._again if self._stopping or again.due_s <= time.monotonic()]:
+            self._again.remove(again)
+            self._start(again.place, again.pause_s)
 
     def _accept(self) -> None:
         """Deals out a connection: to whoever is ready and has waited longest for one."""
@@ -139,12 +165,20 @@ class _Supervisor:
         self._workers.remove(worker)
         if self._stopping:
             return
+        pid, code = worker.process.pid, worker.process.exitcode
         if worker.ready:
-            log.error("worker %s has ended with %s: replaced", worker.process.pid, worker.process.exitcode)
+            log.error("worker %s has ended with %s: replaced", pid, code)
             self._start(worker.place)
-        else:  # it has said why, and the next one would not fare better
+        elif not self._announced:  # it has said why, and the next one would not fare better
             self._exit_code = 1
             self._stop(signal.SIGTERM)
+        elif code is not None and code < 0:  # a signal, of which the next one may never hear
+            log.error("worker %s has ended with %s while it loaded: replaced", pid, code)
+            self._start(worker.place, worker.pause_s)
+        else:
+            pause_s = worker.pause_s
+            log.error("worker %s has ended with %s while it loaded: replaced in %g s", pid, code, pause_s)
+            self._again.append(_Again(time.monotonic() + pause_s, worker.place, min(2 * pause_s, LONGEST_PAUSE_S)))
 
     def _stop(self, sig: int, *_: object) -> None:
         self._stopping = True
@@ -162,7 +196,7 @@ class _Supervisor:
                 os.kill(worker.process.pid, sig)
 
 
-def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection) -> None:
+def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection, silent: bool) -> None:
     from service.worker import serve as serve_alone
 
     os.setpgrp()  # Ctrl-C is for the parent, which passes it on; twice would mean at once
@@ -172,7 +206,7 @@ def _work(settings: ServiceSettings, connections: socket.socket, place: int, tel
     try:
         serve_alone(settings, telling.send, connections=connections, place=place, tell_others=_tell_parent)
     except (DigitsError, OSError, ImportError) as error:
-        if place == 0:  # the others have the same to say
+        if not silent:
             sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
 

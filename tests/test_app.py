@@ -482,6 +482,12 @@ def test_the_documentation_names_every_path(openapi):
     ]
 
 
+def test_the_documentation_tells_of_errors_that_come_from_any_path(openapi):
+    description = openapi["info"]["description"]
+    assert "400 `invalid_http`" in description
+    assert "65536 bytes gets 431 `head_too_large`" in description
+
+
 def test_the_documentation_has_no_error_that_is_never_sent(openapi):
     assert "HTTPValidationError" not in json.dumps(openapi)
     statuses = {path: [*next(iter(m.values()))["responses"]] for path, m in openapi["paths"].items()}

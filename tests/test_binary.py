@@ -2,8 +2,11 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.binary import decode_npy, decode_octets
+from service.encode import encode_problem
 from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
@@ -16,7 +19,7 @@ def npy(array, **options):
 
 
 def npy_of(header, content=b"", version=b"\x01\x00"):
-    text = header.encode().ljust(118) + b"\n"
+    text = header.encode("latin-1", "backslashreplace").ljust(118) + b"\n"
     return b"\x93NUMPY" + version + len(text).to_bytes(2, "little") + text + content
 
 
@@ -142,6 +145,99 @@ def test_what_is_no_npy_file_is_refused(body, message):
     with pytest.raises(MalformedBody) as refused:
         decode_npy(body, limit_rows=3)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("descr", "shape", "kind", "message"),
+    [
+        ("'|V0'", f"({10**30},)", WrongValue, "the array's dtype is |V0, want numbers"),
+        ("'|u1'", f"({10**30},)", WrongValue, f"the array has the shape [{10**30}], want an array of numbers"),
+        ("'|u1'", f"(0, {10**30})", WrongValue, f"the array has the shape [0, {10**30}], want an array of numbers"),
+        (
+            "'|u1'",
+            f"({10**30}, 784)",
+            MalformedBody,
+            f"the body is not a .npy file: its header promises {784 * 10**30}",
+        ),
+        (
+            "'|u1'",
+            "(-1, -784)",
+            MalformedBody,
+            "the body is not a .npy file: its header has the shape [-1, -784], want",
+        ),
+        (
+            "'|u1'",
+            "(-1, -1, 784)",
+            MalformedBody,
+            "the body is not a .npy file: its header has the shape [-1, -1, 784]",
+        ),
+        ("'|u1'", "(True, 784)", MalformedBody, "the body is not a .npy file: its header has the shape [True, 784], w"),
+        ("'|u1'", f"({'1, ' * 65}784)", WrongValue, "the array has the shape [1, 1, 1, "),
+        ("'|u1'", f"({f'{10**18}, ' * 400})", WrongValue, f"the array has the shape [{10**18}, {10**18}, "),
+        ("('|u1', (784,))", "(1,)", WrongValue, "the array's dtype is ('u1', (784,)), want numbers"),
+        ("('|u1', (784,))", "(2,)", WrongValue, "the array's dtype is ('u1', (784,)), want numbers"),
+        ("'2u1'", "(392,)", WrongValue, "the array's dtype is ('u1', (2,)), want numbers"),
+        ("'784u1'", "(1,)", WrongValue, "the array's dtype is ('u1', (784,)), want numbers"),
+        (f"[('{'x' * 5000}', '|u1')]", "(784,)", WrongValue, "the array's dtype is [('xxxxxxxx"),
+    ],
+)
+def test_a_header_that_lies_is_refused(descr, shape, kind, message):
+    """Each was a 500 once, or told as many thousand characters as the header had."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
+    with pytest.raises(kind) as refused:
+        decode_npy(npy_of(header, bytes(784)), limit_rows=3)
+    assert str(refused.value).startswith(message)
+    assert len(str(refused.value)) < 300
+
+
+def test_a_number_beyond_64_bits_is_out_of_range():
+    with pytest.raises(WrongValue, match=r"^\[0\] is inf, want a number from 0 to 255$"):
+        decode_npy(npy(np.full(784, np.longdouble("1e4000"))), limit_rows=3)
+
+
+sizes = st.sampled_from([0, 1, 2, 28, 784, -1, True, 2**63, 10**30])
+anything = sizes | st.integers() | st.floats() | st.none() | st.text(max_size=5) | st.binary(max_size=3)
+types = st.sampled_from(
+    ["|u1", "<f8", ">i2", "<f2", "<f16", "|b1", "<c8", "|O", "|V0", "|S0", "<U0", "<M8[s]", "2u1", "784u1", "u1,u1"]
+)
+compounds = st.recursive(
+    types,
+    lambda kids: (
+        st.lists(st.tuples(st.text(max_size=3), kids), max_size=3)
+        | st.tuples(kids, st.lists(sizes, max_size=3).map(tuple))
+    ),
+    max_leaves=4,
+)
+
+
+@st.composite
+def headers(draw):
+    """Nearly a header: its values perhaps none that an array has, its text perhaps damaged."""
+    shape = draw(st.sampled_from([(784,), (28, 28), (1, 784), (2, 28, 28), (0, 784)]))
+    if draw(st.booleans()):
+        shape = tuple(draw(st.lists(sizes, max_size=4) | st.lists(sizes, min_size=60, max_size=70)))
+    header = {"descr": draw(draw(st.sampled_from([types, compounds]))), "fortran_order": draw(st.booleans())}
+    header["shape"] = shape
+    if not draw(st.integers(0, 9)):
+        header[draw(st.sampled_from([*header]))] = draw(anything)
+    text = repr(header)
+    if not draw(st.integers(0, 9)):
+        cut = draw(st.integers(0, len(text)))
+        text = text[:cut] + draw(st.text(max_size=2)) + text[cut + draw(st.integers(0, 3)) :]
+    return text
+
+
+@settings(deadline=None, max_examples=300)
+@given(headers(), st.sampled_from([0, 1, 784, 1568, 6272]))
+def test_any_header_is_read_or_refused(header, length):
+    try:
+        images, _ = decode_npy(npy_of(header, bytes(length)), limit_rows=3)
+    except RequestError as error:
+        encode_problem(
+            error.code, str(error), error.field, error.found, error.wanted
+        )  # which must be text that UTF-8 has
+    else:
+        assert not images.any()
 
 
 def test_no_damaged_file_does_more_than_be_refused():

@@ -1,11 +1,13 @@
 import gzip
+import random
+import time
 import tracemalloc
 import zlib
 
 import pytest
 
 from service.errors import MalformedBody, TooLarge, WrongMediaType
-from service.inflate import check_encoding, inflate
+from service.inflate import LIMIT_MEMBERS, SLICE_BYTES, check_encoding, inflate
 
 TEXT = b'{"pixels": [0, 1, 2]}' * 100
 
@@ -65,6 +67,31 @@ def test_a_damaged_body_is_refused(encoding, body, message):
     with pytest.raises(MalformedBody) as refused:
         inflate(body, encoding, 10_000)
     assert str(refused.value).startswith(message)
+
+
+def test_members_come_out_one_after_the_other_wherever_they_are_cut_into_slices():
+    texts = [random.Random(size).randbytes(size) for size in (0, 1, SLICE_BYTES - 30, 65_280, 3 * SLICE_BYTES, 0)]
+    for padding in range(40):  # so that ends and beginnings lie on both sides of the end of a slice
+        body = b"".join(gzip.compress(text, 0) for text in [bytes(padding), *texts])
+        assert inflate(body, "gzip", 10**6) == bytes(padding) + b"".join(texts)
+
+
+def test_a_body_of_as_many_members_as_allowed_is_read_and_of_one_more_refused():
+    body = gzip.compress(b"") * (LIMIT_MEMBERS - 1) + gzip.compress(b"7")
+    assert inflate(body, "gzip", 1) == b"7"
+    with pytest.raises(MalformedBody, match=r"^the body has more than 4096 gzip members, want at most 4096$"):
+        inflate(body + gzip.compress(b""), "gzip", 1)
+
+
+def test_many_members_take_no_time():
+    """Each once copied all that followed it: 12 MB of them took minutes, and the service could not be stopped."""
+    empty = gzip.compress(b"")
+    first_s = time.thread_time()
+    with pytest.raises(MalformedBody):
+        inflate(empty * (2**24 // len(empty)), "gzip", 2**24)
+    large = gzip.compress(random.Random(0).randbytes(2**24 - 5000 * len(empty)), 0)
+    inflate(empty * (LIMIT_MEMBERS - 1) + large, "gzip", 2**24)
+    assert time.thread_time() - first_s < 1
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "identity;q=1"])

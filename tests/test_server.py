@@ -52,6 +52,12 @@ def answers_well(address):
         return status == 200 and answer["digit"] == 7
 
 
+def is_alive(address):
+    with connected(address) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        return answers(connection, 1)[0][0] == 200
+
+
 def test_a_client_that_hangs_up_frees_its_rows():
     """Seen elsewhere: work done for clients that have already left."""
     predictor = FakePredictor()
@@ -203,6 +209,113 @@ def test_what_is_not_http_gets_an_error_of_the_common_form(rude):
             assert answer["error"].keys() == {"code", "message", "field", "found", "wanted"}
             assert connection.recv(1) == b""
         assert answers_well(address)
+
+
+GARBAGE = b"\0\1\2\r\n\r\n"
+HIDDEN = b"GET /readyz HTTP/1.1\r\nHost: hidden\r\n\r\n"
+UPGRADE = "Connection: Upgrade\r\nUpgrade: h2c"
+
+
+def codes(connection, count):
+    """What so many answers say, status or code of the error, after which the connection must be closed."""
+    found = [answer["error"]["code"] if "error" in answer else status for status, answer in answers(connection, count)]
+    assert connection.recv(1) == b""
+    return found
+
+
+@pytest.mark.parametrize("length", [f"Content-Length: {len(HIDDEN)}", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("pieces", ["one piece", "two pieces"])
+def test_a_body_behind_an_upgrade_is_not_taken_for_a_request(length, pieces):
+    """The parser ends such a request with its head: what came next was answered, whoever had written it."""
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        head = request_with(b"", f"{UPGRADE}\r\n{length}")
+        if pieces == "one piece":
+            connection.sendall(head + HIDDEN)
+        else:
+            connection.sendall(head)
+            time.sleep(0.1)
+            with contextlib.suppress(ConnectionError):  # it may have been closed
+                connection.sendall(HIDDEN)
+        ((status, answer),) = answers(connection, 1)
+        assert (status, answer["error"]["code"]) == (400, "invalid_http")
+        assert answer["error"]["message"] == (
+            "a request with Upgrade has a body, want one without Upgrade: only HTTP/1.1 is spoken; "
+            "the connection is closed"
+        )
+        with contextlib.suppress(ConnectionResetError):  # what it had not read
+            assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("length", ["X-Length: none", "Content-Length: 0"])
+def test_an_upgrade_without_a_body_is_ignored_and_what_follows_is_read(length):
+    asking = f"GET /healthz HTTP/1.1\r\nHost: x\r\n{UPGRADE}\r\n{length}\r\n\r\n".encode()
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall((asking + request_with(GOOD)) * 2 + asking + HIDDEN[:10])
+        assert [answer.get("digit") for _, answer in answers(connection, 5)] == [None, 7, None, 7, None]
+        connection.sendall(HIDDEN[10:])
+        assert answers(connection, 1) == [(200, {"status": "ready"})]
+
+
+def test_nobody_is_connected_to_another_host():
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall(b"CONNECT example:80 HTTP/1.1\r\nHost: example\r\n\r\n" + HIDDEN)
+        assert codes(connection, 1) == ["invalid_http"]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_requests_before_garbage_in_the_same_piece_are_answered(count):
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall(request_with(GOOD) * count + GARBAGE + HIDDEN)
+        assert codes(connection, count + 1) == [200] * count + ["invalid_http"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        GARBAGE,
+        request_with(b"x\r\n", "Transfer-Encoding: chunked"),
+        request_with(b"", f"{UPGRADE}\r\nContent-Length: 9"),
+        b"CONNECT example:80 HTTP/1.1\r\n\r\n",
+    ],
+    ids=["no request", "a body that breaks", "an upgrade with a body", "a head without a path"],
+)
+@pytest.mark.parametrize("count", [1, 2])
+def test_requests_are_answered_though_garbage_comes_while_they_are_computed(garbage, count):
+    predictor = FakePredictor()
+    with served(app_with(predictor)) as address, connected(address) as connection:
+        predictor.gate.clear()
+        connection.sendall(request_with(GOOD) * count)
+        eventually(lambda: predictor.batches == [1])
+        for sent in (garbage, HIDDEN):
+            connection.sendall(sent)
+            assert is_alive(address)  # so it has been read
+        predictor.gate.set()
+        assert codes(connection, count + 1) == [200] * count + ["invalid_http"]
+    assert predictor.batches == [1] * count
+
+
+def test_a_request_is_answered_though_a_head_without_end_follows():
+    predictor = FakePredictor()
+    with served(app_with(predictor)) as address, connected(address) as connection:
+        predictor.gate.clear()
+        connection.sendall(request_with(GOOD))
+        eventually(lambda: predictor.batches == [1])
+        connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 4 * HEAD_LIMIT_BYTES)
+        time.sleep(0.2)
+        connection.sendall(b"x" * HEAD_LIMIT_BYTES)
+        assert is_alive(address)
+        predictor.gate.set()
+        assert codes(connection, 2) == [200, "head_too_large"]
+
+
+def test_a_body_that_breaks_is_refused_at_once():
+    predictor = FakePredictor()
+    with served(app_with(predictor)) as address, connected(address) as connection:
+        connection.sendall(request_with(b"5\r\n12345\r\n", "Transfer-Encoding: chunked"))
+        time.sleep(0.1)
+        connection.sendall(b"x\r\n")
+        assert codes(connection, 1) == ["invalid_http"]
+    assert predictor.batches == []
 
 
 @pytest.mark.parametrize("head", [b"X: " + b"x" * 2**22, b"X: x\r\n" * 2**19, b""], ids=["long", "many", "URL"])

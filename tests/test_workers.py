@@ -92,6 +92,18 @@ def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, st
         assert all(map(gone, workers))
 
 
+def test_a_second_sigterm_ends_them_all_at_once_and_in_silence(trained_store):
+    with running(trained_store, DIGITS_DRAIN_PAUSE_S="60") as (process, _):
+        workers = workers_of(process)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=5) == ("", "")
+        assert process.returncode == 0
+        assert all(map(gone, workers))
+
+
 def test_connections_are_dealt_out_evenly(trained_store):
     """From a common socket, one worker once took nearly all that came at once."""
     with running(trained_store) as (process, url), ExitStack() as stack:
@@ -119,6 +131,58 @@ def test_whoever_dies_is_replaced(trained_store):
         eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
         assert other in workers_of(process)
         assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+def test_whoever_dies_while_it_loads_is_replaced_too(trained_store, tmp_path):
+    """It once ended the whole service, though the other worker was well."""
+    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
+    with running(Store(tmp_path / "store"), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+        victim, healthy = workers_of(process)
+        (tmp_path / "store" / "tiny").rename(tmp_path / "away")
+        os.kill(victim, signal.SIGKILL)
+        assert process.stderr.readline() == f"worker {victim} has ended with -9: replaced\n"
+        for pause_s in (1, 2):  # by itself: it says why, and the next one waits, and longer every time
+            assert process.stderr.readline().startswith("error: there is no model 'tiny' in the store ")
+            line = process.stderr.readline()
+            assert re.fullmatch(rf"worker \d+ has ended with 1 while it loaded: replaced in {pause_s} s\n", line)
+            waiting_s = time.monotonic()
+            assert workers_of(process) == [healthy]
+            assert httpx.get(f"{url}/readyz").status_code == 200
+            if pause_s == 2:
+                (tmp_path / "away").rename(tmp_path / "store" / "tiny")
+            eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
+            assert pause_s - 0.5 < time.monotonic() - waiting_s < pause_s + 5
+        (loading,) = {*workers_of(process)} - {healthy}
+        os.kill(loading, signal.SIGKILL)  # by a signal: the next one comes at once
+        assert process.stderr.readline() == f"worker {loading} has ended with -9 while it loaded: replaced\n"
+        eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
+        assert len(workers_of(process)) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+        assert process.returncode == 0
+
+
+def taken_by(worker, url):
+    """Whether a connection comes to a worker; two are dealt out to two of them."""
+    host, port = url.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        stack.enter_context(httpx.Client()).get(f"{url}/healthz")  # the last one: the others have been dealt out by now
+        return connections_of(worker, int(port)) > 0
+
+
+def test_sigterm_ends_it_while_nobody_is_there_to_be_told(trained_store, tmp_path):
+    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
+    with running(Store(tmp_path / "store"), DIGITS_POLL_INTERVAL_S="0") as (process, _):
+        (tmp_path / "store" / "tiny").rename(tmp_path / "away")
+        for worker in workers_of(process):
+            os.kill(worker, signal.SIGKILL)
+        said = [process.stderr.readline() for _ in range(10)]  # for each: killed, why, failed; and again: why, failed
+        assert sum("replaced in 2 s" in line for line in said) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=1.5) == ("", "")
+        assert process.returncode == 0
 
 
 @pytest.mark.parametrize("asked", ["by SIGHUP to the parent", "by a request to one worker"])
