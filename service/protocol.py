@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
@@ -19,6 +20,9 @@ FINAL_STATUS: Final = tuple(f"HTTP/1.1 {digit}".encode() for digit in range(2, 6
 MALFORMED: Final = encode_problem(
     "invalid_http", "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed"
 )
+UPGRADE: Final = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
+"""RFC 9110, 7.8, leaves it to the server to ignore it; httptools would take what comes next for no HTTP. Java's client
+sends it with its first request unless told otherwise."""
 UPGRADE_WITH_BODY: Final = encode_problem(
     "invalid_http",
     "a request with Upgrade has a body, want one without Upgrade: only HTTP/1.1 is spoken; the connection is closed",
@@ -99,6 +103,9 @@ class HttpProtocol(HttpToolsProtocol):
             if self._head_bytes - len(data) > HEAD_LIMIT_BYTES:
                 self._refuse(431, TOO_LARGE)
                 return
+            if b"pgrade" in data:
+                head, end, rest = data.partition(b"\r\n\r\n")
+                data = UPGRADE.sub(b"\r\nIgnored", head) + end + rest
         try:
             self._parse(memoryview(data))
         except HttpParserError:
@@ -115,7 +122,10 @@ class HttpProtocol(HttpToolsProtocol):
                 return
 
     def on_headers_complete(self) -> None:
-        """Stops to count. Raises HttpParserError for a body that the parser would take for the next request."""
+        """Stops to count. Raises HttpParserError for a body that the parser would take for the next request.
+
+        That is one behind an Upgrade that came in pieces, or behind another request.
+        """
         if self.parser.should_upgrade() and any(map(_announces_body, self.headers)):
             self._malformed = UPGRADE_WITH_BODY
             raise HttpParserError("Upgrade and a body")
