@@ -65,10 +65,7 @@ class Follower:
         default = self._source.models()[0]
         if default not in loaded:
             raise next(refusal.error for refusal in self.refusals if refusal.model == default)
-        live = Live(
-            [version for model in loaded.values() for version in model.versions.values()],
-            {name: model.aliases for name, model in loaded.items()},
-        )
+        live = Live(loaded)
         self._metrics.show(live, self.refusals)
         return live
 
@@ -123,15 +120,13 @@ class Follower:
             running = current.versions.get(number) if current else None
             if live := running or self._load(name, number, anew=anew):
                 versions[number] = live
-        aliases = dict(plan.aliases)
-        if plan.default not in versions:
-            if current is None and not versions:
-                return None
-            if current is not None:  # nothing has taken the place of what answers until now
-                default = current.default.version
-                versions[default] = current.default
-                aliases[CHAMPION] = default
-        return LiveModel(versions, aliases)
+        aliases, default = dict(plan.aliases), versions.get(plan.default)
+        if default is None and current is not None:  # nothing has taken the place of what answers until now
+            default = versions[current.default.version] = current.default
+            aliases[CHAMPION] = default.version
+        if default is None and versions:
+            default = versions[max(versions)]
+        return LiveModel(versions, aliases, default) if default else None
 
     def _load(self, name: str, number: int, *, anew: bool) -> LiveVersion | None:
         refused = self._refusals.get((name, number))

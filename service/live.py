@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from service.decode import shortened
 from service.errors import NotReady, UnknownModel, UnknownVersion
-from training.store import CHALLENGER, CHAMPION
+from training.store import CHALLENGER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from service.live_version import LiveVersion
 
@@ -21,11 +21,8 @@ class LiveModel(NamedTuple):
 
     versions: Mapping[int, LiveVersion]
     aliases: Mapping[str, int]
-
-    @property
-    def default(self) -> LiveVersion:
-        """The version that answers when none is named: the champion, or where it is not loaded the latest one."""
-        return self.versions.get(self.aliases.get(CHAMPION, 0)) or self.versions[max(self.versions)]
+    default: LiveVersion
+    """The version that answers when none is named."""
 
     @property
     def challenger(self) -> LiveVersion | None:
@@ -51,16 +48,10 @@ class LiveModel(NamedTuple):
 
 
 class Live:
-    """The loaded versions. The first model is the one meant when a request names none.
+    """The loaded versions, by the names of their models. The first model is the one meant when a request names none."""
 
-    `aliases` are the store's: model -> alias -> version.
-    """
-
-    def __init__(self, versions: Iterable[LiveVersion], aliases: Mapping[str, Mapping[str, int]]) -> None:
-        by_model: dict[str, dict[int, LiveVersion]] = {}
-        for live in versions:
-            by_model.setdefault(live.name, {})[live.version] = live
-        self._models = {name: LiveModel(of, aliases.get(name, {})) for name, of in by_model.items()}
+    def __init__(self, models: Mapping[str, LiveModel]) -> None:
+        self._models = dict(models)
         self._retiring: dict[LiveVersion, asyncio.Task[None]] = {}
         self._draining_since_s: float | None = None
         self.default_model = next(iter(self._models))

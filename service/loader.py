@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.live_version import LiveVersion
-from service.policy import choose
+from service.policy import choose, wants_champion
 from training.store import CHALLENGER, CHAMPION, Store, UnknownVersion
 
 if TYPE_CHECKING:
@@ -20,16 +20,11 @@ _loading: ContextVar[bool] = ContextVar("loading", default=False)
 
 
 class Plan(NamedTuple):
-    """What of a model is to be loaded, ascending and never empty, and the store's aliases."""
+    """What of a model is to be loaded, ascending, the store's aliases, and which version answers when none is named."""
 
     versions: list[int]
     aliases: dict[str, int]
-
-    @property
-    def default(self) -> int:
-        """The version that answers when none is named: the champion, or where it is not wanted the latest one."""
-        champion = self.aliases.get(CHAMPION, 0)
-        return champion if champion in self.versions else self.versions[-1]
+    default: int
 
 
 class Loader:
@@ -61,13 +56,16 @@ class Loader:
         """What of a model is wanted now. Raises StoreError, with UnknownModel and UnknownVersion among them."""
         versions, aliases = self._store.versions(model), self._store.aliases(model)
         policy = self._settings.versions
-        if self._settings.canary_share or self._settings.shadow_share:
-            policy = f"{policy},{CHALLENGER}"
-        wanted = choose(policy, versions, aliases)
-        if not wanted:
+        wanted = choose(policy, versions, aliases, self._store.refused(model))
+        champion = aliases.get(CHAMPION)
+        gone = champion is not None and champion not in versions and wants_champion(policy)
+        if gone or not wanted:
             has = ", ".join([*map(str, versions), *(f"{name} -> {of}" for name, of in aliases.items())])
-            raise UnknownVersion(f"none of {model}'s versions is {self._settings.versions}; the store has {has}")
-        return Plan(wanted, aliases)
+            raise UnknownVersion(f"{model} has no version that is {policy}; the store has {has}")
+        default = champion if champion in wanted else wanted[-1]
+        if self._settings.canary_share or self._settings.shadow_share:
+            wanted = choose(f"{policy},{CHALLENGER}", versions, aliases, self._store.refused(model))
+        return Plan(wanted, aliases, default)
 
     def load(self, model: str, version: int) -> LiveVersion:
         """A version, compiled, and proven against its golden predictions. Raises StoreError and OSError."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from service.app import create_app
 from service.follow import Follower
-from service.live import Live
+from service.live import Live, LiveModel
 from service.live_version import LiveVersion
 from service.loader import Plan
 from service.metrics import Metrics
@@ -90,7 +90,8 @@ class Shelf:
     def plan(self, model: str) -> Plan:
         if self.plan_error:
             raise self.plan_error
-        return Plan(choose(self.policy, sorted(self.on_it[model]), self.aliases[model]), dict(self.aliases[model]))
+        aliases = dict(self.aliases[model])
+        return Plan(choose(self.policy, sorted(self.on_it[model]), aliases), aliases, aliases["champion"])
 
     def load(self, model: str, version: int) -> LiveVersion:
         self.loads.append((model, version))
@@ -102,7 +103,15 @@ class Shelf:
 
 def live_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> Live:
     """What is loaded, with fakes in place of networks."""
-    return Live([LiveVersion.start(p, metrics, queue_limit_rows=queue_limit_rows) for p in predictors], ALIASES)
+    models: dict[str, LiveModel] = {}
+    for predictor in predictors:
+        version = LiveVersion.start(predictor, metrics, queue_limit_rows=queue_limit_rows)
+        before = models[version.name].versions if version.name in models else {}
+        models[version.name] = LiveModel({**before, version.version: version}, ALIASES.get(version.name, {}), version)
+    for name, model in models.items():  # the champion, or where there is none the last one
+        champion = model.versions.get(model.aliases.get("champion", 0), model.default)
+        models[name] = model._replace(default=champion)
+    return Live(models)
 
 
 def app_with(*predictors: FakePredictor, feedback_url: str = "", **settings: int) -> FastAPI:

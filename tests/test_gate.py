@@ -43,7 +43,7 @@ def named(decision: Decision, name: str) -> Criterion:
 def test_a_challenger_that_is_better_on_corrections_and_as_good_on_digits_passes():
     decision = decided()
     assert decision.passed
-    assert len(decision.criteria) == 9
+    assert len(decision.criteria) == 10
 
 
 def test_too_few_corrections_decide_nothing():
@@ -106,10 +106,14 @@ def test_a_clean_handful_may_pass_and_one_with_two_contradictions_may_not():
 
 
 def with_4s(called_9: int, called_4: int, *, confidence: float) -> Decision:
-    """The decision where the champion takes pictures for 4; the challenger has learned what they are called."""
-    labels = np.array([9] * called_9 + [4] * called_4)
+    """The decision where the champion takes pictures for 4; the challenger has learned what they are called.
+
+    It is as sure of 2,000 pictures of 7, and right.
+    """
+    labels = np.array([9] * called_9 + [4] * called_4 + [7] * 2000)
+    seen = np.array([4] * (called_9 + called_4) + [7] * 2000)
     others = answers(300, won=20, digit=1, wrong=2)
-    corrections = Answers(labels, np.full(len(labels), 4), labels).and_also(others)
+    corrections = Answers(labels, seen, labels).and_also(others)
     return decided(corrections=corrections, confidence=np.array([confidence] * len(labels) + [0.5] * 320))
 
 
@@ -128,6 +132,18 @@ def test_where_the_champion_was_not_sure_nobody_is_suspected():
 
 def test_a_sure_champion_may_often_be_wrong_as_long_as_it_is_mostly_right():
     assert with_4s(called_9=60, called_4=70, confidence=1).passed
+
+
+def test_labels_that_contradict_a_sure_champion_too_often_are_seen_whatever_they_say():
+    """Pictures of all digits with a stripe, called 0, say: the challenger learns it and does no other harm."""
+    seen = np.repeat(np.arange(1, 10), 100)
+    labels = np.where(np.arange(900) % 100 < 10, 0, seen)
+    decision = decided(corrections=Answers(labels, seen, labels), confidence=np.full(900, 0.999))
+    assert refused(decision) == ["sure answers hold"]
+    assert named(decision, "sure answers hold").words == (
+        "90 of the 900 held-out corrections that the champion is sure of contradict it: 10.0%, want at most 5.0%"
+    )
+    assert decided(corrections=Answers(labels, seen, labels), confidence=np.full(900, 0.98)).passed
 
 
 def test_calibration_and_latency_have_their_limits():

@@ -27,6 +27,14 @@ def test_a_policy_chooses_versions_in_ascending_order(policy, chosen):
     assert choose(policy, VERSIONS, ALIASES) == chosen
 
 
+@pytest.mark.parametrize(
+    ("policy", "chosen"),
+    [("latest", [3]), ("all", [1, 3]), ("champion", [2]), ("10", [10]), ("champion,latest", [2, 3])],
+)
+def test_what_the_gate_has_refused_is_chosen_by_name_alone(policy, chosen):
+    assert choose(policy, VERSIONS, ALIASES, refused={2, 10}) == chosen
+
+
 @pytest.mark.parametrize("policy", ["", "champion,", "0", "-1", "1.5", "Champion", "1 2", "../1"])
 def test_what_is_no_policy_is_refused_with_what_is_one(policy):
     with pytest.raises(ValidationError, match="names no version, want all, latest, aliases such as champion"):

@@ -20,7 +20,7 @@ from service.settings import ServiceSettings
 from tests.load.swapping import swap
 from tests.service_fakes import client_of
 from tests.variants import publish_variant
-from training import compiled, mnist
+from training import compiled, decisions, mnist
 from training.layers import Dense, Flatten
 from training.predictor import Predictor
 from training.store import Store
@@ -163,10 +163,32 @@ async def test_a_version_that_is_deleted_while_it_answers_goes_on_answering(stor
         deleted(Path(store.path) / "tiny" / "1")
         answers = await asked_meanwhile(client, follower.follow(live))
         assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
-        assert "none of tiny's versions is champion; the store has 2, champion -> 1" in str(follower.refusals[0].error)
+        assert "tiny has no version that is champion; the store has 2, champion -> 1" in str(follower.refusals[0].error)
         deleted(Path(store.path))
         answers = await asked_meanwhile(client, follower.follow(live))
         assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
+
+
+@pytest.mark.parametrize("versions", ["champion", "all", "champion,previous"])
+async def test_a_champion_that_is_deleted_is_not_followed_by_its_challenger(store, versions):
+    publish_variant(store, "tiny", 0.5)
+    store.challenge("tiny", 2)
+    async with serving(store, versions=versions, canary_share=0.001) as (_, follower, live):
+        deleted(Path(store.path) / "tiny" / "1")
+        await follower.follow(live)
+        assert (live.resolve().version, len(follower.refusals)) == (1, 1)
+
+
+async def test_the_latest_version_answers_where_that_is_wanted_unless_the_gate_has_refused_it(store):
+    publish_variant(store, "tiny", 0.5)
+    publish_variant(store, "tiny", 0.6)
+    store.challenge("tiny", 3)
+    decisions.keep(store.path / "tiny", 3, b'{"model": "tiny", "decision": {"passed": false, "criteria": []}}')
+    async with serving(store, versions="latest", shadow_share=0.001) as (_, follower, live):
+        assert (live.resolve().version, sorted(of.version for of in live.versions())) == (2, [2, 3])
+        publish_variant(store, "tiny", 0.7)
+        await follower.follow(live)
+        assert live.resolve().version == 4
 
 
 async def test_on_a_full_disk_nothing_is_promoted_by_half_and_afterwards_all_goes_on(store):
@@ -191,9 +213,14 @@ async def test_several_versions_and_models_answer_at_once(store):
     shutil.copytree(store.path / "tiny", store.path / "other")
     publish_variant(store, "tiny", 0.5)
     async with serving(store, versions="all", other_models="*") as (client, _, live):
-        assert [(version.name, version.version) for version in live.versions()] == [("tiny", 1), ("tiny", 2)]
-        for version in (1, 2):
-            answer = await client.post(f"/predict?version={version}", content=IMAGES.tobytes(), headers=OCTETS)
-            assert answer.json()["model"] == {"name": "tiny", "version": version}
+        assert [(version.name, version.version) for version in live.versions()] == [
+            ("tiny", 1),
+            ("tiny", 2),
+            ("other", 1),
+        ]
+        for model, version in (("tiny", 1), ("tiny", 2), ("other", 1)):
+            path = f"/predict?model={model}&version={version}"
+            answer = await client.post(path, content=IMAGES.tobytes(), headers=OCTETS)
+            assert answer.json()["model"] == {"name": model, "version": version}
         with pytest.raises(UnknownVersion):
             live.resolve("tiny", "3")

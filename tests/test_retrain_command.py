@@ -57,7 +57,7 @@ def store(trained_store, few_digits, tmp_path, monkeypatch) -> Store:
 def test_what_passes_is_promoted_with_exit_code_0_and_a_table_of_criteria(store, own):
     code, out, err = run("--data", own, "--store", store.path)
     assert code == 0
-    assert out.count("yes  ") == 9
+    assert out.count("yes  ") == 10
     assert re.search(r"yes +enough corrections +\d+ held-out corrections, want at least 20", out)
     assert "promoted: version 2 is the champion of tiny instead of version 1\n" in out
     assert re.findall(r" (\d) +\d\.\d{4} ", err) == ["1", "2", "3"], "how it goes is on stderr"
@@ -124,7 +124,7 @@ def test_corrections_come_from_the_database_that_the_service_writes_to(store, ow
         (
             ["--feedback", "sqlite:////nowhere/at.all"],
             {},
-            "error: the database sqlite:////nowhere/at.all does not do it",
+            "error: there is no database of corrections at sqlite:////nowhere/at.all",
         ),
         (["--data", "no.npz"], {}, "error: no.npz: there is no such file or folder"),
         (["--store", "elsewhere"], {}, "error: there is no model 'tiny' in the store"),

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 
 from service.app import create_app
-from service.live import Live
+from service.live import Live, LiveModel
 from service.live_version import LiveVersion
 from service.metrics import Metrics
 from service.settings import ServiceSettings
@@ -65,7 +65,7 @@ def test_every_question_gets_its_own_answer_once(trained_store, caplog):
     predictor = Predictor.load(trained_store, "tiny")
     settings, metrics = ServiceSettings(queue_limit_rows=6000), Metrics()
     version = LiveVersion.start(Poisonable(predictor), metrics, queue_limit_rows=settings.queue_limit_rows)
-    app = create_app(settings, Live([version], {"tiny": {"champion": 1}}), metrics)
+    app = create_app(settings, Live({"tiny": LiveModel({1: version}, {"champion": 1}, version)}), metrics)
     chosen, numbers = random.Random(0), np.random.default_rng(0)
     pictures = numbers.integers(0, POISON, (3000, 28, 28), np.uint8)
     alone = predictor(pictures)

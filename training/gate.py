@@ -97,6 +97,7 @@ def decide(
         _nothing_traded(digits.and_also(corrections)),
         _no_class_worse(digits.and_also(corrections), limits),
         _learned(corrections, limits),
+        _sure_ones_hold(corrections, confidence, limits),
         _not_relabelled(corrections, confidence, limits),
         _calibrated(calibration, limits),
         _fast(p99_s, limits),
@@ -157,6 +158,21 @@ def _learned(corrections: Answers, limits: Limits) -> Criterion:
         f"a share of at most {share:.1%}, want below {limits.unlearned:.1%}"
     )
     return Criterion("corrections follow a rule", share, limits.unlearned, share < limits.unlearned, words)
+
+
+def _sure_ones_hold(corrections: Answers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
+    """Where the champion is sure it is seldom wrong, even on new kinds of digits; wrong labels contradict it there.
+
+    So does a mark on the pictures that stands for one digit, which the challenger learns without any other harm.
+    """
+    rows = confidence >= limits.sure
+    sure, contradicted = int(rows.sum()), int((corrections.champion[rows] != corrections.labels[rows]).sum())
+    share = contradicted / max(1, sure)
+    words = (
+        f"{contradicted:,} of the {sure:,} held-out corrections that the champion is sure of contradict it: "
+        f"{share:.1%}, want at most {limits.contradicted:.1%}"
+    )
+    return Criterion("sure answers hold", share, limits.contradicted, share <= limits.contradicted, words)
 
 
 def _not_relabelled(corrections: Answers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:

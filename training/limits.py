@@ -29,6 +29,9 @@ class Limits(BaseModel):
     sure: float = Field(
         0.99, gt=0, le=1, description="From this confidence on, corrections that contradict the champion are suspect"
     )
+    contradicted: float = Field(
+        0.05, ge=0, le=1, description="At most this share of the corrections that it is so sure of may contradict it"
+    )
     calibration_margin: float = Field(
         0.01, ge=0, le=1, description="So much higher the challenger's expected calibration error may be, 0…1"
     )

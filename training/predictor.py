@@ -27,10 +27,13 @@ GOLDEN_TOLERANCE = 1e-3
 
 
 class Predictor:
-    """One version of a model with its card. Safe to share between threads."""
+    """One version of a model with its card. Safe to share between threads.
 
-    def __init__(self, card: Card, version: int, network: CompiledNetwork) -> None:
-        self.name = card.model
+    Its name is the one that the store has it under, whatever the card says: people copy models.
+    """
+
+    def __init__(self, name: str, version: int, card: Card, network: CompiledNetwork) -> None:
+        self.name = name
         self.version = version
         self.card = card
         self._network = network
@@ -47,7 +50,7 @@ class Predictor:
         number = store.resolve(model, version)
         card, params = store.load(model, number)
         network = CompiledNetwork(card.layers, params, temperature=card.calibration.temperature, row_sizes=row_sizes)
-        predictor = cls(card, number, network)
+        predictor = cls(model, number, card, network)
         predictor.check_golden()
         return predictor
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from training import card, gate, latency
+from training import card, decisions, gate, latency
 from training.compiled import CompiledNetwork
 from training.data.corrected import Corrected, Counts, sort_out
 from training.data.split import split
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
     from training.store import Store
 
-DECISIONS = "decisions"
 EPOCHS, LEARNING_RATE, WARMUP_EPOCHS = 3, 5e-4, 0.2
 """How a champion goes on learning: for a short time and with small steps, so that it forgets nothing."""
 SHARE = 0.1
@@ -100,10 +99,10 @@ def retrain(
     (`sort_out`). With too few of them the champion is kept and nothing is trained. The outcome is a function of the
     champion, the digits, the corrections and the limits alone, but for the times that are measured.
 
-    A version that does not pass is published, for people to look at, but no alias ever stands for it, so that no
-    service gives it a share of traffic. One that passes becomes the champion; without `promote` it becomes the
-    challenger. The decision is written before that, to `decision_file` or beside the versions, which are immutable, as
-    `<store>/<model>/decisions/<version>.json`. A `dry_run` leaves the store as it is.
+    A version that does not pass is published, for people to look at, but no alias ever stands for it and it is never
+    the latest, so that no service gives it a share of traffic. One that passes becomes the champion; without `promote`
+    it becomes the challenger. The decision is kept in the store before that, and written to `decision_file` if there
+    is one. A `dry_run` leaves the store as it is.
 
     Raises UnknownModel, UnknownVersion, CorruptVersion, Diverged; OtherDigits; and AliasMoved when another version has
     become the champion meanwhile: then nothing is promoted.
@@ -144,11 +143,12 @@ def retrain(
         data_sha256=data.sha256,
         limits=limits.model_dump(),
     )
+    content = msgspec.json.format(msgspec.json.encode(report))
     if version is not None:
-        decision_file = decision_file or store.path / model / DECISIONS / f"{version}.json"
+        decisions.keep(store.path / model, version, content)
     if decision_file is not None:
         decision_file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(decision_file, msgspec.json.format(msgspec.json.encode(report)))
+        replace_file(decision_file, content)
     if version is not None and decision.passed:
         why = f"passed the gate with {counts.training} corrections on top of version {champion}"
         if promote:

@@ -2,6 +2,7 @@
 
     <store>/<model>/<version>/        params/ (Orbax), card.json, history.jsonl (a row an epoch), manifest.json
     <store>/<model>/aliases.json      champion, previous, challenger -> version; changes.jsonl says who changed them
+    <store>/<model>/decisions/        what the gate decided on versions
 
 A version appears whole or not at all: it is written aside, flushed, and renamed into place.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from etils import epath
 
-from training import manifest
+from training import decisions, manifest
 from training.aliases import CHALLENGER as CHALLENGER
 from training.aliases import CHAMPION as CHAMPION
 from training.aliases import FIRST, PREVIOUS, Aliases, AliasMoved
@@ -87,6 +88,10 @@ class Store:
             return number
         known = ", ".join([*map(str, versions), *(f"{name} -> {of}" for name, of in aliases.items())])
         raise UnknownVersion(f"there is no version {given!r} of {model} in the store {self.path}; it holds {known}")
+
+    def refused(self, model: str) -> set[int]:
+        """Versions that the gate has kept from being champion, by its decisions beside them (`retrain`)."""
+        return decisions.refused(self._folder(model))
 
     def card(self, model: str, version: int | str) -> Card:
         """The card of a version. Raises CorruptVersion when it is not the card that was published."""

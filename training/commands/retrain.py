@@ -75,7 +75,7 @@ def retrain(
     decision: Annotated[
         Path | None,
         typer.Option(
-            help="Where to write the decision.  [default: decisions/VERSION.json beside the model's versions]",
+            help="Also write the decision to this file; the store keeps it anyway, beside the versions.",
             show_default=False,
         ),
     ] = None,
@@ -163,6 +163,8 @@ def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink) -> "t
         from training.corrections import Corrections
 
         with closing(Corrections(feedback)) as kept:
+            if not kept.exist:
+                raise DigitsError(f"there is no database of corrections at {feedback}")
             rows = kept.all()
         images.append(np.frombuffer(b"".join(row.pixels for row in rows), np.uint8).reshape(-1, SIDE, SIDE))
         labels.append(np.array([row.digit for row in rows], np.uint8))

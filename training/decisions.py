@@ -1,0 +1,48 @@
+"""What the gate has decided on versions of a model: a file for each beside them, for a version itself never changes.
+
+It is `<store>/<model>/decisions/<version>.json`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from training.durable import replace_file
+
+if TYPE_CHECKING:
+    from etils import epath
+
+FOLDER: Final = "decisions"
+
+
+class _Decision(msgspec.Struct):
+    passed: bool
+
+
+class _Report(msgspec.Struct):
+    """What of a report is read again; `retrain.Report` is all of it."""
+
+    decision: _Decision
+
+
+def keep(model: epath.Path, version: int, report: bytes) -> None:
+    """Keeps the report on a version of the model in a folder, as JSON."""
+    (model / FOLDER).mkdir(parents=True, exist_ok=True)
+    replace_file(model / FOLDER / f"{version}.json", report)
+
+
+def refused(model: epath.Path) -> set[int]:
+    """The versions of the model in a folder that did not pass; a report that nobody can read has let nobody pass."""
+    if not (model / FOLDER).is_dir():
+        return set()
+    reports = {path.stem: path for path in (model / FOLDER).glob("*.json")}
+    return {int(version) for version, path in reports.items() if version.isdecimal() and not _passed(path)}
+
+
+def _passed(path: epath.Path) -> bool:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Report).decision.passed
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
