@@ -28,7 +28,8 @@ from training.recipe import Distortion, Recipe, Teacher
 from training.report import charts, page, pictures
 from training.report.champions import Champion, champions
 from training.report.drawing import BOX, stages
-from training.report.reliability import reliability, uncalibrated
+from training.rejection import uncalibrated
+from training.report.reliability import reliability
 from training.report.standing import Standing, standing
 from training.report.wording import count, duration, several
 

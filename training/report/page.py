@@ -14,10 +14,11 @@ from training.augment import distort
 from training.evaluate import confusion
 from training.layers import count_weights
 from training.recipe import Distortion, Recipe
+from training.rejection import uncalibrated
 from training.report import charts, pictures
 from training.report.board import ranked
 from training.report.drawing import stages
-from training.report.reliability import reliability, uncalibrated
+from training.report.reliability import reliability
 from training.report.wording import count, duration, interval, percent, several, shape
 
 if TYPE_CHECKING:
