@@ -55,7 +55,7 @@ async def test_one_picture_gets_one_answer():
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     answer = response.json()
-    assert list(answer) == ["digit", "confidence", "probabilities", "model"]
+    assert list(answer) == ["digit", "confidence", "probabilities", "accepted", "reason", "model"]
     assert answer["digit"] == 7
     assert trace_of(answer["confidence"]) == 40_000
     assert len(answer["probabilities"]) == 10

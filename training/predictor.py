@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.card import Card
+    from training.drift import Reference
     from training.images import Images
     from training.store import Store
 
@@ -71,6 +72,11 @@ class Predictor:
         return predictor
 
     @property
+    def reference(self) -> Reference | None:
+        """What drift is measured against, if the card has it."""
+        return self.card.trust.reference if self.card.trust else None
+
+    @property
     def row_sizes(self) -> tuple[int, ...]:
         """The compiled sizes of batches, ascending."""
         return self._network.row_sizes
@@ -92,7 +98,7 @@ class Predictor:
         if self.card.trust is None:
             return Answers(probabilities_of(columns), None)
         uncertain = ~(columns[:, CERTAINTY] > self._certainty)
-        verdicts = np.where(columns[:, NOVELTY] > self._novelty, NOT_A_DIGIT, uncertain)
+        verdicts = np.where(columns[:, NOVELTY] > self._novelty, np.uint8(NOT_A_DIGIT), uncertain.view(np.uint8))
         return Answers(probabilities_of(columns), verdicts)
 
     def prediction_sets(self, probabilities: NDArray[np.float32], coverage: float) -> NDArray[np.bool_] | None:
