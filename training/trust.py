@@ -191,7 +191,8 @@ def _drift(trust: Trust, computed: NDArray[np.float32]) -> tuple[Drifting, ...]:
     seen = []
     for first in range(0, len(computed), LOOK_EVERY):
         window.add(computed[first : first + LOOK_EVERY])
-        seen.append(window.drift())
+        if window.rows == min(WINDOW_ROWS, len(computed)):  # of fewer the index is large by chance alone
+            seen.append(window.drift())
     return tuple(
         Drifting(
             kind=kind,
