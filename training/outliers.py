@@ -121,7 +121,9 @@ def _centred(page: Image) -> np.ndarray:
     """Ink on black, fitted into the box and moved so that its centre of mass is in the middle: uint8 [28, 28]."""
     from PIL import Image
 
-    ink = page.crop(page.getbbox())
+    if (box := page.getbbox()) is None:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    ink = page.crop(box)
     scale = BOX / max(ink.size)
     width, height = (max(1, round(side * scale)) for side in ink.size)
     small = np.asarray(ink.resize((width, height), Image.Resampling.BOX), np.float64)
