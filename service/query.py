@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 
 from service.decode import SCALES, shortened
 from service.errors import WrongValue
+from training.answers import LOWEST_COVERAGE
 from training.images import FULL_INK
-from training.rejection import LOWEST_COVERAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,13 +1,18 @@
+import time
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
 
 from service.drift import ROWS_AT_A_TIME, Drift
+from service.live_version import LiveVersion
 from service.metrics import Metrics
 from tests.service_fakes import FakePredictor
 from tests.test_metrics import read
+from training import mnist
 from training.answers import COLUMNS, INK
 from training.drift import KINDS, LARGE, SUREST, Histogram, Window, alarm_limit, reference, stability_index
+from training.predictor import Predictor
 
 
 def columns(random, n, ink=0.13, sure=4.0):
@@ -17,6 +22,14 @@ def columns(random, n, ink=0.13, sure=4.0):
     found[:, :10] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     found[:, INK] = np.clip(random.normal(ink, 0.04, n), 0, 1)
     return found
+
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +112,24 @@ def test_drift_is_told_every_few_rows_by_version_and_kind(wanted):
     assert found["digits_drift_statistic", ink] > 1
     assert found["digits_drift_alarm", ink] == 1
     assert found["digits_drift_alarm", (("kind", "digit"), *ink[1:])] == 0
+
+
+async def test_a_shift_is_seen_within_500_requests_and_nothing_on_10000_pictures_without_one(trained_store):
+    """MNIST's test pictures in random order: in their own, one writer follows the other, and pens differ."""
+    metrics, images = Metrics(), mnist.test().images[np.random.default_rng(0).permutation(10_000)]
+    predictor = Predictor.load(trained_store, "tiny", row_sizes=(1, 64))
+    version = LiveVersion.start(predictor, metrics, queue_limit_rows=64, inline_rows=1, drift_window_rows=500)
+
+    async def alarms(pictures, rows):
+        found = set()
+        for first in range(0, len(pictures), rows):
+            await version.answer(pictures[first : first + rows], time.monotonic() + 60)
+            said = read(metrics.exposition().decode()) if first % 50 < rows else {}
+            found |= {dict(labels)["kind"] for (name, labels), alarm in said.items() if "alarm" in name and alarm}
+        return found
+
+    try:
+        assert await alarms(images, 64) == set()
+        assert await alarms((images[:500] * 0.7).astype(np.uint8), 1) >= {"ink"}
+    finally:
+        await version.retire()

@@ -62,7 +62,7 @@ def test_the_risk_is_kept_on_average_over_many_draws():
         joint.append(tail[place])
         share.append(1 - place / len(surest))
         promised.append(found.accepted_and_wrong)
-    assert np.mean(promised) == pytest.approx(7 / 2001) < 0.9 * risk
+    assert promised == [7 / 2001] * 2000  # 6 errors may stay: 7 / 2001 is below 0.9 of the risk, 8 / 2001 is not
     assert np.mean(joint) == pytest.approx(7 / 2001, rel=0.025)  # 3 standard errors: just what was promised, no less
     assert np.mean(joint) / np.mean(share) <= risk
 

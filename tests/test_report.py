@@ -164,8 +164,9 @@ def test_the_sections_are_all_there(made):
     found = Page(made.html)
     sections = [attributes["id"] for tag, attributes in found.tags if tag == "section"]
     assert sections == ["leaderboard", "data", "distortion", "curves", "model-tiny"]
-    assert made.html.count('class="chart"') == 4
-    for heading in ("The network", "What was read as what", "Misread", "Where it comes from"):
+    assert made.html.count('class="chart"') == 6
+    trust = "Which answers can be acted on?", "Does it know what is no digit?"
+    for heading in ("The network", "What was read as what", *trust, "Misread", "Where it comes from"):
         assert made.html.count(f"<h3>{heading}</h3>") == 1
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 CERTAINTY, NOVELTY, INK = range(CLASSES, CLASSES + 3)
 COLUMNS: Final = CLASSES + 3
 """The probabilities of the ten digits, then certainty, novelty, and the mean ink of the picture, 0…1."""
+LOWEST_COVERAGE: Final = 0.9
+"""Sets of digits can be asked for from this coverage on; below it, the most probable digit alone would do."""
 ACCEPTED, UNCERTAIN, NOT_A_DIGIT = range(3)
 REASONS: Final = (None, "uncertain", "not_a_digit")
 """Why an answer is not accepted, by verdict."""

@@ -18,8 +18,8 @@ KINDS: Final = ("ink", "confidence", "digit")
 BINS: Final = 10
 SUREST: Final = 0.99999
 """No bin begins above this confidence: there, processors differ by as much as pictures do."""
-LARGE: Final = 0.1
-"""An index below this is no drift that matters, by the convention of those who have used it since the 1990s."""
+LARGE: Final = 0.25
+"""From this index on, by the convention of those who have long used it, a population is another one."""
 Z: Final = 4.753424308822899
 """A normal variable is above this with a probability of one in a million."""
 
@@ -76,7 +76,7 @@ def alarm_limit(bins: int, rows: int, reference_rows: int) -> float:
 
     Without drift the index is (1 / rows + 1 / reference_rows) times a chi-square variable with bins - 1 degrees of
     freedom (Yurdakul 2018, Statistical properties of population stability index): it is above 0 even then, the more so
-    the fewer rows there are. So an index is drift that is larger by 0.1 than it would be on average without, and that
+    the fewer rows there are. So an index is drift that is larger by 0.25 than it would be on average without, and that
     is seen less than once in a million times without (Wilson & Hilferty 1931 for the quantile).
     """
     freedom = bins - 1

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from training.answers import LOWEST_COVERAGE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,8 +23,6 @@ RISK: Final = 0.001
 """So many of the accepted answers may be wrong, as a share, unless told otherwise."""
 LEAST_ACCEPTED: Final = 0.9
 """The guarantee is for at least so large a share of accepted answers."""
-LOWEST_COVERAGE: Final = 0.9
-"""Sets of digits can be asked for from this coverage on; below it, most would be empty."""
 REFUSED: Final = 0.005
 """So many digits may be refused as being none, as a share: half of what is wanted, for the digits to come differ."""
 

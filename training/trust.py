@@ -78,7 +78,7 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Drifting(msgspec.Struct, frozen=True):
-    """Drift of the digits, in the order they come in, through windows of 500 of them."""
+    """Drift of the digits in windows of 500, in random order: in their own, one writer may follow the other."""
 
     kind: str
     largest: float
@@ -188,6 +188,7 @@ def _family(name: str, of: NDArray[np.float32], digits: NDArray[np.float32], pre
 
 def _drift(trust: Trust, computed: NDArray[np.float32]) -> tuple[Drifting, ...]:
     window = Window(trust.reference, WINDOW_ROWS)
+    computed = computed[np.random.default_rng(0).permutation(len(computed))]
     seen = []
     for first in range(0, len(computed), LOOK_EVERY):
         window.add(computed[first : first + LOOK_EVERY])
