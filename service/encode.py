@@ -1,4 +1,4 @@
-"""Probabilities -> answers: JSON, a byte for each digit, or an array in NumPy's own format."""
+"""Answers -> bodies: JSON, a byte for each digit, or an array in NumPy's own format."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from training.answers import ACCEPTED, REASONS
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from numpy.typing import NDArray
+
+    from training.answers import Answers
 
     Probabilities = NDArray[np.float32]
 
@@ -19,12 +23,25 @@ OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 """float32 as it is, 0.998 and not 0.9980000257492065; and a prompt that curl does not write over."""
 
 
-def encode_json(probabilities: Probabilities, *, name: str, version: int, many: bool, fields: Collection[str]) -> bytes:
-    """The answer for probabilities float32 [n, 10]; n is 1 unless the request was for many pictures."""
+def encode_json(
+    answers: Answers,
+    *,
+    name: str,
+    version: int,
+    many: bool,
+    fields: Collection[str],
+    sets: NDArray[np.bool_] | None = None,
+) -> bytes:
+    """The body for n answers; n is 1 unless the request was for many pictures. `sets` are their prediction sets."""
+    probabilities = answers.probabilities
+    verdicts = [None] * len(probabilities) if answers.verdicts is None else answers.verdicts.tolist()
     columns: dict[str, Iterable[Any]] = {
-        "digit": probabilities.argmax(axis=1).tolist(),
+        "digit": answers.digits.tolist(),
         "confidence": probabilities.max(axis=1),
         "probabilities": probabilities,
+        "accepted": [None if verdict is None else verdict == ACCEPTED for verdict in verdicts],
+        "reason": [REASONS[verdict or 0] for verdict in verdicts],
+        "prediction_set": [None] * len(probabilities) if sets is None else map(_listed, sets),
     }
     rows = zip(*(columns[field] for field in fields), strict=True)
     predictions = [dict(zip(fields, row, strict=True)) for row in rows]
@@ -32,6 +49,10 @@ def encode_json(probabilities: Probabilities, *, name: str, version: int, many: 
     if many:
         return orjson.dumps({"predictions": predictions, "model": model}, option=OPTIONS)
     return orjson.dumps({**predictions[0], "model": model}, option=OPTIONS)
+
+
+def _listed(inside: NDArray[np.bool_]) -> list[int]:
+    return np.flatnonzero(inside).tolist()
 
 
 def encode_problem(

@@ -7,11 +7,15 @@ import math
 from typing import TYPE_CHECKING, Self
 
 from service.batching import Batcher, PredictFailed
+from service.drift import Drift
 from service.errors import BrokenAnswer
 
 if TYPE_CHECKING:
-    from service.encode import Probabilities
+    import numpy as np
+    from numpy.typing import NDArray
+
     from service.metrics import Metrics
+    from training.answers import Answers
     from training.images import Images
     from training.predictor import Predictor
 
@@ -29,10 +33,27 @@ class LiveVersion:
         self._unused: asyncio.Event | None = None
 
     @classmethod
-    def start(cls, predictor: Predictor, metrics: Metrics, *, queue_limit_rows: int, inline_rows: int = 0) -> Self:
-        """The version with an engine of its own."""
+    def start(
+        cls,
+        predictor: Predictor,
+        metrics: Metrics,
+        *,
+        queue_limit_rows: int,
+        inline_rows: int = 0,
+        drift_window_rows: int = 0,
+    ) -> Self:
+        """The version with an engine of its own. Its last answers are followed for drift, if it has a reference."""
+        compute = predictor.columns
+        if drift_window_rows and (reference := predictor.reference):
+            drift = Drift(reference, drift_window_rows, metrics.drift(predictor))
+
+            def compute(images: Images) -> NDArray[np.float32]:
+                columns = predictor.columns(images)
+                drift.follow(columns)
+                return columns
+
         batcher = Batcher(
-            predictor,
+            compute,
             max_batch_rows=predictor.row_sizes[-1],
             queue_limit_rows=queue_limit_rows,
             inline_rows=inline_rows,
@@ -50,20 +71,20 @@ class LiveVersion:
         if self._unused and not self._requests:
             self._unused.set()
 
-    async def answer(self, images: Images, deadline_s: float) -> Probabilities:
-        """Probabilities float32 [n, 10] for images uint8 [n, 28, 28].
+    async def answer(self, images: Images, deadline_s: float) -> Answers:
+        """Answers to images uint8 [n, 28, 28].
 
         Raises what `Batcher.submit` raises, and BrokenAnswer for what are no probabilities.
         """
         try:
-            probabilities = await self.batcher.submit(images, deadline_s)
+            columns = await self.batcher.submit(images, deadline_s)
         except PredictFailed:
             self._metrics.failed(self)
             raise
-        if not math.isfinite(probabilities.sum()):  # JSON has no word for them, and nobody a use
+        if not math.isfinite(columns.sum()):  # JSON has no word for them, and nobody a use
             self._metrics.failed(self)
             raise BrokenAnswer(f"{self.name} version {self.version} answered with probabilities that are not finite")
-        return probabilities
+        return self.predictor.read(columns)
 
     async def retire(self) -> None:
         """Ends the engine when the last request has left. Nobody must find the version any more."""

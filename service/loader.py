@@ -75,5 +75,9 @@ class Loader:
         finally:
             _loading.reset(loading)
         return LiveVersion.start(
-            predictor, self._metrics, queue_limit_rows=self._settings.queue_limit_rows, inline_rows=INLINE_ROWS
+            predictor,
+            self._metrics,
+            queue_limit_rows=self._settings.queue_limit_rows,
+            inline_rows=INLINE_ROWS,
+            drift_window_rows=self._settings.drift_window_rows,
         )

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from training.drift import KINDS
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from prometheus_client.metrics import MetricWrapperBase
 
     from service.batching import Batch, Watch
     from service.canary import Canary
+    from service.drift import Tell
     from service.follow import Refusal
     from service.live import Live
     from service.live_version import LiveVersion
@@ -88,6 +91,20 @@ class Metrics:
         self._shadow_dropped = Counter(
             "digits_shadow_dropped_requests", "Requests that there was no time to compare", VERSION, registry=registry
         )
+        self._drift = Gauge(
+            "digits_drift_statistic",
+            "Population stability index of the last pictures against the card's reference; with workers, the largest",
+            (*VERSION, "kind"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._drift_alarm = Gauge(
+            "digits_drift_alarm",
+            "1 where that is larger than chance makes it and large enough to matter",
+            (*VERSION, "kind"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self._shown: set[Labels] = set()
         self._out: set[Labels] = set()
         self._by_version = (
@@ -113,11 +130,28 @@ class Metrics:
 
         return watch
 
+    def drift(self, predictor: Predictor) -> Tell:
+        """What a version's drift is reported to."""
+        labels = _labels(predictor)
+        gauges = {kind: (self._drift.labels(*labels, kind), self._drift_alarm.labels(*labels, kind)) for kind in KINDS}
+
+        def tell(found: Mapping[str, tuple[float, bool]]) -> None:
+            for kind, (index, alarm) in found.items():
+                statistic, alarms = gauges[kind]
+                statistic.set(index)
+                alarms.set(alarm)
+
+        return tell
+
     def show(self, live: Live, refusals: Iterable[Refusal]) -> None:
         """Says what is loaded and what stays out, and forgets what was before: its labels do not outlive it by long."""
         loaded: set[Labels] = {_labels(version) for version in live.versions()}
         out: set[Labels] = {(of.model, str(of.version or ""), type(of.error).__name__) for of in refusals}
         self._forget(self._shown - loaded, self._live, *self._by_version)
+        for kind in KINDS:
+            gone = {(*labels, kind) for labels in self._shown - loaded}
+            self._forget(gone, self._drift)
+            self._forget(gone, self._drift_alarm)
         self._forget(self._out - out, self._staying_out)
         for labels in loaded:
             self._live.labels(*labels).set(1)

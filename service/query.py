@@ -7,12 +7,16 @@ from urllib.parse import parse_qsl
 
 from service.decode import SCALES, shortened
 from service.errors import WrongValue
+from training.answers import LOWEST_COVERAGE
 from training.images import FULL_INK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FIELDS: Final = ("digit", "confidence", "probabilities")
+FIELDS: Final = ("digit", "confidence", "probabilities", "accepted", "reason")
+"""What predictions have unless `fields` says otherwise."""
+SET: Final = "prediction_set"
+COVERAGE: Final = 0.99
 PARAMETERS: Final = {
     "model": ("The model that is to answer; without it, the default one", "the name of a model"),
     "version": (
@@ -20,8 +24,14 @@ PARAMETERS: Final = {
         "a number or an alias such as champion",
     ),
     "fields": (
-        "What predictions in JSON have, of `digit`, `confidence`, `probabilities`, with commas between; all by default",
-        f"some of {', '.join(FIELDS)}, with commas between",
+        "What predictions in JSON have, of `digit`, `confidence`, `probabilities`, `accepted`, `reason`, "
+        "`prediction_set`, with commas between; by default all but the last",
+        f"some of {', '.join([*FIELDS, SET])}, with commas between",
+    ),
+    "coverage": (
+        "Predictions also have a `prediction_set`, which holds the right digit with this probability; with such a "
+        "field and without this, 0.99",
+        f"a number from {LOWEST_COVERAGE:g} to below 1",
     ),
     "scale": (
         "For an array: the value that means full ink, 255 without it. JSON has a field of that name",
@@ -38,6 +48,8 @@ class Query(NamedTuple):
     version: str | None = None
     fields: tuple[str, ...] = FIELDS
     scale: float | None = None
+    coverage: float | None = None
+    """None: no sets are asked for."""
 
     @property
     def full_ink(self) -> float:
@@ -53,11 +65,16 @@ def parse_query(query: bytes) -> Query:
     if not query:
         return EMPTY
     given = parameters(query, PARAMETERS)
+    fields = _fields(given["fields"]) if "fields" in given else FIELDS
+    coverage = _coverage(given["coverage"]) if "coverage" in given else None
+    if coverage and SET not in fields:
+        fields = (*fields, SET)
     return Query(
         given.get("model"),
         given.get("version"),
-        _fields(given["fields"]) if "fields" in given else FIELDS,
+        fields,
         _scale(given["scale"]) if "scale" in given else None,
+        (coverage or COVERAGE) if SET in fields else None,
     )
 
 
@@ -91,16 +108,27 @@ def wrong_parameter(code: str, name: str, value: str, wanted: str) -> WrongValue
 def _fields(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in FIELDS:
+        if name not in (*FIELDS, SET):
             raise wrong_parameter("unknown_field", "fields", name, PARAMETERS["fields"][1])
-    return tuple(name for name in FIELDS if name in names)
+    return tuple(name for name in (*FIELDS, SET) if name in names)
 
 
 def _scale(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise wrong_parameter("wrong_type", "scale", text, PARAMETERS["scale"][1]) from None
+    value = _number("scale", text)
     if not SCALES[0] <= value <= SCALES[1]:
         raise wrong_parameter("out_of_range", "scale", text, PARAMETERS["scale"][1])
     return value
+
+
+def _coverage(text: str) -> float:
+    value = _number("coverage", text)
+    if not LOWEST_COVERAGE <= value < 1:
+        raise wrong_parameter("out_of_range", "coverage", text, PARAMETERS["coverage"][1])
+    return value
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise wrong_parameter("wrong_type", name, text, PARAMETERS[name][1]) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -111,6 +111,16 @@ class Prediction(BaseModel):
     confidence: Annotated[Probability, Field(description="The probability of the digit")]
     probabilities: Annotated[
         list[Probability], Field(min_length=CLASSES, max_length=CLASSES, description="One for each digit, 0 to 9")
+    ]
+    accepted: Annotated[
+        bool | None, Field(description="Whether the answer can be acted on; null where the version's card says nothing")
+    ]
+    reason: Annotated[
+        Literal["uncertain", "not_a_digit"] | None, Field(description="Why it is not accepted; null if it is")
+    ]
+    prediction_set: Annotated[
+        list[Annotated[int, Field(ge=0, lt=CLASSES)]] | None,
+        Field(description="Digits, ascending, with the right one among them; only if asked for", min_length=1),
     ]
 
 

@@ -71,6 +71,9 @@ class ServiceSettings(StoreSettings):
         ge=0,
         description="How many predictions each process remembers, so that a correction may name one; 0 for none",
     )
+    drift_window_rows: int = Field(
+        500, ge=0, description="Each process compares so many of its last answers with those on the card; 0 for none"
+    )
     feedback_retention_days: int = Field(
         365, ge=0, description="Corrections that are older are forgotten; 0 keeps them for ever"
     )

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from service.encode import Probabilities
+    import numpy as np
+    from numpy.typing import NDArray
+
     from service.live_version import LiveVersion
     from service.metrics import Metrics
     from training.images import Images
@@ -33,8 +35,8 @@ class Shadow:
         self._executor = ThreadPoolExecutor(1, "shadow", initializer=_step_back)
         self._comparing: asyncio.Task[None] | None = None
 
-    def copy(self, champion: LiveVersion, challenger: LiveVersion, images: Images, given: Probabilities) -> None:
-        """Compares the challenger's answers with those that the champion has given, if there is time for it."""
+    def copy(self, champion: LiveVersion, challenger: LiveVersion, images: Images, given: NDArray[np.intp]) -> None:
+        """Compares the challenger's digits with those that the champion has given, if there is time for it."""
         if self._comparing or champion.batcher.waiting_rows or challenger.batcher.waiting_rows:
             self._metrics.shadow_dropped(challenger)
         else:
@@ -46,7 +48,7 @@ class Shadow:
             await self._comparing
         self._executor.shutdown()
 
-    async def _compare(self, challenger: LiveVersion, images: Images, given: Probabilities) -> None:
+    async def _compare(self, challenger: LiveVersion, images: Images, given: NDArray[np.intp]) -> None:
         loop = asyncio.get_running_loop()
         try:
             with challenger:
@@ -55,7 +57,7 @@ class Shadow:
             log.exception("%s version %s failed in the shadow", challenger.name, challenger.version)
             self._metrics.failed(challenger)
         else:
-            differing = int((answers.argmax(axis=1) != given.argmax(axis=1)).sum())
+            differing = int((answers.argmax(axis=1) != given).sum())
             self._metrics.compared(challenger, pictures=len(images), differing=differing)
         finally:
             self._comparing = None

@@ -12,11 +12,11 @@ from service.errors import BrokenAnswer
 from service.shadow import Shadow
 
 if TYPE_CHECKING:
-    from service.encode import Probabilities
     from service.headers import Headers
     from service.live_version import LiveVersion
     from service.metrics import Metrics
     from service.settings import ServiceSettings
+    from training.answers import Answers
     from training.images import Images
 
 ITS_OWN_FAULT = (BrokenAnswer, Closed, EngineDead, PredictFailed, QueueFull)
@@ -44,8 +44,8 @@ class Trial:
         images: Images,
         deadline_s: float,
         headers: Headers,
-    ) -> tuple[LiveVersion, Probabilities]:
-        """Probabilities float32 [n, 10] for images uint8 [n, 28, 28], and which of the two has given them.
+    ) -> tuple[LiveVersion, Answers]:
+        """Answers to images uint8 [n, 28, 28], and which of the two has given them.
 
         Raises what `LiveVersion.answer` raises for the champion.
         """
@@ -56,7 +56,7 @@ class Trial:
                 return canary.challenger, answers
         answers = await champion.answer(images, deadline_s)
         if canary and random.random() < self._settings.shadow_share:  # noqa: S311 - no secret
-            self._shadow.copy(champion, canary.challenger, images, answers)
+            self._shadow.copy(champion, canary.challenger, images, answers.digits)
         return champion, answers
 
     async def close(self) -> None:
@@ -73,7 +73,7 @@ class Trial:
             canary = self._canaries[name] = Canary(challenger, self._settings)
         return canary
 
-    async def _try(self, canary: Canary, images: Images, deadline_s: float) -> Probabilities | None:
+    async def _try(self, canary: Canary, images: Images, deadline_s: float) -> Answers | None:
         """The challenger's answer, or None when it failed. Raises DeadlineExceeded: there is no time for another."""
         began = time.monotonic()
         try:

@@ -20,6 +20,7 @@ from service.metrics import Metrics
 from service.policy import choose
 from service.server import DrainingServer
 from service.settings import ServiceSettings
+from training.answers import ACCEPTED, COLUMNS, NOT_A_DIGIT, UNCERTAIN, Answers, probabilities_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 ALIASES = {"lenet": {"champion": 3, "stable": 3, "previous": 2}, "mlp": {"champion": 1}}
 CARD = {"model": "lenet", "layers": [], "validation": {"error": 0.0044}}
 TRACES = 2**16
+VERDICTS = {8: UNCERTAIN, 9: NOT_A_DIGIT}
+"""Of digits that FakePredictor does not accept."""
 
 
 def picture(digit: int, trace: int = 0) -> np.ndarray:
@@ -48,6 +51,7 @@ class FakePredictor:
 
     def __init__(self, name: str = "lenet", version: int = 3, *, row_sizes: tuple[int, ...] = (1, 4, 16)) -> None:
         self.name, self.version, self.card, self.row_sizes = name, version, CARD, row_sizes
+        self.reference = None
         self.gate = threading.Event()
         self.gate.set()
         self.poison: int | None = None
@@ -56,6 +60,17 @@ class FakePredictor:
 
     def padded(self, rows: int) -> int:
         return next(size for size in self.row_sizes if size >= rows)
+
+    def columns(self, images: np.ndarray) -> np.ndarray:
+        return np.concatenate([self(images), np.zeros((len(images), COLUMNS - 10), np.float32)], axis=1)
+
+    def read(self, columns: np.ndarray) -> Answers:
+        verdicts = np.array([VERDICTS.get(digit, ACCEPTED) for digit in columns[:, :10].argmax(axis=1)], np.uint8)
+        return Answers(probabilities_of(columns), verdicts)
+
+    def prediction_sets(self, probabilities: np.ndarray, coverage: float) -> np.ndarray:
+        """The two most probable digits."""
+        return probabilities >= np.sort(probabilities, axis=1)[:, [-2]]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         assert images.dtype == np.uint8

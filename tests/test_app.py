@@ -55,7 +55,7 @@ async def test_one_picture_gets_one_answer():
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
     answer = response.json()
-    assert list(answer) == ["digit", "confidence", "probabilities", "model"]
+    assert list(answer) == ["digit", "confidence", "probabilities", "accepted", "reason", "model"]
     assert answer["digit"] == 7
     assert trace_of(answer["confidence"]) == 40_000
     assert len(answer["probabilities"]) == 10
@@ -159,7 +159,7 @@ async def test_a_version_of_another_model_can_be_asked():
             "modle=mlp",
             422,
             "unknown_parameter",
-            "query parameter 'modle' is not known here, want one of model, version, fields, scale",
+            "query parameter 'modle' is not known here, want one of model, version, fields, coverage, scale",
             "modle",
         ),
         (
@@ -478,7 +478,7 @@ def test_the_documentation_names_every_path(openapi):
         "/metrics": ["get"],
     }
     assert [p["name"] for p in openapi["paths"]["/predict"]["post"]["parameters"]] == [
-        *("model", "version", "fields", "scale", "X-Timeout-Ms")
+        *("model", "version", "fields", "coverage", "scale", "X-Timeout-Ms")
     ]
 
 

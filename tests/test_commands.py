@@ -57,7 +57,8 @@ def test_the_card_says_what_the_command_was_told(own):
     assert card.data.source == str(own / "own.npz")
     assert (card.data.training_images, card.data.validation_images) == (3500, 500)
     assert card.validation.images == 500
-    assert sum(card.reference.digits) == sum(card.reference.ink) == sum(card.reference.confidence) == 500
+    reference = card.trust.reference
+    assert sum(reference.digit.counts) == sum(reference.ink.counts) == sum(reference.confidence.counts) == 500
 
 
 def test_fit_if_missing_does_nothing_when_there_is_a_champion(own):

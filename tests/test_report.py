@@ -25,10 +25,11 @@ from training.evaluate import confusion, score
 from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
 from training.models import MODELS
 from training.recipe import Distortion, Recipe, Teacher
+from training.rejection import uncalibrated
 from training.report import charts, page, pictures
 from training.report.champions import Champion, champions
 from training.report.drawing import BOX, stages
-from training.report.reliability import reliability, uncalibrated
+from training.report.reliability import reliability
 from training.report.standing import Standing, standing
 from training.report.wording import count, duration, several
 
@@ -163,8 +164,9 @@ def test_the_sections_are_all_there(made):
     found = Page(made.html)
     sections = [attributes["id"] for tag, attributes in found.tags if tag == "section"]
     assert sections == ["leaderboard", "data", "distortion", "curves", "model-tiny"]
-    assert made.html.count('class="chart"') == 4
-    for heading in ("The network", "What was read as what", "Misread", "Where it comes from"):
+    assert made.html.count('class="chart"') == 6
+    trust = "Which answers can be acted on?", "Does it know what is no digit?"
+    for heading in ("The network", "What was read as what", *trust, "Misread", "Where it comes from"):
         assert made.html.count(f"<h3>{heading}</h3>") == 1
 
 

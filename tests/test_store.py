@@ -251,7 +251,7 @@ def test_a_card_of_another_format_is_refused(store, trained):
     folder = store.path / "tiny" / "1"
     (folder / "card.json").write_text((folder / "card.json").read_text().replace('"seed"', '"sead"'))
     manifest.write(folder)
-    with pytest.raises(StoreError, match=r"card\.json is not a card of format 1: Object contains unknown field `sead`"):
+    with pytest.raises(StoreError, match=r"card\.json is not a card of format 2: Object contains unknown field `sead`"):
         store.card("tiny", 1)
 
 

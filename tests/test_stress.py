@@ -30,12 +30,12 @@ class Poisonable:
     def __init__(self, predictor):
         self.predictor = predictor
         self.name, self.version, self.card, self.row_sizes = "tiny", 1, predictor.card, predictor.row_sizes
-        self.padded = predictor.padded
+        self.padded, self.read, self.reference = predictor.padded, predictor.read, predictor.reference
 
-    def __call__(self, images):
+    def columns(self, images):
         if (images[:, 0, 0] == POISON).any():
             raise ValueError("poison")
-        return self.predictor(images)
+        return self.predictor.columns(images)
 
 
 def question(images, kind, **headers):

@@ -1,17 +1,39 @@
-"""Confidence that can be trusted: the temperature of a network's logits."""
+"""What makes the answers of a trained network fit to be acted on: calibrated, refused where they cannot be trusted."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from training.card import Calibration
+from training.answers import CERTAINTY, NOVELTY
+from training.augment import distort
+from training.card import Calibration, Trust
+from training.drift import reference
+from training.fit import compile_logits
+from training.images import CLASSES
+from training.moments import moments
+from training.novelty import Novelty, fit_distance
+from training.rejection import REFUSED, Sets, control_risk, upper_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from training.data.digits import Digits
+    from training.layers import Layers
+    from training.network import Params
+    from training.novelty import Distance
+    from training.recipe import Distortion
+
+DISTANCE_IMAGES = 10_000
+"""So many training images are enough for 16 numbers."""
+ROWS_AT_A_TIME = 2500
+
+_distort = jax.jit(distort, static_argnums=2)
+_moments = jax.jit(moments)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Calibration:
@@ -26,3 +48,33 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> C
 
     best = minimize_scalar(log_loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
     return Calibration(temperature=float(np.exp(best.x)))
+
+
+def distance_from(layers: Layers, params: Params, training: Digits, distortion: Distortion) -> Distance:
+    """The distance from the digits that a network was trained on.
+
+    Their ink is taken from distorted copies, as the network has learned to read them: a digit is none the less one for
+    being a pixel beside the middle. Their logits are those of the digits as they are.
+    """
+    rows = np.linspace(0, len(training) - 1, min(len(training), DISTANCE_IMAGES)).astype(np.intp)
+    some = training.take(rows)
+    ink = []
+    for first in range(0, len(some), ROWS_AT_A_TIME):
+        images, key = some.images[first : first + ROWS_AT_A_TIME], jax.random.key(first)
+        ink.append(np.asarray(_moments(_distort(images, key, distortion))))
+    return fit_distance(np.concatenate(ink), compile_logits(layers)(params, some), some.labels)
+
+
+def fit_trust(
+    logits: NDArray[np.float32], columns: NDArray[np.float32], labels: NDArray[np.uint8], distance: Distance
+) -> Trust:
+    """By the logits [n, 10] of held-out digits, the columns [n, 13] computed of them, and the right digits [n]."""
+    wrong = columns[:, :CLASSES].argmax(axis=1) != labels
+    limit, refused = upper_quantile(columns[:, NOVELTY], REFUSED)
+    whitening, means = distance
+    return Trust(
+        rejection=control_risk(columns[:, CERTAINTY], wrong),
+        sets=Sets.of(logits, labels),
+        novelty=Novelty(whitening.tobytes(), means.tobytes(), limit, refused),
+        reference=reference(columns),
+    )

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from training.images import CLASSES, PIXELS, SIDE
+from training.answers import NOVELTY
+from training.drift import Reference
+from training.images import CLASSES, SIDE
 from training.layers import Layers
+from training.novelty import Novelty
 from training.recipe import Recipe
+from training.rejection import Rejection, Sets
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from training.images import Images
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a card can no longer be read as before."""
 
 
@@ -76,15 +82,14 @@ class Calibration(msgspec.Struct, frozen=True):
     """Logits are divided by it (Guo et al. 2017)."""
 
 
-class Reference(msgspec.Struct, frozen=True):
-    """Histograms over the validation images, for drift to be measured against; counts, bins of equal width."""
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells answers that can be acted on from others, fitted to the validation images."""
 
-    ink: tuple[int, ...]
-    """Mean ink of a picture, 20 bins over 0…0.5."""
-    confidence: tuple[int, ...]
-    """The largest probability, 20 bins over 0…1."""
-    digits: tuple[int, ...]
-    """The predicted digit, 10 bins."""
+    rejection: Rejection
+    sets: Sets
+    novelty: Novelty
+    reference: Reference
+    """What drift is measured against."""
 
 
 class Golden(msgspec.Struct, frozen=True):
@@ -93,6 +98,8 @@ class Golden(msgspec.Struct, frozen=True):
     pixels: bytes
     """n x 784 bytes; base64 in JSON."""
     probabilities: tuple[tuple[float, ...], ...]
+    novelty: tuple[float, ...] = ()
+    """The squared distances; empty on cards of format 1."""
 
     @property
     def images(self) -> Images:
@@ -119,8 +126,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[EpochRow, ...]
     validation: Metrics
     calibration: Calibration
-    reference: Reference
     golden: Golden
+    trust: Trust | None = None
+    """None on cards of format 1: such a version answers, and says of no answer that it can be acted on."""
     retrained: Retrained | None = None
     """None: it was trained from random weights."""
 
@@ -130,20 +138,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         return self.retrained.digits_sha256 if self.retrained else self.data.sha256
 
 
-def reference(images: Images, probabilities: np.ndarray) -> Reference:
-    """The histograms of pictures uint8 [n, 28, 28] and their probabilities [n, 10]."""
-    ink = images.reshape(-1, PIXELS).mean(axis=1) / 255
-    return Reference(
-        ink=_counts(np.clip(ink, 0, 0.5), 20, 0.5),
-        confidence=_counts(probabilities.max(axis=1), 20, 1.0),
-        digits=tuple(np.bincount(probabilities.argmax(axis=1), minlength=CLASSES).tolist()),
-    )
-
-
-def golden(images: Images, probabilities: np.ndarray) -> Golden:
-    """Golden predictions: pictures uint8 [n, 28, 28] with their probabilities [n, 10]."""
-    return Golden(images.tobytes(), tuple(tuple(row) for row in probabilities.tolist()))
-
-
-def _counts(values: np.ndarray, bins: int, top: float) -> tuple[int, ...]:
-    return tuple(np.histogram(values, bins=bins, range=(0.0, top))[0].tolist())
+def golden(images: Images, columns: NDArray[np.float32]) -> Golden:
+    """Golden predictions: pictures uint8 [n, 28, 28] with what a network computes of them, columns [n, 13]."""
+    probabilities = tuple(tuple(row) for row in columns[:, :CLASSES].tolist())
+    return Golden(images.tobytes(), probabilities, tuple(columns[:, NOVELTY].tolist()))

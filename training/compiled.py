@@ -9,9 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from training.answers import probabilities_of
 from training.convolution import inference_form
-from training.images import PIXELS, SIDE
+from training.images import CLASSES, PIXELS, SIDE
+from training.moments import mean_ink, moments
 from training.network import abstract_params, forward
+from training.novelty import NOWHERE, NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from training.images import Images
     from training.layers import Layers
     from training.network import Params
+    from training.novelty import Distance
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
@@ -39,21 +43,33 @@ def compute_in_place() -> None:
 
 
 class CompiledNetwork:
-    """Probabilities of a network whose logits are divided by `temperature`.
+    """Probabilities of a network whose logits are divided by `temperature`, and how far pictures are from digits.
+
+    `distance` is whitening and means of the latter (training.novelty); without it, every distance is 0.
 
     Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
     batches. Safe to call from several threads.
     """
 
     def __init__(
-        self, layers: Layers, params: Params, *, temperature: float = 1.0, row_sizes: Sequence[int] = ROW_SIZES
+        self,
+        layers: Layers,
+        params: Params,
+        *,
+        temperature: float = 1.0,
+        distance: Distance = NOWHERE,
+        row_sizes: Sequence[int] = ROW_SIZES,
     ) -> None:
         self.row_sizes = tuple(sorted(row_sizes))
-        self._weights = jax.device_put((params, np.float32(temperature)))
+        self._weights = jax.device_put((params, np.float32(temperature), *distance))
         self._compiled = _compile(layers, self.row_sizes)
 
     def __call__(self, images: Images) -> NDArray[np.float32]:
         """Probabilities float32 [n, 10] for images uint8 [n, 28, 28], n >= 1."""
+        return probabilities_of(self.columns(images))
+
+    def columns(self, images: Images) -> NDArray[np.float32]:
+        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 13], as training.answers names it."""
         largest = self.row_sizes[-1]
         parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -74,14 +90,27 @@ class CompiledNetwork:
 
 @lru_cache(NETWORKS_TO_KEEP)
 def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
-    """Functions of weights, temperature and images. Versions that differ in their weights alone share them."""
-    logits = forward(layers, inference_form())
+    """Functions of weights, temperature, distance and images. Versions that differ in these alone share them."""
+    network = forward(layers, inference_form())
 
-    def probabilities(params: Params, temperature: jax.Array, images: jax.Array) -> jax.Array:
-        return jax.nn.softmax(logits(params, images) / temperature)
+    def columns(
+        params: Params, temperature: jax.Array, whitening: jax.Array, means: jax.Array, images: jax.Array
+    ) -> jax.Array:
+        logits, ink = network(params, images), moments(images)
+        probabilities = jax.nn.softmax(logits / temperature)
+        certainty = jax.nn.softmax(logits).max(axis=1)
+        novelty = _squared_distance(jnp.concatenate([ink, logits], axis=1) @ whitening, means)
+        others = jnp.stack([certainty, novelty, mean_ink(ink)], axis=1)
+        return jnp.concatenate([probabilities, others], axis=1)  # [n, 13]
 
-    scalar, params = jax.ShapeDtypeStruct((), jnp.float32), abstract_params(layers, inference_form())
-    lower = jax.jit(probabilities).lower
-    return {
-        rows: lower(params, scalar, jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)).compile() for rows in row_sizes
-    }
+    def shaped(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+    weights = abstract_params(layers, inference_form()), shaped(), shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS)
+    lower = jax.jit(columns).lower
+    return {rows: lower(*weights, jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)).compile() for rows in row_sizes}
+
+
+def _squared_distance(whitened: jax.Array, means: jax.Array) -> jax.Array:
+    """From whitened numbers [n, 16] to the nearest of the means [10, 16]: [n]."""
+    return jnp.square(whitened[:, None, :] - means).sum(axis=2).min(axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 ROWS_PER_CALL = 1000
 Z = 1.959963984540054
 """95 % of a normal distribution are within so many standard deviations."""
+
+
+class Computing(Protocol):
+    """A compiled network, or a predictor."""
+
+    def columns(self, images: Images, /) -> NDArray[np.float32]:
+        """What it computes of images: float32 [n, 13]."""
+
+
+def columns(network: Computing, digits: Digits, watch: Callable[[int], object] = lambda _: None) -> NDArray[np.float32]:
+    """All that a network computes of every picture, [n, 13]; `watch` is told as it is by `predict`."""
+    return predict(network.columns, digits, watch)
 
 
 def predict(

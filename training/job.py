@@ -11,12 +11,13 @@ import msgspec
 import numpy as np
 
 from training import card, parallel, provenance
-from training.calibrate import fit_temperature
+from training.calibrate import distance_from, fit_temperature, fit_trust
 from training.card import Card, EpochRow
 from training.compiled import CompiledNetwork
 from training.data.split import split
-from training.evaluate import predict, score
+from training.evaluate import columns, score
 from training.fit import Epoch, before_first_epoch, compile_logits, fit
+from training.images import CLASSES
 from training.layers import count_weights
 from training.runs import Run
 from training.store import Store
@@ -90,7 +91,7 @@ def run(
         if saved:
             data = card.Data(source, digits.sha256, len(training), len(validation))
             before = sum(teacher.training_seconds for teacher, _ in teachers)
-            written = make_card(model, layers, recipe, data, epoch, validation, seconds_before=before)
+            written = make_card(model, layers, recipe, data, epoch, training, validation, seconds_before=before)
             published = Published(store.publish(written, epoch.state.average), written)
             saved.remove()
         else:
@@ -123,6 +124,7 @@ def make_card(
     recipe: Recipe,
     data: card.Data,
     epoch: Epoch,
+    training: Digits,
     validation: Digits,
     *,
     seconds_before: float = 0.0,
@@ -133,9 +135,11 @@ def make_card(
     `seconds_before` is what its teachers took.
     """
     params = epoch.state.average
-    calibration = fit_temperature(compile_logits(layers)(params, validation), validation.labels)
-    network = CompiledNetwork(layers, params, temperature=calibration.temperature)
-    probabilities = predict(network, validation)
+    logits = compile_logits(layers)(params, validation)
+    calibration = fit_temperature(logits, validation.labels)
+    distance = distance_from(layers, params, training, recipe.distortion)
+    network = CompiledNetwork(layers, params, temperature=calibration.temperature, distance=distance)
+    computed = columns(network, validation)
     return Card(
         model=model,
         layers=layers,
@@ -148,9 +152,9 @@ def make_card(
         device=provenance.device(),
         training_seconds=seconds_before + sum(row.seconds for row in epoch.history),
         history=epoch.history,
-        validation=score(probabilities, validation.labels),
+        validation=score(computed[:, :CLASSES], validation.labels),
         calibration=calibration,
-        reference=card.reference(validation.images, probabilities),
-        golden=card.golden(validation.images[:GOLDEN_IMAGES], probabilities[:GOLDEN_IMAGES]),
+        trust=fit_trust(logits, computed, validation.labels, distance),
+        golden=card.golden(validation.images[:GOLDEN_IMAGES], computed[:GOLDEN_IMAGES]),
         retrained=retrained,
     )

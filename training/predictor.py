@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from training.answers import CERTAINTY, NOT_A_DIGIT, NOVELTY, Answers, probabilities_of
 from training.compile_cache import keep_compiled as keep_compiled
 from training.compile_cache import on_compilation as on_compilation
 from training.compiled import ROW_SIZES, CompiledNetwork
 from training.compiled import compute_in_place as compute_in_place
+from training.images import CLASSES
 from training.manifest import CorruptVersion
+from training.novelty import NOWHERE
+from training.rejection import prediction_sets, uncalibrated
 from training.store import CHAMPION
 
 if TYPE_CHECKING:
@@ -19,11 +23,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.card import Card
+    from training.drift import Reference
     from training.images import Images
     from training.store import Store
 
 GOLDEN_TOLERANCE = 1e-3
-"""How far a probability may be from the one on the card; processors differ by about 1e-6."""
+"""How far a probability, or a novelty in relation to its size, may be from the one on the card.
+
+Processors differ by about 1e-6.
+"""
 
 
 class Predictor:
@@ -37,6 +45,9 @@ class Predictor:
         self.version = version
         self.card = card
         self._network = network
+        if card.trust:  # in the network's own precision: an answer on the limit is not accepted
+            self._certainty = np.float32(card.trust.rejection.certainty)
+            self._novelty = np.float32(card.trust.novelty.limit)
 
     @classmethod
     def load(
@@ -49,10 +60,21 @@ class Predictor:
         """
         number = store.resolve(model, version)
         card, params = store.load(model, number)
-        network = CompiledNetwork(card.layers, params, temperature=card.calibration.temperature, row_sizes=row_sizes)
+        network = CompiledNetwork(
+            card.layers,
+            params,
+            temperature=card.calibration.temperature,
+            distance=card.trust.novelty.distance if card.trust else NOWHERE,
+            row_sizes=row_sizes,
+        )
         predictor = cls(model, number, card, network)
         predictor.check_golden()
         return predictor
+
+    @property
+    def reference(self) -> Reference | None:
+        """What drift is measured against, if the card has it."""
+        return self.card.trust.reference if self.card.trust else None
 
     @property
     def row_sizes(self) -> tuple[int, ...]:
@@ -67,12 +89,41 @@ class Predictor:
         """Probabilities float32 [n, 10] for images uint8 [n, 28, 28], n >= 1."""
         return self._network(images)
 
+    def columns(self, images: Images) -> NDArray[np.float32]:
+        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 13], for `read`."""
+        return self._network.columns(images)
+
+    def read(self, columns: NDArray[np.float32]) -> Answers:
+        """Columns [n, 13] as answers. The version's card decides which of them are accepted, if it says so."""
+        if self.card.trust is None:
+            return Answers(probabilities_of(columns), None)
+        uncertain = ~(columns[:, CERTAINTY] > self._certainty)
+        verdicts = np.where(columns[:, NOVELTY] > self._novelty, np.uint8(NOT_A_DIGIT), uncertain.view(np.uint8))
+        return Answers(probabilities_of(columns), verdicts)
+
+    def prediction_sets(self, probabilities: NDArray[np.float32], coverage: float) -> NDArray[np.bool_] | None:
+        """Which digits are in the sets of pictures by their probabilities [n, 10]: [n, 10]; 0.9 <= coverage < 1.
+
+        With the probability of the coverage, the right digit is in the set. None where the card says nothing of sets.
+        """
+        if self.card.trust is None:
+            return None
+        plain = uncalibrated(probabilities, self.card.calibration.temperature)
+        return prediction_sets(plain, self.card.trust.sets.limit(coverage))
+
     def check_golden(self) -> None:
-        """Raises CorruptVersion unless the golden pictures get the probabilities they got when published."""
-        wanted = np.asarray(self.card.golden.probabilities, np.float32)
-        off = float(np.abs(self(self.card.golden.images) - wanted).max())
+        """Raises CorruptVersion unless the golden pictures get what they got when the version was published."""
+        golden = self.card.golden
+        columns = self.columns(golden.images)
+        off = float(np.abs(columns[:, :CLASSES] - np.asarray(golden.probabilities, np.float32)).max())
+        self._check_golden("probability", off)
+        if golden.novelty:
+            wanted = np.asarray(golden.novelty, np.float32)
+            self._check_golden("novelty", float((np.abs(columns[:, NOVELTY] - wanted) / (1 + np.abs(wanted))).max()))
+
+    def _check_golden(self, what: str, off: float) -> None:
         if not off <= GOLDEN_TOLERANCE:
             raise CorruptVersion(
                 f"{self.name} version {self.version} does not answer as it did when it was published: "
-                f"a golden probability is off by {off:.2g}, want at most {GOLDEN_TOLERANCE:g}"
+                f"a golden {what} is off by {off:.2g}, want at most {GOLDEN_TOLERANCE:g}"
             )

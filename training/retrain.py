@@ -179,7 +179,7 @@ def _trained(
     start = before_first_epoch(layers, recipe, champion.params)
     with watching(recipe, len(learned)) as watch:
         *_, last = fit(layers, recipe, learned, validation, start, watch)
-    written = make_card(champion.card.model, layers, recipe, data, last, validation, retrained=retrained)
+    written = make_card(champion.card.model, layers, recipe, data, last, learned, validation, retrained=retrained)
     return Trained(written, last.state.average)
 
 

@@ -23,11 +23,10 @@ from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, er
 from service.timeout import HEADER, timeout_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from service.decode import Decoded
     from service.live_version import LiveVersion
     from service.query import Query
+    from training.answers import Answers
 
 BINARY: Final = {"type": "string", "format": "binary"}
 TEXT: Final = {"type": "string", "minLength": 1}
@@ -112,12 +111,12 @@ async def predict(request: Request) -> Response:
         async with cancel_on_hang_up(request.receive):
             if trial and query.version is None:
                 challenger = live.model(version.name).challenger
-                version, probabilities = await trial.answer(version, challenger, images, deadline_s, headers)
+                version, answers = await trial.answer(version, challenger, images, deadline_s, headers)
             else:
-                probabilities = await version.answer(images, deadline_s)
-    response = _response(probabilities, answer, version, query, many=many)
+                answers = await version.answer(images, deadline_s)
+    response = _response(answers, answer, version, query, many=many)
     remember = current_recent(request).remember
-    if number := remember(images, probabilities, model=version.name, version=version.version):
+    if number := remember(images, answers.probabilities, model=version.name, version=version.version):
         response.raw_headers.append((b"x-prediction-id", number))
     return response
 
@@ -133,10 +132,12 @@ def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Deco
     return decode(body, limit_rows=limit_rows)
 
 
-def _response(probabilities: NDArray[Any], media_type: str, live: LiveVersion, query: Query, *, many: bool) -> Response:
+def _response(answers: Answers, media_type: str, live: LiveVersion, query: Query, *, many: bool) -> Response:
     if media_type == JSON:
-        content = encode_json(probabilities, name=live.name, version=live.version, many=many, fields=query.fields)
+        sets = live.predictor.prediction_sets(answers.probabilities, query.coverage) if query.coverage else None
+        content = encode_json(answers, name=live.name, version=live.version, many=many, fields=query.fields, sets=sets)
         return Answer(content, JSON)
+    probabilities = answers.probabilities
     content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=many)
     model = (b"x-model-name", live.name.encode()), (b"x-model-version", b"%d" % live.version)
     return Answer(content, media_type, model)

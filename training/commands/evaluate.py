@@ -1,6 +1,6 @@
 """`python -m training evaluate`: how good a version is, on digits it has never seen."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
+    from training.trust import Figures
+
 
 def evaluate(
     model: ModelArgument = "",
@@ -34,6 +36,10 @@ def evaluate(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = Ink.WHITE,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Also calibration, what is accepted, pictures of no digit, and drift."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score a version on the 10,000 test images of MNIST, or on your own digits, through the code that serves it."""
@@ -51,9 +57,17 @@ def evaluate(
         with Progress(console=stderr, transient=True) as progress:
             task = progress.add_task("evaluating", total=len(digits))
             probabilities = predict(predictor, digits, watch=lambda rows: progress.advance(task, rows))
+        figures = None
+        if trust:
+            from training.trust import Measured
+
+            with stderr.status("measuring what can be trusted"):
+                figures = Measured.of(predictor, digits).figures
     metrics = score(probabilities, digits.labels)
     if as_json:
         answer = {"model": model, "version": predictor.version, **msgspec.to_builtins(metrics)}
+        if figures:
+            answer["trust"] = figures
         typer.echo(msgspec.json.encode(answer))
         return
     low, high = metrics.interval
@@ -64,6 +78,40 @@ def evaluate(
         soft_wrap=True,
     )
     stdout.print(_confusion_table(confusion(probabilities, digits.labels)))
+    if figures and (said := predictor.card.trust):
+        rejection = said.rejection
+        stdout.print()
+        stdout.print(
+            f"expected calibration error {figures.calibration_error:.2%} (15 bins of equally many answers)\n"
+            f"risk asked for {rejection.risk:.2%} of accepted answers: "
+            f"{'guaranteed' if rejection.guaranteed else '[bold]not guaranteed[/]'} by {rejection.held_out:,} held-out "
+            f"digits, of which {rejection.accepted:.2%} are accepted, {rejection.errors} of them wrongly",
+            soft_wrap=True,
+        )
+        stdout.print(*_trust_tables(figures), sep="\n")
+
+
+def _trust_tables(figures: "Figures") -> "list[Table | str]":
+    from rich.table import Table
+
+    accepted = figures.accepted
+    words = (
+        f"accepted {accepted.share:.2%} of {figures.images:,}: {accepted.errors} of {accepted.answers:,} wrong, risk "
+        f"{accepted.risk:.3%}, 95 % sure at most {accepted.risk_at_most:.3%}; uncertain {accepted.uncertain:.2%}, not "
+        f"a digit {accepted.not_a_digit:.2%}"
+    )
+    sets = Table("coverage", "found", "digits in a set", title="prediction sets", box=None)
+    for of in figures.sets:
+        sets.add_row(f"{of.wanted:.1%}", f"{of.found:.2%}", f"{of.digits:.3f}")
+    families = Table("no digits", "pictures", "AUROC", "refused", "accepted", title="not a digit", box=None)
+    for family in figures.families:
+        shares = (f"{family.refused:.1%}", f"{family.accepted:.1%}")
+        families.add_row(family.name, f"{family.images:,}", f"{family.auroc:.4f}", *shares)
+    families.add_row("mean", "", f"{figures.mean_auroc:.4f}", "", "")
+    drift = Table("of", "largest index", "alarms", title="drift in windows of 500", box=None)
+    for kind in figures.drift:
+        drift.add_row(kind.kind, f"{kind.largest:.3f}", f"{kind.alarms} of {kind.looks}")
+    return [words, sets, families, drift]
 
 
 def _confusion_table(counts: "NDArray[np.int64]") -> "Table":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from training.evaluate import predict, score
 from training.manifest import StoreError
 from training.predictor import Predictor
+from training.trust import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ class Champion:
     version: int
     probabilities: NDArray[np.float32]
     metrics: Metrics
+    measured: Measured | None = None
+    """How far its answers can be trusted; None if its card does not say which."""
 
     @property
     def name(self) -> str:
@@ -49,7 +52,8 @@ def champions(store: Store, digits: Digits, watch: Callable[[str], object] = lam
         predictor = Predictor.load(store, name, row_sizes=ROW_SIZES)
         probabilities = predict(predictor, digits)
         metrics = score(probabilities, digits.labels)
-        found.append(Champion(predictor.card, predictor.version, probabilities, metrics))
+        measured = Measured.of(predictor, digits) if predictor.card.trust else None
+        found.append(Champion(predictor.card, predictor.version, probabilities, metrics, measured))
     return sorted(found, key=lambda champion: (champion.metrics.errors, champion.metrics.log_loss))
 
 

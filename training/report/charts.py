@@ -13,7 +13,9 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from training.answers import CERTAINTY
 from training.report.wording import SPACE, duration
+from training.trust import risk_by_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from training.card import Card
     from training.report.reliability import Reliability
     from training.report.standing import Standing
+    from training.trust import Measured
 
 # Matplotlib knows no CSS variables: it draws in colours that nobody would choose, and each then becomes a variable.
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
@@ -56,6 +59,8 @@ STYLE: dict[Any, object] = {
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
 }
+LEAST_SHARE = 0.9
+"""Where the chart of the risk begins: before that it is next to nothing."""
 CONFIDENCES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
@@ -130,6 +135,40 @@ def calibration(name: str, after: Reliability, before: Reliability, colour: str)
         axes.set_ylim(0, top * 1.02)
         axes.set_xlabel("confidence")
         axes.set_ylabel("right answers")
+    return chart.svg
+
+
+def risk(name: str, measured: Measured, colour: str) -> Markup:
+    """The error among the most certain answers of a model, by their share of all; a ring is what is accepted."""
+    with _chart(f"risk-{name}") as chart:
+        axes = chart.axes
+        curve = risk_by_share(measured.computed[:, CERTAINTY], measured.wrong)
+        share = np.arange(1, len(curve) + 1) / len(curve)
+        shown = share >= LEAST_SHARE
+        axes.plot(share[shown], curve[shown], color=colour)
+        accepted = measured.figures.accepted
+        axes.plot(
+            [max(accepted.share, LEAST_SHARE)], [accepted.risk], "o", color=colour, markerfacecolor=PAPER, zorder=5
+        )
+        axes.set_xlim(LEAST_SHARE, 1)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("most certain answers")
+        axes.set_ylabel("error among them")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(_share))
+            axis.set_major_locator(MaxNLocator(5))
+    return chart.svg
+
+
+def outliers(name: str, measured: Measured, colour: str) -> Markup:
+    """A bar for each family of pictures without digits: how well its novelty tells it from digits."""
+    with _chart(f"outliers-{name}") as chart:
+        axes = chart.axes
+        families = measured.figures.families[::-1]
+        axes.barh([family.name for family in families], [family.auroc for family in families], color=colour, height=0.6)
+        axes.set_xlim(0.5, 1)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("AUROC")
     return chart.svg
 
 

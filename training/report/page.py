@@ -14,10 +14,11 @@ from training.augment import distort
 from training.evaluate import confusion
 from training.layers import count_weights
 from training.recipe import Distortion, Recipe
+from training.rejection import uncalibrated
 from training.report import charts, pictures
 from training.report.board import ranked
 from training.report.drawing import stages
-from training.report.reliability import reliability, uncalibrated
+from training.report.reliability import reliability
 from training.report.wording import count, duration, interval, percent, several, shape
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from training.report.drawing import Stage
     from training.report.reliability import Reliability
     from training.report.standing import Standing
+    from training.trust import Family, Measured
 
 SAMPLES = 12
 """How many pictures of each digit, and how many distorted copies of one."""
@@ -114,6 +116,15 @@ class ConfusionRow(NamedTuple):
     """0…1; None when there was no such picture."""
 
 
+class Outliers(NamedTuple):
+    """Pictures of no digit, of one kind, from the most like a digit to the least."""
+
+    family: Family
+    png: str
+    novelty: tuple[float, float]
+    """The smallest and the largest squared distance of those shown."""
+
+
 class Chapter(NamedTuple):
     """What the page says of one model."""
 
@@ -127,6 +138,9 @@ class Chapter(NamedTuple):
     uncalibrated: Reliability
     calibration: Markup
     mistakes: list[Mistake]
+    risk: Markup | None
+    outliers: Markup | None
+    families: list[Outliers]
     recipe: dict[str, object]
 
 
@@ -194,8 +208,21 @@ def _chapter(champion: Champion, params: Params, digits: Digits, colour: str) ->
         uncalibrated=before,
         calibration=charts.calibration(card.model, after, before, colour),
         mistakes=_mistakes(champion, digits),
+        risk=charts.risk(card.model, champion.measured, colour) if champion.measured else None,
+        outliers=charts.outliers(card.model, champion.measured, colour) if champion.measured else None,
+        families=_outliers(champion.measured) if champion.measured else [],
         recipe=_plain(card.recipe),
     )
+
+
+def _outliers(measured: Measured) -> list[Outliers]:
+    found = []
+    for family in measured.figures.families:
+        novelty, images = measured.novelty[family.name], measured.outliers[family.name]
+        rows = np.argsort(novelty, kind="stable")[np.linspace(0, len(novelty) - 1, SAMPLES).astype(int)]
+        ends = float(novelty[rows[0]]), float(novelty[rows[-1]])
+        found.append(Outliers(family, pictures.strip(images[rows], zoom=2), ends))
+    return found
 
 
 def _confusion(probabilities: NDArray[np.float32], digits: Digits) -> list[ConfusionRow]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax
 
 from training.evaluate import wilson
 
@@ -47,13 +46,6 @@ def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = BINS) -
     found = tuple(_bin(confidence[rows], right[rows]) for rows in np.array_split(order, min(bins, len(order))))
     apart = sum(of.answers * abs(of.right - of.confidence) for of in found)
     return Reliability(found, apart / len(order))
-
-
-def uncalibrated(probabilities: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """The probabilities [n, 10] that the same logits give when they are not divided by `temperature`."""
-    with np.errstate(divide="ignore"):  # a probability of exactly 0 stays one
-        logits = np.log(np.asarray(probabilities, np.float64)) * temperature
-    return np.exp(np.asarray(log_softmax(logits, axis=1)))
 
 
 def _bin(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> Bin:

@@ -1,0 +1,169 @@
+import msgspec
+import numpy as np
+import pytest
+from scipy.spatial.distance import mahalanobis
+
+from training import mnist
+from training.answers import COLUMNS, INK, NOT_A_DIGIT, NOVELTY, UNCERTAIN
+from training.compiled import CompiledNetwork
+from training.manifest import CorruptVersion
+from training.moments import mean_ink, moments
+from training.novelty import fit_distance
+from training.outliers import ALIKE, DEVELOPMENT, LETTERS, TEST, outliers
+from training.predictor import Predictor
+from training.trust import Measured, auroc, risk_by_share
+
+
+@pytest.fixture(scope="module")
+def predictor(trained_store):
+    return Predictor.load(trained_store, "tiny", row_sizes=(1, 64))
+
+
+@pytest.fixture(scope="module")
+def measured(predictor):
+    return Measured.of(predictor, mnist.train().take(np.arange(4000, 6000)), DEVELOPMENT)
+
+
+def test_moments_are_those_of_the_ink():
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 10, 20], image[0, 12, 20] = 255, 255
+    found = np.asarray(moments(image))[0]
+    y, x = np.array([-3.5, -1.5]), np.array([6.5, 6.5])
+    wanted = [np.log(2 / 784 + 0.01), y.mean(), x.mean(), (y * y).mean(), (x * x).mean(), (x * y).mean()]
+    assert found == pytest.approx(wanted, rel=1e-5)
+    assert np.asarray(mean_ink(found[None])) == pytest.approx([2 / 784], rel=1e-4)
+    assert np.asarray(moments(image * 0))[0] == pytest.approx([np.log(0.01), 0, 0, 0, 0, 0])
+
+
+def test_the_distance_is_mahalanobis_to_the_nearest_class(trained):
+    card, params = trained
+    digits = mnist.train().take(np.arange(600))
+    ink = np.asarray(moments(digits.images))
+    plain = CompiledNetwork(card.layers, params, row_sizes=(600,))
+    logits = np.log(plain(digits.images))  # softmax does not tell by how much all of them are larger
+    assert not plain.columns(digits.images)[:, NOVELTY].any()
+    whitening, means = fit_distance(ink, logits, digits.labels)
+    numbers = np.concatenate([ink, logits], axis=1).astype(np.float64)
+    middles = np.stack([numbers[digits.labels == digit].mean(axis=0) for digit in range(10)])
+    within = numbers - middles[digits.labels]
+    inverse = np.linalg.inv(within.T @ within / 600 + np.diag(1e-4 * numbers.var(axis=0)))
+    for row in range(5):
+        wanted = min(mahalanobis(numbers[row], middle, inverse) ** 2 for middle in middles)
+        found = np.square(numbers[row].astype(np.float32) @ whitening - means).sum(axis=1).min()
+        assert found == pytest.approx(wanted, rel=2e-2)
+
+
+def test_a_class_without_digits_and_few_of_them_give_a_distance_all_the_same():
+    random = np.random.default_rng(0)
+    whitening, means = fit_distance(random.normal(size=(5, 6)), random.normal(size=(5, 10)), np.arange(5) % 3)
+    assert np.isfinite(whitening).all()
+    assert np.isfinite(means).all()
+
+
+def test_columns_are_probabilities_certainty_novelty_and_ink(predictor):
+    images = mnist.train().images[:70]
+    columns = predictor.columns(images)
+    assert (columns.shape, columns.dtype) == ((70, COLUMNS), np.float32)
+    assert np.array_equal(columns[:, :10], predictor(images))
+    assert columns[:, INK] == pytest.approx(images.mean(axis=(1, 2)) / 255, rel=1e-3)
+    assert (columns[:, NOVELTY] > 0).all()
+
+
+def test_blank_full_and_noise_are_no_digits_and_most_digits_are(predictor):
+    random = np.random.default_rng(0)
+    others = [np.zeros((28, 28)), np.full((28, 28), 255), random.integers(0, 256, (28, 28))]
+    verdicts = predictor.read(predictor.columns(np.stack(others).astype(np.uint8))).verdicts
+    assert verdicts.tolist() == [NOT_A_DIGIT] * 3
+    digits = predictor.read(predictor.columns(mnist.train().images[4000:6000])).verdicts
+    assert (digits == NOT_A_DIGIT).mean() < 0.02
+
+
+def test_an_answer_on_the_limit_of_certainty_is_not_accepted(predictor):
+    columns = np.zeros((2, COLUMNS), np.float32)
+    limit = np.float32(predictor.card.trust.rejection.certainty)
+    columns[:, 10] = limit, np.nextafter(limit, np.float32(2))
+    assert predictor.read(columns).verdicts.tolist() == [UNCERTAIN, 0]
+
+
+def test_a_card_of_format_1_answers_and_accepts_nothing(trained_store, trained):
+    card, params = trained
+    old = msgspec.structs.replace(card, format=1, trust=None, golden=msgspec.structs.replace(card.golden, novelty=()))
+    fields = msgspec.to_builtins(old)
+    del fields["trust"], fields["golden"]["novelty"]  # as they were written then
+    fields["reference"] = {"ink": [1], "confidence": [1], "digits": [1]}
+    predictor = Predictor(
+        "old",
+        1,
+        msgspec.convert(fields, type(card), strict=False),
+        CompiledNetwork(card.layers, params, row_sizes=(4,)),
+    )
+    predictor.check_golden = None
+    answers = predictor.read(predictor.columns(mnist.train().images[:4]))
+    assert answers.verdicts is None
+    assert predictor.prediction_sets(answers.probabilities, 0.9) is None
+    assert predictor.reference is None
+
+
+def test_a_distance_that_answers_otherwise_than_published_is_refused(trained):
+    card, params = trained
+    whitening, means = card.trust.novelty.distance
+    network = CompiledNetwork(
+        card.layers,
+        params,
+        temperature=card.calibration.temperature,
+        distance=(whitening, means + np.float32(0.5)),
+        row_sizes=(16,),
+    )
+    with pytest.raises(CorruptVersion, match="a golden novelty is off by"):
+        Predictor("tiny", 1, card, network).check_golden()
+
+
+def test_the_two_sets_of_outliers_have_no_source_in_common():
+    assert TEST.seed != DEVELOPMENT.seed
+    assert not set(TEST.fonts) & set(DEVELOPMENT.fonts)
+    assert TEST.photo != DEVELOPMENT.photo
+    assert not set(LETTERS) & set(ALIKE)
+    assert len(LETTERS) + len(ALIKE) == 52
+
+
+def test_outliers_are_what_they_are_called():
+    digits = mnist.train().images[:300]
+    found = outliers(digits)
+    assert all(images.dtype == np.uint8 and images.shape[1:] == (28, 28) for images in found.values())
+    assert found["blank and full"][[0, -1]].reshape(2, -1).tolist() == [[0] * 784, [255] * 784]
+    assert len(found["letters"]) == len(LETTERS) * len(TEST.fonts)
+    ink = found["letters"].astype(np.float64)
+    centre = (ink.sum(axis=2) * np.arange(28)).sum(axis=1) / ink.sum(axis=(1, 2))
+    assert np.abs(centre - 13.5).max() < 2
+    assert np.array_equal(
+        np.sort(255 - found["inverted"].reshape(300, -1), axis=0), np.sort(digits.reshape(300, -1), axis=0)
+    )
+    again = outliers(digits)
+    assert all(np.array_equal(images, again[name]) for name, images in found.items())
+
+
+def test_auroc_counts_pairs():
+    random = np.random.default_rng(0)
+    inside, outside = random.integers(0, 20, 80), random.integers(5, 25, 60)
+    pairs = outside[:, None] - inside
+    assert auroc(inside, outside) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+
+
+def test_risk_by_share_is_the_error_among_the_most_certain():
+    assert risk_by_share(np.array([0.5, 0.9, 0.7]), np.array([True, False, True])) == pytest.approx([0, 1 / 2, 2 / 3])
+
+
+def test_figures_are_those_of_the_verdicts(measured, predictor):
+    figures = measured.figures
+    accepted = figures.accepted
+    assert figures.images == 2000
+    assert accepted.share + accepted.uncertain + accepted.not_a_digit == pytest.approx(1)
+    assert accepted.errors == round(accepted.risk * accepted.answers) < measured.wrong.sum()
+    assert accepted.risk < accepted.risk_at_most
+    assert [family.name for family in figures.families] == [*measured.outliers]
+    assert figures.mean_auroc == pytest.approx(np.mean([family.auroc for family in figures.families]))
+    assert figures.mean_auroc > 0.95
+    for of in figures.sets[:2]:
+        assert of.found > of.wanted - 0.03  # calibrated by 500
+        assert 1 <= of.digits < 3
+    assert [of.looks for of in figures.drift] == [31] * 3  # a full window of 500, and every 50 after it

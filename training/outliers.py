@@ -1,0 +1,138 @@
+"""Pictures that show no digit, made to try the refusal of such: noise, letters, halves, photographs and more.
+
+They come in two sets that have no source in common. `DEVELOPMENT` is for choices; `TEST` is for the figures that
+`evaluate --trust` and the report give, and nothing is ever chosen by it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from training.images import SIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL.Image import Image
+
+    from training.images import Images
+
+ALIKE = "BDGIOQSZbgiloqsz"
+"""Letters that nobody can tell from a digit without context, B from 8 or l from 1: no answer to them would be wrong."""
+LETTERS = "".join(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in ALIKE)
+OF_EACH = 1000
+"""So many pictures of a family, where they are drawn at random."""
+BOX = 20
+"""Digits of MNIST fill a square of this side, in pixels, their centre of mass in the middle of the picture."""
+
+
+class Sources(NamedTuple):
+    """Where outliers come from."""
+
+    seed: int
+    fonts: tuple[str, ...]
+    """Files among those that come with matplotlib."""
+    photo: str
+    """One of scikit-learn's sample images."""
+
+
+DEVELOPMENT = Sources(
+    1,
+    ("cmr10", "cmss10", "cmtt10", "cmb10", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
+    "flower.jpg",
+)
+TEST = Sources(
+    2,
+    (
+        *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold"),
+        *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
+    ),
+    "china.jpg",
+)
+
+
+def outliers(digits: Images, sources: Sources = TEST) -> dict[str, Images]:
+    """Outliers uint8 [n, 28, 28] by family; some are made of digits, uint8 [m, 28, 28] with m >= 2."""
+    random = np.random.default_rng(sources.seed)
+    some = digits[random.permutation(len(digits))[:OF_EACH]]
+    others = digits[random.permutation(len(digits))[:OF_EACH]]
+    return {
+        "uniform noise": random.integers(0, 256, (OF_EACH, SIDE, SIDE), np.uint8),
+        "Gaussian noise": _ink(random.normal(128, 64, (OF_EACH, SIDE, SIDE))),
+        "blank and full": np.repeat(np.arange(256, dtype=np.uint8), SIDE * SIDE).reshape(-1, SIDE, SIDE),
+        "letters": _letters(sources.fonts),
+        "two digits": np.stack([_side_by_side(*pair) for pair in zip(some, others, strict=True)]),
+        "half a digit": _halves(some, random),
+        "inverted": 255 - some,
+        "photographs": _crops(sources.photo, random),
+    }
+
+
+def _letters(fonts: Sequence[str]) -> Images:
+    """Every letter in every font, prepared as MNIST was."""
+    import matplotlib as mpl
+    from PIL import Image, ImageDraw, ImageFont
+
+    found = []
+    for name in fonts:
+        font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"), 96)
+        for letter in LETTERS:
+            page = Image.new("L", (256, 256))
+            ImageDraw.Draw(page).text((64, 64), letter, fill=255, font=font)
+            found.append(_centred(page))
+    return np.stack(found)
+
+
+def _side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    from PIL import Image
+
+    return _centred(Image.fromarray(np.concatenate([left, right], axis=1)))  # [28, 56]
+
+
+def _halves(digits: Images, random: np.random.Generator) -> Images:
+    """Digits of which one half, left, right, above or below, has been wiped out."""
+    halves, middle = digits.copy(), SIDE // 2
+    side = random.integers(0, 4, len(digits))
+    halves[side == 0, :, :middle] = 0
+    halves[side == 1, :, middle:] = 0
+    halves[side == 2, :middle] = 0
+    halves[side == 3, middle:] = 0
+    return halves
+
+
+def _crops(photo: str, random: np.random.Generator) -> Images:
+    """Squares cut out of a photograph, of 28 to 224 pixels, shrunk to 28."""
+    from PIL import Image
+    from sklearn.datasets import load_sample_image
+
+    page = Image.fromarray(load_sample_image(photo)).convert("L")
+    crops = []
+    for size in random.integers(SIDE, 8 * SIDE, OF_EACH, endpoint=True):
+        left, top = (int(random.integers(0, room, endpoint=True)) for room in np.subtract(page.size, size))
+        box = (left, top, left + int(size), top + int(size))
+        crops.append(np.asarray(page.resize((SIDE, SIDE), Image.Resampling.BOX, box)))
+    return np.stack(crops)
+
+
+def _centred(page: Image) -> np.ndarray:
+    """Ink on black, fitted into the box and moved so that its centre of mass is in the middle: uint8 [28, 28]."""
+    from PIL import Image
+
+    if (box := page.getbbox()) is None:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    ink = page.crop(box)
+    scale = BOX / max(ink.size)
+    width, height = (max(1, round(side * scale)) for side in ink.size)
+    small = np.asarray(ink.resize((width, height), Image.Resampling.BOX), np.float64)
+    y, x = (np.average(np.arange(small.shape[axis]), weights=small.sum(axis=1 - axis)) for axis in (0, 1))
+    top, left = (int(np.clip(round(13.5 - at), 0, SIDE - n)) for at, n in ((y, height), (x, width)))
+    picture = np.zeros((SIDE, SIDE))
+    picture[top : top + height, left : left + width] = small
+    return _ink(picture)
+
+
+def _ink(values: np.ndarray) -> Images:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
