@@ -1,0 +1,27 @@
+"""Parameters of paths and headers, as OpenAPI describes them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from service.timeout import HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT: Final[dict[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "An answer after so many milliseconds is of no use; 504 is the answer then",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
+def path_parameters(path: str, texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The parameters in the braces of a path, with a text for each."""
+    return [
+        {"name": name, "in": "path", "required": True, "description": texts[name], "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
