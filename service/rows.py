@@ -68,7 +68,8 @@ def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Rows:
     rows = check_pictures(given, field, limit_rows)
 
     def place(i: int) -> str:
-        return f"{field}[{i}].{INPUT}" if type(rows[i]) is dict and INPUT in rows[i] else f"{field}[{i}]"
+        named = not columns and type(rows[i]) is dict and INPUT in rows[i]
+        return f"{field}[{i}].{INPUT}" if named else f"{field}[{i}]"
 
     pictures = [_picture(row, place(i), named=not columns) for i, row in enumerate(rows)]
     return Rows(decode_pictures(pictures, place, scale, booleans), columns)

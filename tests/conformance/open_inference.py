@@ -176,7 +176,7 @@ def _unknown_output(server: Server) -> str:
 
 
 def _refusal(change: Callable[[dict[str, Any]], Any]) -> Callable[[Server], str]:
-    """A check that a request which is wrong in one way gets a 4xx with an error."""
+    """A check that a request which is wrong in one way gets an error's status."""
 
     def check(server: Server) -> str:
         return _infer(server, change(_request(server))).refused()
@@ -191,6 +191,13 @@ def _with_first(**changed: Any) -> Callable[[dict[str, Any]], Any]:
 def _short(request: dict[str, Any]) -> Any:
     first = request["inputs"][0]
     return _with_first(data=first["data"][:-1])(request)
+
+
+def _texts(server: Server) -> str:
+    """What the specification says of all errors: the body must be an object with the text."""
+    replies = [_infer(server, change(_request(server))) for change in WRONG.values()]
+    texts = [reply.error() for reply in (server.get(f"/v2/models/{NOBODY}"), *replies)]
+    return f"{len(texts)} errors, as: {texts[-1]}"
 
 
 def _advertised(server: Server, extension: str) -> None:
@@ -282,6 +289,13 @@ def _feature(name: str, check: Callable[[Server], str], *, required: bool = True
     return Feature(PROTOCOL, name, required, check)
 
 
+WRONG: Final = {
+    "a body that is not JSON": lambda _: b'{"inputs": [',
+    "a body without inputs": lambda _: {"id": "1"},
+    "data shorter than its shape": _short,
+    "an unknown datatype": _with_first(datatype="FP7"),
+    "a shape that is none": _with_first(shape="many"),
+}
 FEATURES: Final = (
     _feature("server metadata", _server_metadata),
     _feature("server metadata at /v2/", _slash, required=False),
@@ -298,11 +312,8 @@ FEATURES: Final = (
     _feature("id comes back", _id),
     _feature("outputs limits what comes back", _selection),
     _feature("an unknown output is an error", _unknown_output, required=False),
-    _feature("a body that is not JSON is an error", _refusal(lambda _: b'{"inputs": [')),
-    _feature("a body without inputs is an error", _refusal(lambda _: {"id": "1"})),
-    _feature("data shorter than its shape is an error", _refusal(_short)),
-    _feature("an unknown datatype is an error", _refusal(_with_first(datatype="FP7"))),
-    _feature("a shape that is none is an error", _refusal(_with_first(shape="many"))),
+    *(_feature(f"{name} is an error", _refusal(change)) for name, change in WRONG.items()),
+    _feature('errors are {"error": text}', _texts),
     _feature("binary tensors in", _binary_in, required=False),
     _feature("binary tensors out", _binary_out, required=False),
     _feature("binary data that is too short is an error", _binary_short, required=False),

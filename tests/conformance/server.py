@@ -43,15 +43,18 @@ class Reply(NamedTuple):
         return self
 
     def refused(self, *statuses: int) -> str:
-        """The text of its error. Raises Deviation for what is no 4xx, or none of the statuses, or has no such text."""
-        wanted = statuses or range(400, 500)
-        if self.status not in wanted:
-            named = " or ".join(map(str, statuses)) or "4xx"
-            raise Deviation(f'{self}, want {named} and {{"error": "…"}}')
+        """Its status and what it says. Raises Deviation for what is no error, or none of the statuses."""
+        if self.status not in (statuses or range(400, 600)):
+            raise Deviation(f"{self}, want {' or '.join(map(str, statuses)) or 'a status from 400 on'}")
+        return str(self).partition(": ")[2]
+
+    def error(self) -> str:
+        """The text of its error. Raises Deviation for an error that has none, and for what is no error."""
+        self.refused()
         said = self.json()
         if type(said) is not dict or type(said.get("error")) is not str or not said["error"]:
             raise Deviation(f'{self}, want {{"error": "…"}}')
-        return f"{self.status}: {said['error']}"
+        return str(said["error"])
 
     def offered(self) -> Self:
         """Itself. Raises NotOffered when there is nothing at its path."""
@@ -64,7 +67,11 @@ class Server:
     """A server at a URL, asked for one of its models."""
 
     def __init__(self, url: str, model: str = "") -> None:
-        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_S, trust_env=False)
+        one_request_each = httpx.Limits(max_keepalive_connections=0)  # some servers close connections after errors
+        self._http = httpx.Client(
+            base_url=url.rstrip("/"), timeout=TIMEOUT_S, trust_env=False, limits=one_request_each, follow_redirects=True
+        )
+        self._answered = False
         self._known: dict[str, Reply] = {}
         self.url = url
         self.model = model
@@ -92,7 +99,9 @@ class Server:
         try:
             answer = self._http.request(method, path, content=content, headers=headers)
         except httpx.TransportError as error:
-            raise NoServer(f"{method} {path} at {self.url} has no answer: {error or type(error).__name__}") from None
+            said = f"{method} {path} at {self.url} has no answer: {str(error) or type(error).__name__}"
+            raise (Deviation(said) if self._answered else NoServer(said)) from None
+        self._answered = True
         return Reply(f"{method} {path}", answer.status_code, answer.headers, answer.content)
 
     def _any_model(self) -> str:

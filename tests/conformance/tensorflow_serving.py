@@ -145,6 +145,12 @@ def _signature_name(server: Server) -> str:
     return "serving_default"
 
 
+def _texts(server: Server) -> str:
+    replies = [_predict(server, body(server)) for body in WRONG.values()]
+    texts = [reply.error() for reply in (server.get(f"/v1/models/{NOBODY}"), *replies)]
+    return f"{len(texts)} errors, as: {texts[-1]}"
+
+
 def _refusal(body: Callable[[Server], Any]) -> Callable[[Server], str]:
     return lambda server: _predict(server, body(server)).refused()
 
@@ -178,6 +184,12 @@ def _feature(name: str, check: Callable[[Server], str], *, required: bool = True
     return Feature(PROTOCOL, name, required, check)
 
 
+WRONG: Final = {
+    "a body that is not JSON is an error": lambda _: b'{"instances": [',
+    "a body without pictures is an error": lambda _: {"signature_name": "serving_default"},
+    "both forms at once are an error": lambda server: {"instances": _rows(server), "inputs": _rows(server)},
+    "a short row is an error": lambda server: {"instances": [_rows(server)[0][:-1]]},
+}
 FEATURES: Final = (
     _feature("status", _status),
     _feature("status as KServe has it", _kserve, required=False),
@@ -191,8 +203,6 @@ FEATURES: Final = (
     _feature("an unknown signature is an error", _unknown_signature, required=False),
     _feature("versions", _versions, required=False),
     _feature("an unknown model is an error", _unknown_model),
-    _feature("a body that is not JSON is an error", _refusal(lambda _: b'{"instances": [')),
-    _feature("a body without pictures is an error", _refusal(lambda _: {"signature_name": "serving_default"})),
-    _feature("both forms at once are an error", _refusal(lambda s: {"instances": _rows(s), "inputs": _rows(s)})),
-    _feature("a short row is an error", _refusal(lambda s: {"instances": [_rows(s)[0][:-1]]})),
+    *(_feature(name, _refusal(body)) for name, body in WRONG.items()),
+    _feature('errors are {"error": text}', _texts),
 )
