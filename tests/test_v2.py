@@ -505,4 +505,5 @@ async def test_hundreds_of_requests_of_all_protocols_each_get_their_own_answer()
             return trace_of((await client.post(INFER, json=wanted)).json()["outputs"][0]["data"][0])
 
         assert await asyncio.gather(*map(ask, range(300))) == [*range(300)]
-    assert max(predictor.batches) == 16, "all of them share one engine"
+    assert sum(predictor.batches) == 300
+    assert max(predictor.batches) > 1, "all of them share one engine"

@@ -19,9 +19,18 @@ TIMEOUT: Final[dict[str, Any]] = {
 }
 
 
-def path_parameters(path: str, texts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The parameters in the braces of a path, with a text for each."""
+def path_parameters(
+    path: str, texts: Mapping[str, str], patterns: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The parameters in the braces of a path, with a text for each, and a pattern for some."""
+    of = patterns or {}
     return [
-        {"name": name, "in": "path", "required": True, "description": texts[name], "schema": {"type": "string"}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": texts[name],
+            "schema": {"type": "string", **({"pattern": of[name]} if name in of else {})},
+        }
         for name in re.findall(r"{(\w+)}", path)
     ]

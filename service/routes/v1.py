@@ -7,6 +7,7 @@ https://www.tensorflow.org/tfx/serving/api_rest. Pixels run from 0 to 255 for th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -44,6 +45,8 @@ PARAMETERS: Final = {
     "version": "Its version, a number",
     "label": "An alias of a version, such as `champion`",
 }
+PATTERNS: Final = {"version": "^[0-9]+$", "label": "[^0-9]"}
+NUMBER: Final = re.compile("[0-9]+")
 LOADED: Final = LoadStatus(error_code="OK", error_message="")
 ERRORS: Final = plain_error_answers(400, 404, 413, 415, 500, 503, 504)
 BODY: Final[dict[str, Any]] = {
@@ -86,7 +89,7 @@ for path in PREDICT_PATHS:
         summary="Say which digits pictures show",
         response_model=RowAnswer | ColumnAnswer,
         responses=ERRORS,
-        openapi_extra={"parameters": [*path_parameters(path, PARAMETERS), TIMEOUT], "requestBody": BODY},
+        openapi_extra={"parameters": [*path_parameters(path, PARAMETERS, PATTERNS), TIMEOUT], "requestBody": BODY},
     )(predict)
 
 
@@ -129,7 +132,7 @@ for path in PREDICT_PATHS:
             of + end,
             summary=summary,
             responses=plain_error_answers(404, 503) if path == PREDICT_PATHS[0] else plain_error_answers(400, 404, 503),
-            openapi_extra={"parameters": path_parameters(of, PARAMETERS)},
+            openapi_extra={"parameters": path_parameters(of, PARAMETERS, PATTERNS)},
         )(get)
 
 
@@ -137,9 +140,9 @@ def _asked(request: Request) -> LiveVersion:
     """The version of a path. Raises UnknownModel, UnknownVersion, and WrongValue for what is no number or no alias."""
     given = request.path_params
     version, label = given.get("version"), given.get("label")
-    if version is not None and not (version.isascii() and version.isdigit()):
+    if version is not None and not NUMBER.fullmatch(version):
         raise _wrong("version", version, "a number; aliases stand behind /labels/")
-    if label is not None and label.isdigit():
+    if label is not None and NUMBER.fullmatch(label):
         raise _wrong("label", label, "an alias such as champion; numbers stand behind /versions/")
     return current_live(request).resolve(given["model"], version if label is None else label)
 

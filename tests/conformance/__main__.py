@@ -21,6 +21,8 @@ python -m tests.conformance --url http://127.0.0.1:8000
 
 python -m tests.conformance --url http://triton:8000 --model mnist --json
 """
+WIDTH = 120
+"""Columns that the table takes at least; a narrower terminal wraps its lines."""
 PROTOCOLS = (tensorflow_serving, open_inference)
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="rich")
@@ -43,7 +45,7 @@ def main(
         listed = [finding._asdict() | {"passes": finding.passes} for finding in found]
         stdout.print(msgspec.json.format(msgspec.json.encode(listed)).decode(), markup=False, soft_wrap=True)
     else:
-        stdout.print(table(found, url))
+        stdout.print(table(found, url), width=max(stdout.width, WIDTH))
         stdout.print(summary(found), soft_wrap=True)
     if not all(finding.passes for finding in found):
         raise typer.Exit(1)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def table(findings: Sequence[Finding], title: str) -> Table:
     """A row for each feature: green is as the protocol has it, yellow missing and optional, red a failure."""
     made = Table(title=title, title_justify="left", expand=False)
-    for column in ("protocol", "feature", "", "verdict", "detail"):
-        made.add_column(column, overflow="fold")
+    for column in ("protocol", "feature", "", "verdict"):
+        made.add_column(column, no_wrap=True)
+    made.add_column("detail", overflow="fold")
     for i, finding in enumerate(findings):
         first = i == 0 or finding.protocol != findings[i - 1].protocol
         colour = "red" if not finding.passes else "green" if finding.verdict is Verdict.YES else "yellow"
