@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -15,11 +16,12 @@ from starlette.responses import Response
 
 from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.direct import DirectPaths
-from service.encode import encode_problem
+from service.encode import encode_plain_error, encode_problem
 from service.errors import (
     BrokenAnswer,
     FeedbackOff,
     FeedbackUnavailable,
+    FollowsStore,
     Forbidden,
     KeyReused,
     MalformedBody,
@@ -42,7 +44,7 @@ from service.media import JSON
 from service.metrics import Metrics
 from service.protocol import HEAD_LIMIT_BYTES
 from service.recent import Recent
-from service.routes import feedback, health, manage, models, predict
+from service.routes import feedback, health, manage, models, predict, v1, v2
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
 from service.trial import Trial
@@ -68,6 +70,8 @@ DESCRIPTION: Final = (
     "is closed after them."
 )
 """What holds for all paths, and therefore stands at none."""
+FOREIGN: Final = re.compile("/v[12](/|$)")
+"""Paths of protocols that others have defined, where an error is a text and a wrong value is 400."""
 
 
 class Status(NamedTuple):
@@ -76,11 +80,13 @@ class Status(NamedTuple):
     code: int
     name: str = ""
     message: str = ""
+    foreign_code: int | None = None
+    """The code in the protocols of others, where it differs."""
 
 
 STATUS: Final[dict[type[Exception], Status]] = {
     MalformedBody: Status(400),
-    WrongValue: Status(422),
+    WrongValue: Status(422, foreign_code=400),
     TooLarge: Status(413),
     WrongMediaType: Status(415),
     NotAcceptable: Status(406),
@@ -93,6 +99,7 @@ STATUS: Final[dict[type[Exception], Status]] = {
     Unauthorised: Status(401),
     Forbidden: Status(403),
     VersionRefused: Status(409),
+    FollowsStore: Status(409),
     NotReady: Status(503),
     QueueFull: Status(503, "queue_full"),
     Closed: Status(503, "draining", "the service is shutting down"),
@@ -162,12 +169,16 @@ def create_app(
     app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
     app.state.recent = recent or Recent(settings.recent_predictions)
     app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
-    for router in (predict.router, feedback.router, models.router, manage.router, health.router, metrics_route.router):
-        app.include_router(router)
+    for route in (predict, feedback, models, v1, v2, manage, health, metrics_route):
+        app.include_router(route.router)
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    direct = {("POST", "/predict"): predict.predict}
+    direct = {
+        ("POST", "/predict"): predict.predict,
+        **{("POST", path): v1.predict for path in v1.PREDICT_PATHS},
+        **{("POST", path): v2.infer for path in v2.INFER_PATHS},
+    }
     app.middleware_stack = DirectPaths(app.build_middleware_stack(), direct, _answer_direct)
     return app
 
@@ -181,12 +192,16 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if status.code == 401:
         headers["WWW-Authenticate"] = "Bearer"
     request.app.state.metrics.refused(error.code if isinstance(error, RequestError) else status.name)
+    if FOREIGN.match(request.url.path):
+        status = status._replace(code=status.foreign_code or status.code)
     if isinstance(error, RequestError):
-        return _error(status.code, error.code, str(error), error.field, error.found, error.wanted, headers=headers)
+        return _error(
+            request, status.code, error.code, str(error), error.field, error.found, error.wanted, headers=headers
+        )
     message = status.message
     if isinstance(error, QueueFull):
         message = f"{error.waiting} pictures are waiting, and the limit is {error.limit}; try again later"
-    return _error(status.code, status.name, message, headers=headers)
+    return _error(request, status.code, status.name, message, headers=headers)
 
 
 async def _answer_direct(request: Request, error: BaseException) -> Response:
@@ -209,15 +224,17 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
         raise TypeError(f"want an HTTPException, got {error!r}")
     method, path = request.method, request.url.path
     if error.status_code == 404:
-        return _error(404, "not_found", f"there is nothing at {path}; /docs describes what there is", "path", path)
+        message = f"there is nothing at {path}; /docs describes what there is"
+        return _error(request, 404, "not_found", message, "path", path)
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "")
         message = f"{method} is not possible at {path}, want {allowed}"
-        return _error(405, "method_not_allowed", message, "method", method, allowed, headers=error.headers)
-    return _error(error.status_code, "refused", str(error.detail), headers=error.headers)
+        return _error(request, 405, "method_not_allowed", message, "method", method, allowed, headers=error.headers)
+    return _error(request, error.status_code, "refused", str(error.detail), headers=error.headers)
 
 
 def _error(
+    request: Request,
     status: int,
     code: str,
     message: str,
@@ -227,4 +244,7 @@ def _error(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    return Response(encode_problem(code, message, field, found, wanted), status, headers=headers, media_type=JSON)
+    body = encode_problem(code, message, field, found, wanted)
+    if FOREIGN.match(request.url.path):
+        body = encode_plain_error(message)
+    return Response(body, status, headers=headers, media_type=JSON)

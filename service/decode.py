@@ -37,7 +37,7 @@ LENIENT_LIMIT_BYTES: Final = 2**18
 
 
 class BodyForm(NamedTuple):
-    """What an object in a body may have: its keys, the same in words, and an example of the whole."""
+    """What an object in a body may have: its keys, or none for any; the same in words, and an example of the whole."""
 
     keys: tuple[str, ...]
     known: str
@@ -67,26 +67,26 @@ def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Decoded
     """The pictures of an object; `booleans` says that true or false occur somewhere in it."""
     if one_of(request, "pixels", "instances", QUESTION) == "pixels":
         return Decoded(decode_pixels(request, booleans), many=False)
-    scale = _scale(request)
-    instances = request["instances"]
-    if type(instances) is not list:
-        raise wrong_type("instances", instances, "a list of pictures")
-    if not instances:
-        raise WrongValue(
-            "empty",
-            "instances is empty, want at least one picture",
-            field="instances",
-            found="an empty list",
-            wanted=PICTURE,
-        )
-    if len(instances) > limit_rows:
-        raise too_many_rows(len(instances), limit_rows, field="instances")
-    return Decoded(_images(instances, "instances[{}]".format, scale, booleans), many=True)
+    scale = scale_of(request)
+    instances = check_pictures(request["instances"], "instances", limit_rows)
+    return Decoded(decode_pictures(instances, "instances[{}]".format, scale, booleans), many=True)
 
 
 def decode_pixels(request: dict[str, Any], booleans: bool) -> Images:
     """The picture uint8 [1, 28, 28] of an object with "pixels", and perhaps "scale". Raises WrongValue."""
-    return _images([request["pixels"]], lambda _: "pixels", _scale(request), booleans)
+    return decode_pictures([request["pixels"]], lambda _: "pixels", scale_of(request), booleans)
+
+
+def check_pictures(pictures: Any, field: str, limit_rows: int) -> list[Any]:
+    """What is a list of at least one picture and not too many, whatever these are. Raises WrongValue, TooLarge."""
+    if type(pictures) is not list:
+        raise wrong_type(field, pictures, "a list of pictures")
+    if not pictures:
+        message = f"{field} is empty, want at least one picture"
+        raise WrongValue("empty", message, field=field, found="an empty list", wanted=PICTURE)
+    if len(pictures) > limit_rows:
+        raise too_many_rows(len(pictures), limit_rows, field=field)
+    return pictures
 
 
 def too_many_rows(rows: int, limit_rows: int, field: str | None = None) -> TooLarge:
@@ -124,7 +124,7 @@ def _checked(request: Any, form: BodyForm) -> dict[str, Any]:
         message = f"the body is {found}, want an object: {form.wanted}"
         raise WrongValue("wrong_type", message, found=found, wanted=form.wanted)
     for key in request:
-        if key not in form.keys:
+        if form.keys and key not in form.keys:
             name = orjson.dumps(shortened(key)).decode()
             raise WrongValue(
                 "unknown_field",
@@ -176,20 +176,19 @@ def _malformed(body: bytes, error: orjson.JSONDecodeError, wanted: str) -> Malfo
     return MalformedBody("invalid_json", f"the body is not valid JSON: {found}", found=found, wanted="JSON (RFC 8259)")
 
 
-def _scale(request: dict[str, Any]) -> float:
+def scale_of(request: dict[str, Any], field: str = "scale") -> float:
+    """What an object says of the value of full ink, 255 if it says nothing. Raises WrongValue."""
     if "scale" not in request:
         return FULL_INK
     value = request["scale"]
     if type(value) not in (int, float):
-        raise wrong_type("scale", value, "a number, the value that means full ink")
+        raise wrong_type(field, value, "a number, the value that means full ink")
     if not SCALES[0] <= value <= SCALES[1]:
-        raise out_of_range(
-            "scale", value, f"a number from {SCALES[0]:g} to {SCALES[1]:g}, the value that means full ink"
-        )
+        raise out_of_range(field, value, f"a number from {SCALES[0]:g} to {SCALES[1]:g}, the value that means full ink")
     return float(value)
 
 
-def _images(pictures: list[Any], fields: Fields, scale: float, booleans: bool) -> Images:
+def decode_pictures(pictures: list[Any], fields: Fields, scale: float, booleans: bool) -> Images:
     """Pictures uint8 [n, 28, 28]. `booleans` says that true or false occur somewhere in the body."""
     if not booleans:
         if scale == FULL_INK:
@@ -240,16 +239,16 @@ def _refuse_what_is_wrong(picture: Any, field: str, scale: float) -> None:
         raise wrong_type(field, picture, PICTURE)
     if not (picture and type(picture[0]) is list):
         if len(picture) != PIXELS:
-            raise _wrong_length(field, _count(picture, "pixel"), FORM)
+            raise wrong_length(field, _count(picture, "pixel"), FORM)
         _refuse_wrong_pixels(picture, field, scale)
         return
     if len(picture) != SIDE:
-        raise _wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels")
+        raise wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels")
     for i, row in enumerate(picture):
         if type(row) is not list:
             raise wrong_type(f"{field}[{i}]", row, f"a row of {SIDE} numbers")
         if len(row) != SIDE:
-            raise _wrong_length(f"{field}[{i}]", _count(row, "pixel"), f"{SIDE}")
+            raise wrong_length(f"{field}[{i}]", _count(row, "pixel"), f"{SIDE}")
         _refuse_wrong_pixels(row, f"{field}[{i}]", scale)
 
 
@@ -274,7 +273,8 @@ def wrong_type(field: str, value: Any, wanted: str) -> WrongValue:
     return WrongValue("wrong_type", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
 
 
-def _wrong_length(field: str, found: str, wanted: str) -> WrongValue:
+def wrong_length(field: str, found: str, wanted: str) -> WrongValue:
+    """The error of a list that is too short or too long."""
     return WrongValue("wrong_length", f"{field} has {found}, want {wanted}", field=field, found=found, wanted=wanted)
 
 

@@ -63,6 +63,11 @@ def encode_problem(
     return orjson.dumps({"error": problem}, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def encode_plain_error(message: str) -> bytes:
+    """The same under `/v1` and `/v2`, whose clients look for a text."""
+    return orjson.dumps({"error": message}, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def encode_octets(probabilities: Probabilities) -> bytes:
     """The digits of probabilities [n, 10], a byte each."""
     return probabilities.argmax(axis=1).astype(np.uint8).tobytes()

@@ -79,5 +79,9 @@ class VersionRefused(RequestError):
     """A version that is wanted could not be loaded; what ran before goes on."""
 
 
+class FollowsStore(RequestError):
+    """A model is to be unloaded by request, where what is loaded follows the store."""
+
+
 class BrokenAnswer(DigitsError):
     """A model answered with something that is not a probability: its fault, not the request's."""

@@ -472,6 +472,28 @@ def test_the_documentation_names_every_path(openapi):
         "/feedback": ["post", "get"],
         "/models": ["get"],
         "/models/{name}/versions/{version}": ["get"],
+        "/v1/models/{model}:predict": ["post"],
+        "/v1/models/{model}/versions/{version}:predict": ["post"],
+        "/v1/models/{model}/labels/{label}:predict": ["post"],
+        "/v1/models": ["get"],
+        "/v1/models/{model}": ["get"],
+        "/v1/models/{model}/metadata": ["get"],
+        "/v1/models/{model}/versions/{version}": ["get"],
+        "/v1/models/{model}/versions/{version}/metadata": ["get"],
+        "/v1/models/{model}/labels/{label}": ["get"],
+        "/v1/models/{model}/labels/{label}/metadata": ["get"],
+        "/v2": ["get"],
+        "/v2/health/live": ["get"],
+        "/v2/health/ready": ["get"],
+        "/v2/models/{model}": ["get"],
+        "/v2/models/{model}/ready": ["get"],
+        "/v2/models/{model}/infer": ["post"],
+        "/v2/models/{model}/versions/{version}": ["get"],
+        "/v2/models/{model}/versions/{version}/ready": ["get"],
+        "/v2/models/{model}/versions/{version}/infer": ["post"],
+        "/v2/repository/index": ["post"],
+        "/v2/repository/models/{model}/load": ["post"],
+        "/v2/repository/models/{model}/unload": ["post"],
         "/manage/reload": ["post"],
         "/healthz": ["get"],
         "/readyz": ["get"],
@@ -496,6 +518,30 @@ def test_the_documentation_has_no_error_that_is_never_sent(openapi):
         "/feedback": ["201", "200", "400", "404", "409", "413", "415", "422", "503"],
         "/models": ["200", "503"],
         "/models/{name}/versions/{version}": ["200", "404", "503"],
+        **{
+            f"/v1/models/{{model}}{of}:predict": ["200", "400", "404", "413", "415", "500", "503", "504"]
+            for of in ("", "/versions/{version}", "/labels/{label}")
+        },
+        "/v1/models": ["200", "503"],
+        "/v1/models/{model}": ["200", "404", "503"],
+        "/v1/models/{model}/metadata": ["200", "404", "503"],
+        **{
+            f"/v1/models/{{model}}{of}{end}": ["200", "400", "404", "503"]
+            for of in ("/versions/{version}", "/labels/{label}")
+            for end in ("", "/metadata")
+        },
+        "/v2": ["200"],
+        "/v2/health/live": ["200", "503"],
+        "/v2/health/ready": ["200", "503"],
+        **{f"/v2/models/{{model}}{of}": ["200", "404", "503"] for of in ("", "/versions/{version}")},
+        **{f"/v2/models/{{model}}{of}/ready": ["200", "404", "503"] for of in ("", "/versions/{version}")},
+        **{
+            f"/v2/models/{{model}}{of}/infer": ["200", "400", "404", "413", "415", "500", "503", "504"]
+            for of in ("", "/versions/{version}")
+        },
+        "/v2/repository/index": ["200", "400", "413", "415", "503"],
+        "/v2/repository/models/{model}/load": ["200", "400", "401", "403", "404", "409", "413", "415", "503"],
+        "/v2/repository/models/{model}/unload": ["409", "401", "403", "404", "503"],
         "/manage/reload": ["200", "401", "403", "409", "503"],
         "/healthz": ["200", "503"],
         "/readyz": ["200", "503"],

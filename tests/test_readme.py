@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import ServiceSettings
+from tests.conformance.mlserver.environment import protocols_python
 from training import mnist
 from training.layers import LayerFile, shapes
 from training.settings import GateSettings
@@ -121,6 +122,20 @@ def test_the_readme_starts_with_serve_and_test_and_a_question():
 def test_the_picture_of_the_readme_is_the_first_test_image():
     picture = json.loads((ROOT / "tests" / "seven.json").read_text())["pixels"]
     assert picture == mnist.test().images[0].tolist()
+
+
+def test_the_pictures_for_other_protocols_are_the_same_one():
+    flat = mnist.test().images[0].ravel().tolist()
+    assert json.loads((ROOT / "tests" / "seven_v1.json").read_text())["instances"] == [flat]
+    assert json.loads((ROOT / "tests" / "seven_v2.json").read_text())["inputs"][0]["data"] == flat
+
+
+def test_tritons_own_client_runs_as_the_readme_says(outputs, folder, port):
+    (code,) = re.findall(r"```py\n(.*?)```", README, re.DOTALL)
+    command = [protocols_python(), "-c", code.replace(":8000", f":{port}")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"\[\d \d\] \(2, 10\)\n", done.stdout)
 
 
 def test_10000_test_images_posted_have_exactly_the_errors_that_evaluate_reports(outputs, folder, port):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter, Depends, Request
 
 from service.errors import VersionRefused
@@ -9,6 +11,9 @@ from service.keys import require_key
 from service.routes.current import current_follower, current_live
 from service.routes.models import loaded_versions
 from service.schemas import LoadedModels, error_answers
+
+if TYPE_CHECKING:
+    from service.live import Live
 
 router = APIRouter(prefix="/manage", tags=["manage"], dependencies=[Depends(require_key)])
 
@@ -19,12 +24,20 @@ async def reload(request: Request) -> LoadedModels:
 
     409 when a version could not be loaded: what ran before goes on. Of several workers all do it; one of them answers.
     """
+    return loaded_versions(await follow_now(request))
+
+
+async def follow_now(request: Request, model: str | None = None) -> Live:
+    """What is loaded after another look at the store.
+
+    Raises VersionRefused when something stays out that is wanted, of one model or of any.
+    """
     live, follower = current_live(request), current_follower(request)
     if follower:
         await follower.follow(live)
         request.app.state.tell_others()
-        if refused := follower.refusals:
+        if refused := [refusal for refusal in follower.refusals if model in (None, refusal.model)]:
             titles = ", ".join(refusal.title for refusal in refused)
             reasons = "; ".join(f"{refusal.title} stays out: {refusal.error}" for refusal in refused)
             raise VersionRefused("version_refused", reasons, found=titles, wanted="versions that can be loaded")
-    return loaded_versions(live)
+    return live

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
 from service.answer import Answer
 from service.binary import decode_npy, decode_octets
-from service.body import read_body
 from service.decode import decode_json
 from service.encode import encode_json, encode_npy, encode_octets
 from service.errors import WrongValue
 from service.examples import bodies
-from service.hangup import cancel_on_hang_up
 from service.media import JSON, NPY, OCTETS, type_of_answer, type_of_body
 from service.query import PARAMETERS, parse_query
 from service.recent import HEADER as ID_HEADER
-from service.routes.current import current_live, current_recent, current_settings, current_trial
+from service.routes.current import current_live, current_settings
+from service.routes.inference import infer, model_headers
+from service.routes.parameters import TIMEOUT
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
-from service.timeout import HEADER, timeout_of
 
 if TYPE_CHECKING:
     from service.decode import Decoded
-    from service.live_version import LiveVersion
     from service.query import Query
-    from training.answers import Answers
+    from service.routes.inference import Inference
 
 BINARY: Final = {"type": "string", "format": "binary"}
 TEXT: Final = {"type": "string", "minLength": 1}
@@ -36,15 +33,7 @@ DOCUMENTATION: Final[dict[str, Any]] = {
         {"name": name, "in": "query", "required": False, "description": text, "schema": TEXT}
         for name, (text, _) in PARAMETERS.items()
     ]
-    + [
-        {
-            "name": HEADER,
-            "in": "header",
-            "required": False,
-            "description": "An answer after so many milliseconds is of no use; 504 is the answer then",
-            "schema": {"type": "number", "exclusiveMinimum": 0},
-        }
-    ],
+    + [TIMEOUT],
     "requestBody": {
         "required": True,
         "content": {
@@ -98,27 +87,17 @@ async def predict(request: Request) -> Response:
 
     Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
     """
-    settings = current_settings(request)
-    query = parse_query(request.scope["query_string"])
-    live, trial = current_live(request), current_trial(request)
-    with live.resolve(query.model, query.version) as version:
+    query, limit_rows = parse_query(request.scope["query_string"]), current_settings(request).request_limit_rows
+    with current_live(request).resolve(query.model, query.version) as version:
         headers = dict(request.scope["headers"])
         question, answer = type_of_body(headers), type_of_answer(headers)
-        deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
-        version.batcher.check_room()  # a full queue is told before the body is read
-        body = await read_body(request.receive, headers, settings.body_limit_bytes)
-        images, many = _decode(body, question, query, settings.request_limit_rows)
-        async with cancel_on_hang_up(request.receive):
-            if trial and query.version is None:
-                challenger = live.model(version.name).challenger
-                version, answers = await trial.answer(version, challenger, images, deadline_s, headers)
-            else:
-                answers = await version.answer(images, deadline_s)
-    response = _response(answers, answer, version, query, many=many)
-    remember = current_recent(request).remember
-    if number := remember(images, answers.probabilities, model=version.name, version=version.version):
-        response.raw_headers.append((b"x-prediction-id", number))
-    return response
+        inference = await infer(
+            request,
+            version,
+            lambda body: _decode(body, question, query, limit_rows),
+            named=query.version is not None,
+        )
+    return _response(inference, answer, query)
 
 
 def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:
@@ -132,12 +111,14 @@ def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Deco
     return decode(body, limit_rows=limit_rows)
 
 
-def _response(answers: Answers, media_type: str, live: LiveVersion, query: Query, *, many: bool) -> Response:
+def _response(inference: Inference[Decoded], media_type: str, query: Query) -> Response:
+    (_, many), version, answers, id_header = inference
     if media_type == JSON:
-        sets = live.predictor.prediction_sets(answers.probabilities, query.coverage) if query.coverage else None
-        content = encode_json(answers, name=live.name, version=live.version, many=many, fields=query.fields, sets=sets)
-        return Answer(content, JSON)
+        sets = version.predictor.prediction_sets(answers.probabilities, query.coverage) if query.coverage else None
+        content = encode_json(
+            answers, name=version.name, version=version.version, many=many, fields=query.fields, sets=sets
+        )
+        return Answer(content, JSON, id_header)
     probabilities = answers.probabilities
     content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=many)
-    model = (b"x-model-name", live.name.encode()), (b"x-model-version", b"%d" % live.version)
-    return Answer(content, media_type, model)
+    return Answer(content, media_type, [*model_headers(version), *id_header])

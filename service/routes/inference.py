@@ -1,0 +1,69 @@
+"""What every protocol does between the head of a request and its answer: read, decode, batch, predict, remember."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeVar
+
+from service.body import read_body
+from service.hangup import cancel_on_hang_up
+from service.routes.current import current_live, current_recent, current_settings, current_trial
+from service.timeout import timeout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from service.live_version import LiveVersion
+    from training.answers import Answers
+    from training.images import Images
+
+ID_HEADER: Final = b"x-prediction-id"
+
+
+class Pictures(Protocol):
+    """What a body comes to, in any protocol: pictures uint8 [n, 28, 28], and whatever its answer depends on."""
+
+    @property
+    def images(self) -> Images: ...
+
+
+Asked = TypeVar("Asked", bound=Pictures)
+
+
+class Inference(NamedTuple, Generic[Asked]):
+    """What was asked, and the answers with the version that gave them."""
+
+    asked: Asked
+    version: LiveVersion
+    answers: Answers
+    id_header: list[tuple[bytes, bytes]]
+    """By what `POST /feedback` finds the pictures again; empty where nothing is remembered."""
+
+
+async def infer(
+    request: Request, version: LiveVersion, decode: Callable[[bytes], Asked], *, named: bool
+) -> Inference[Asked]:
+    """The answer of a version, or of a challenger on trial if the request has not `named` the version.
+
+    Raises what `decode`, `read_body`, `timeout_of` and `LiveVersion.answer` raise.
+    """
+    settings, trial, headers = current_settings(request), current_trial(request), dict(request.scope["headers"])
+    deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
+    version.batcher.check_room()  # a full queue is told before the body is read
+    asked = decode(await read_body(request.receive, headers, settings.body_limit_bytes))
+    async with cancel_on_hang_up(request.receive):
+        if trial and not named:
+            challenger = current_live(request).model(version.name).challenger
+            version, answers = await trial.answer(version, challenger, asked.images, deadline_s, headers)
+        else:
+            answers = await version.answer(asked.images, deadline_s)
+    remember = current_recent(request).remember
+    number = remember(asked.images, answers.probabilities, model=version.name, version=version.version)
+    return Inference(asked, version, answers, [(ID_HEADER, number)] if number else [])
+
+
+def model_headers(version: LiveVersion) -> list[tuple[bytes, bytes]]:
+    """Who answered, where the body has no place for it."""
+    return [(b"x-model-name", version.name.encode()), (b"x-model-version", b"%d" % version.version)]

@@ -1,0 +1,1 @@
+"""MLServer, another server of the Open Inference Protocol, to see whether the suite judges fairly."""
