@@ -223,3 +223,60 @@ async def test_the_documentation_names_every_kind_of_body_and_answer(client):
     kinds = ["application/json", "application/octet-stream", "application/x-npy"]
     assert [*post["requestBody"]["content"]] == kinds
     assert sorted(post["responses"]["200"]["content"]) == kinds
+
+
+@pytest.mark.parametrize(
+    ("digit", "accepted", "reason"), [(7, True, None), (8, False, "uncertain"), (9, False, "not_a_digit")]
+)
+async def test_an_answer_says_whether_it_can_be_acted_on(client, digit, accepted, reason):
+    response = await client.post("/predict?fields=reason,accepted", content=picture(digit).tobytes(), headers=OCTETS)
+    assert found(response)["predictions"] == [{"accepted": accepted, "reason": reason}]
+
+
+async def test_a_version_that_cannot_say_accepts_nothing():
+    class Old(FakePredictor):
+        def read(self, columns):
+            return super().read(columns)._replace(verdicts=None)
+
+        def prediction_sets(self, probabilities, coverage):
+            return None
+
+    async with client_of(app_with(Old())) as client:
+        response = await client.post("/predict?coverage=0.95", content=picture(7).tobytes(), headers=OCTETS)
+    (answer,) = found(response)["predictions"]
+    assert (answer["digit"], answer["accepted"], answer["reason"], answer["prediction_set"]) == (7, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("coverage=0.95", 0.95),
+        ("fields=prediction_set", 0.99),
+        ("fields=digit&coverage=0.9", 0.9),
+        ("fields=digit", None),
+    ],
+)
+async def test_a_prediction_set_has_the_coverage_that_was_asked_for(query, wanted):
+    asked = []
+
+    class Asked(FakePredictor):
+        def prediction_sets(self, probabilities, coverage):
+            asked.append(coverage)
+            return np.tile(np.arange(10) % 7 == 1, (len(probabilities), 1))
+
+    async with client_of(app_with(Asked())) as client:
+        response = await client.post(f"/predict?{query}", content=picture(7).tobytes() * 2, headers=OCTETS)
+    assert [p.get("prediction_set") for p in found(response)["predictions"]] == [[1, 8] if wanted else None] * 2
+    assert asked == ([wanted] if wanted else [])
+
+
+@pytest.mark.parametrize(
+    ("coverage", "code"),
+    [("0.89", "out_of_range"), ("1", "out_of_range"), ("nan", "out_of_range"), ("most", "wrong_type")],
+)
+async def test_a_coverage_that_makes_no_sense_is_refused(client, coverage, code):
+    response = await client.post(f"/predict?coverage={coverage}", content=picture(7).tobytes(), headers=OCTETS)
+    assert response.status_code == 422
+    error = response.json()["error"]
+    assert (error["code"], error["field"], error["found"]) == (code, "coverage", coverage)
+    assert error["message"] == f"query parameter coverage has {coverage!r}, want a number from 0.9 to below 1"
