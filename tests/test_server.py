@@ -24,9 +24,20 @@ def flat(digit):
     return picture(digit).ravel().tolist()
 
 
-def request_with(body, length=None):
+def asked_of(path, digits):
+    """The body that asks for pictures of these digits in the protocol of a path."""
+    if path == "/predict":
+        return json.dumps({"instances": [flat(digit) for digit in digits]}).encode()
+    if path.startswith("/v1"):
+        return json.dumps({"inputs": [flat(digit) for digit in digits]}).encode()
+    data = [flat(digit) for digit in digits]
+    tensor = {"name": "pixels", "shape": [len(data), 784], "datatype": "UINT8", "data": data}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def request_with(body, length=None, path="/predict"):
     length = length or f"Content-Length: {len(body)}"
-    return f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode() + body
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode() + body
 
 
 def answers(connection, count):
@@ -58,19 +69,20 @@ def is_alive(address):
         return answers(connection, 1)[0][0] == 200
 
 
-def test_a_client_that_hangs_up_frees_its_rows():
+@pytest.mark.parametrize("path", ["/predict", "/v1/models/lenet:predict", "/v2/models/lenet/versions/3/infer"])
+def test_a_client_that_hangs_up_frees_its_rows(path):
     """Seen elsewhere: work done for clients that have already left."""
     predictor = FakePredictor()
     app = app_with(predictor)
     batcher = app.state.live.resolve().batcher
-    body = json.dumps({"instances": [flat(9)] * 5}).encode()
+    body = asked_of(path, [9] * 5)
     with served(app) as address:
         predictor.gate.clear()
         with connected(address) as holder:
             holder.sendall(request_with(json.dumps({"pixels": flat(1)}).encode()))
             eventually(lambda: predictor.batches == [1])
             with connected(address) as leaver:
-                leaver.sendall(request_with(body))
+                leaver.sendall(request_with(body, path=path))
                 eventually(lambda: batcher.waiting_rows == 5)
             eventually(lambda: batcher.waiting_rows == 0)
             predictor.gate.set()
@@ -101,6 +113,20 @@ def test_stopping_the_server_fails_readiness_first_and_finishes_accepted_request
     assert answer.startswith(b"HTTP/1.1 200")
     assert b'"digit":7' in answer
     assert failures == ["draining"]
+
+
+@pytest.mark.parametrize("path", ["/v1/models/lenet:predict", "/v2/models/lenet/infer"])
+def test_who_has_no_answer_when_the_drain_ends_is_told_so_in_the_words_of_the_protocol(path):
+    predictor = FakePredictor()
+    with socket.socket() as connection:
+        with served(app_with(predictor, drain_timeout_s=1)) as address:
+            predictor.gate.clear()
+            connection.connect(address)
+            connection.sendall(request_with(asked_of(path, [1]), path=path))
+            eventually(lambda: predictor.batches == [1])
+            threading.Timer(2.5, predictor.gate.set).start()
+        ((status, answer),) = answers(connection, 1)
+    assert (status, answer) == (503, {"error": "the service has shut down before it had an answer"})
 
 
 def test_half_sent_and_endless_bodies_do_not_stop_the_service():

@@ -51,6 +51,17 @@ async def metric(client, name):
     )
 
 
+async def test_a_canary_answers_other_protocols_too_where_they_name_no_version():
+    tensor = {"name": "pixels", "shape": [1, 784], "datatype": "UINT8", "data": SEVEN["pixels"]}
+    rows = {"instances": [SEVEN["pixels"]]}
+    async with trying(canary_share=1.0) as client:
+        for of, version in (("", "2"), ("/versions/1", "1")):
+            answer = (await client.post(f"/v2/models/lenet{of}/infer", json={"inputs": [tensor]})).json()
+            assert answer["model_version"] == version
+            response = await client.post(f"/v1/models/lenet{of}:predict", json=rows)
+            assert response.headers["x-model-version"] == version
+
+
 async def test_a_canary_answers_about_its_share_and_every_answer_names_its_version():
     async with trying(canary_share=0.3) as client:
         counts = await versions(client, 400)
