@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from service.batching import Batcher, PredictFailed
 from service.errors import BrokenAnswer
+from service.seen import CURRENT
 
 if TYPE_CHECKING:
     from service.encode import Probabilities
@@ -55,8 +56,12 @@ class LiveVersion:
 
         Raises what `Batcher.submit` raises, and BrokenAnswer for what are no probabilities.
         """
+        seen = CURRENT.get()
+        if seen is not None:
+            seen.model, seen.version = self.name, self.version
+        timed = seen.times_of_batches() if seen is not None and seen.stages is not None else None
         try:
-            probabilities = await self.batcher.submit(images, deadline_s)
+            probabilities = await self.batcher.submit(images, deadline_s, timed)
         except PredictFailed:
             self._metrics.failed(self)
             raise

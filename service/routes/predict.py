@@ -20,6 +20,7 @@ from service.query import PARAMETERS, parse_query
 from service.recent import HEADER as ID_HEADER
 from service.routes.current import current_live, current_recent, current_settings, current_trial
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
+from service.seen import note_stage
 from service.timeout import HEADER, timeout_of
 
 if TYPE_CHECKING:
@@ -108,14 +109,18 @@ async def predict(request: Request) -> Response:
         deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
         version.batcher.check_room()  # a full queue is told before the body is read
         body = await read_body(request.receive, headers, settings.body_limit_bytes)
+        began_s = time.perf_counter()
         images, many = _decode(body, question, query, settings.request_limit_rows)
+        note_stage("decode", began_s)
         async with cancel_on_hang_up(request.receive):
             if trial and query.version is None:
                 challenger = live.model(version.name).challenger
                 version, probabilities = await trial.answer(version, challenger, images, deadline_s, headers)
             else:
                 probabilities = await version.answer(images, deadline_s)
+    began_s = time.perf_counter()
     response = _response(probabilities, answer, version, query, many=many)
+    note_stage("encode", began_s)
     remember = current_recent(request).remember
     if number := remember(images, probabilities, model=version.name, version=version.version):
         response.raw_headers.append((b"x-prediction-id", number))
