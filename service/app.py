@@ -39,9 +39,9 @@ from service.errors import (
     WrongValue,
 )
 from service.feedback import Feedback
+from service.follow import Follower
 from service.guard import Guarded
 from service.keys import Keys
-from service.follow import Follower
 from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics

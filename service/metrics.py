@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.processes import Processes
+from service.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,14 +54,20 @@ class RouteWatch:
     def __init__(self, method: str, route: str, durations: Histogram) -> None:
         self.method, self.route, self.in_flight = method, route, 0
         self._durations = durations
-        self._by_status: dict[int, Histogram] = {}
+        self._by_status: dict[int, Tally] = {}
 
     def done(self, status: int, seconds: float) -> None:
         """Counts a request that has been answered."""
-        child = self._by_status.get(status)
-        if child is None:
-            child = self._by_status[status] = self._durations.labels(self.method, self.route, str(status))
-        child.observe(seconds)
+        tally = self._by_status.get(status)
+        if tally is None:
+            child = self._durations.labels(self.method, self.route, str(status))
+            tally = self._by_status[status] = Tally(child, REQUEST_S)
+        tally.add(seconds)
+
+    def flush(self) -> None:
+        """Shows what has been counted."""
+        for tally in self._by_status.values():
+            tally.flush()
 
 
 class Metrics:
@@ -141,13 +148,14 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
-        seconds = Counter(
+        self._stages = Counter(
             "digits_stage_seconds",
             "Time that went into reading bodies and writing answers",
             ["stage"],
             registry=registry,
         )
-        self.stages = {stage: seconds.labels(stage) for stage in STAGES}
+        self.stage_seconds = dict.fromkeys(STAGES, 0.0)
+        """What is not in the counter yet."""
         self._info = Gauge(
             "digits_model_info",
             "1 for a version that is loaded, with what it is: the default one, the challenger or another one",
@@ -197,8 +205,12 @@ class Metrics:
         return self._routes.setdefault(key, RouteWatch(*key, self._durations))
 
     def refresh(self, live: Live | None) -> None:
-        """Says what is in flight and waits at this moment; a request costs nothing for it."""
+        """Shows what requests have left behind, what is in flight, and what waits at this moment."""
+        for stage, seconds in self.stage_seconds.items():
+            self._stages.labels(stage).inc(seconds)
+            self.stage_seconds[stage] = 0.0
         for watch in self._routes.values():
+            watch.flush()
             self._in_flight.labels(watch.method, watch.route).set(watch.in_flight)
         for loaded in live.versions() if live else ():
             self._queue.labels(*_labels(loaded)).set(loaded.batcher.waiting_rows)

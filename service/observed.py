@@ -69,7 +69,7 @@ class Observed:
             return
         key = scope["method"], scope["path"]
         watch, constant = self._found.get(key) or self._find(*key)
-        seen = Seen(scope["headers"], self._metrics.stages)
+        seen = Seen(dict(scope["headers"]), self._metrics.stage_seconds)
         CURRENT.set(seen)
         if self._tracing:
             self._tracing.begin(seen, scope, watch.route)

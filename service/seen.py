@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from prometheus_client import Counter
+    from service.headers import Headers
 
 REQUEST_ID: Final = b"x-request-id"
 WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
@@ -20,39 +20,37 @@ WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 """W3C Trace Context, section 3.2."""
 
-_process, _number = secrets.token_hex(6), count(1)
+_process, _number = secrets.token_hex(6).encode(), count(1)
 
 
 class Seen:
-    """One request. `stages` are names, beginnings and ends, as `time.perf_counter` counts; None keeps none of them."""
+    """One request, with its headers by name. `seconds` is where the times of its stages are added up.
 
-    __slots__ = ("_headers", "_seconds", "began_s", "id", "model", "span", "stages", "status", "version")
+    `stages` are names, beginnings and ends, as `time.perf_counter` counts; None keeps none of them.
+    """
 
-    def __init__(self, headers: Iterable[tuple[bytes, bytes]], seconds: dict[str, Counter]) -> None:
-        self._headers, self._seconds = headers, seconds
-        self.id = b""
-        for name, value in headers:
-            if name == REQUEST_ID and WELL_FORMED_ID.fullmatch(value):
-                self.id = value
-        if not self.id:
-            self.id = f"{_process}{next(_number):08x}".encode()
-        self.status = 0
-        self.model: str | None = None
-        self.version: int | None = None
-        self.stages: list[tuple[str, float, float]] | None = None
-        self.span: Any = None
+    status = 0
+    model: str | None = None
+    version: int | None = None
+    stages: list[tuple[str, float, float]] | None = None
+    span: Any = None
+
+    def __init__(self, headers: Headers, seconds: dict[str, float]) -> None:
         self.began_s = perf_counter()
+        self._headers, self._seconds = headers, seconds
+        given = headers.get(REQUEST_ID)
+        self.id = given if given and WELL_FORMED_ID.fullmatch(given) else b"%b%08x" % (_process, next(_number))
 
     @property
     def traceparent(self) -> bytes | None:
         """Where the request stands in a trace of its client's, if it says so in a valid way."""
-        found = [value for name, value in self._headers if name == b"traceparent"]
-        return found[0] if len(found) == 1 and TRACEPARENT.fullmatch(found[0]) else None
+        given = self._headers.get(b"traceparent")
+        return given if given and TRACEPARENT.fullmatch(given) else None
 
     @property
     def tracestate(self) -> bytes | None:
-        """What goes with it; several lines are one list."""
-        return b",".join(value for name, value in self._headers if name == b"tracestate") or None
+        """What goes with it."""
+        return self._headers.get(b"tracestate")
 
     @property
     def trace_id(self) -> str | None:
@@ -65,7 +63,7 @@ class Seen:
     def note(self, stage: str, began_s: float) -> None:
         """Counts the time that a stage has taken, which ends now."""
         ended_s = perf_counter()
-        self._seconds[stage].inc(ended_s - began_s)
+        self._seconds[stage] += ended_s - began_s
         if self.stages is not None:
             self.stages.append((stage, began_s, ended_s))
 
