@@ -1,7 +1,7 @@
 """Times that are counted in passing, and added to Prometheus' own histogram now and then.
 
-That takes two locks for each time, and where workers share their counts two writes to a file: 3 us and more of a request
-that takes 50. Counted here it is a tenth of it.
+That takes two locks for each time, and where workers share their counts two writes to a file: some microseconds of the
+fifty that a request takes. Counted here it is a tenth of it.
 """
 
 from __future__ import annotations
