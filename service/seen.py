@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 REQUEST_ID: Final = b"x-request-id"
 WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 """Other ids are replaced: what stands in a header and a log is no place for whatever a client likes."""
-TRACEPARENT: Final = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}((?<!^00.{53})-.*)?")
+TRACEPARENT: Final = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}((?<!^00.{53})-.*)?"
+)
 """W3C Trace Context, section 3.2."""
 
 _process, _number = secrets.token_hex(6).encode(), count(1)

@@ -41,7 +41,7 @@ def test_a_client_that_trusts_the_certificate_is_answered_and_another_one_is_not
         with trusting(certificate) as client:
             for digit in (7, 1):
                 answer = client.post(f"{url}/predict", content=picture(digit).tobytes(), headers=OCTETS)
-                assert answer.json()["digit"] == digit
+                assert answer.json()["predictions"][0]["digit"] == digit
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             httpx.get(f"{url}/healthz")
         with pytest.raises(httpx.HTTPError):
