@@ -1,4 +1,4 @@
-"""Everything that the service writes is a line of JSON, with the request it belongs to, and without what is nobody's business."""
+"""Everything that the service writes is JSON, with the request it belongs to, and without what is nobody's business."""
 
 import json
 import logging

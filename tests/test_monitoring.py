@@ -8,7 +8,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.live import Live
+from service.follow import Refusal
 from service.trial import Trial
 from tests.service_fakes import FakePredictor, app_with, client_of, picture
 
@@ -38,10 +38,9 @@ def without_variables(expression):
 
 @pytest.fixture
 async def scraped():
-    """Names of the samples of /metrics, with the labels that each has, of a service to which everything has happened."""
+    """Names of the samples of /metrics with their labels, of a service to which everything has happened."""
     app = app_with(FakePredictor(version=3), FakePredictor(version=2), FakePredictor(version=4))
-    live: Live = app.state.live
-    metrics = app.state.metrics
+    live, metrics = app.state.live, app.state.metrics
     metrics.show(live, [])
     async with client_of(app) as client:
         body = picture(7).tobytes()
@@ -52,19 +51,13 @@ async def scraped():
         metrics.compared(version, pictures=1, differing=1)
         metrics.shadow_dropped(version)
         metrics.canary(Trial(app.state.settings, metrics)._canary("lenet", version))
-        metrics.show(live, [_refusal()])
+        metrics.show(live, [Refusal("lenet", 9, ValueError("damaged"), 1, 0.0)])
         text = (await client.get("/metrics")).text
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     return found
-
-
-def _refusal():
-    from service.follow import Refusal
-
-    return Refusal("lenet", 9, ValueError("damaged"), 1, 0.0)
 
 
 async def test_every_metric_and_label_of_dashboard_and_alerts_is_there(scraped):
