@@ -32,17 +32,26 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(envvar="DIGITS_WORKERS", min=1, help="How many processes.", show_default="1")
     ] = None,
+    tls_cert: Annotated[
+        str | None, typer.Option(envvar="DIGITS_TLS_CERT", help="Certificate chain (PEM).", show_default="plain HTTP")
+    ] = None,
+    tls_key: Annotated[
+        str | None, typer.Option(envvar="DIGITS_TLS_KEY", help="Its private key (PEM).", show_default="none")
+    ] = None,
 ) -> None:
     """Answer with the champion of a model. Each setting of the service is an environment variable, DIGITS_…."""
     given = {"host": host, "port": port, "store": store, "model": model, "workers": workers}
+    given |= {"tls_cert": tls_cert, "tls_key": tls_key}
     settings = _settings({name: value for name, value in given.items() if value is not None})
     with _bound(settings.host, settings.port) as listener:
         _serve(settings, listener)
 
 
 def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
+    from service.logs import configure_logs
     from training.errors import DigitsError
 
+    configure_logs(settings.log_level, settings.log_format)
     if settings.workers > 1:
         from service.workers import serve as serve_together
 
@@ -66,7 +75,8 @@ def _announce(served: str, settings: "ServiceSettings", listener: socket.socket)
     from service.age import process_age_s
 
     host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if settings.tls_cert else "http"
+    url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
     workers = f", {settings.workers} workers" if settings.workers > 1 else ""
     typer.echo(f"{served} is ready at {url} ({url}/docs) after {process_age_s():.1f} s{workers}")
 

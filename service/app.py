@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Mount
 
 from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.direct import DirectPaths
@@ -39,27 +42,35 @@ from service.errors import (
 )
 from service.feedback import Feedback
 from service.follow import Follower
+from service.guard import Guarded
+from service.keys import Keys
 from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics
+from service.observed import Observed
 from service.protocol import HEAD_LIMIT_BYTES
 from service.recent import Recent
 from service.routes import feedback, health, manage, models, predict, v1, v2
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
+from service.templates import RouteTemplates
+from service.tracing import Tracing, tracing_from_environment
 from service.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from fastapi import FastAPI
     from fastapi.telemetry import TelemetryConfig
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from service.live import Live
 
 log = logging.getLogger(__name__)
 
+EXPOSED: Final = ("Retry-After", "X-Model-Name", "X-Model-Version", "X-Prediction-Id", "X-Request-Id")
+"""Headers that a page of another origin may read."""
 RETRY_AFTER_S: Final = 1
 """When to try again where nothing says how long it will take."""
 UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
@@ -124,14 +135,16 @@ def create_app(
     follower: Follower | None = None,
     tell_others: Callable[[], None] = lambda: None,
     recent: Recent | None = None,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown.
 
     Meanwhile `follower` keeps it up to date; without one, what is given stays as it is. `tell_others` is called when
     this one has been asked to look at the store, so that other workers do, too. `recent` are the last predictions, by
-    default in memory that no other worker reads.
+    default in memory that no other worker reads. `tracing` takes traces, by default where the environment says.
     """
     settings, metrics = settings or ServiceSettings(), metrics or Metrics()
+    tracing = tracing or tracing_from_environment()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -154,6 +167,8 @@ def create_app(
             if state.trial:
                 await state.trial.close()
             await state.live.close(patience_s)
+            if tracing:
+                await asyncio.to_thread(tracing.close)
 
     app = FastAPIOffline(
         title="digits",
@@ -165,7 +180,7 @@ def create_app(
         telemetry=UNTRACED,
     )
     app.state.settings, app.state.live, app.state.metrics, app.state.follower = settings, live, metrics, follower
-    app.state.tell_others = tell_others
+    app.state.tell_others, app.state.keys = tell_others, Keys(settings.keys_file)
     app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
     app.state.recent = recent or Recent(settings.recent_predictions)
     app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
@@ -174,13 +189,38 @@ def create_app(
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    app.middleware_stack = _stack(app, tracing)
+    return app
+
+
+def _stack(app: FastAPI, tracing: Tracing | None) -> ASGIApp:
+    """What a request goes through, from the outside in: observed, CORS, keys, what is answered without FastAPI."""
+    settings: ServiceSettings = app.state.settings
     direct = {
         ("POST", "/predict"): predict.predict,
         **{("POST", path): v1.predict for path in v1.PREDICT_PATHS},
         **{("POST", path): v2.infer for path in v2.INFER_PATHS},
     }
-    app.middleware_stack = DirectPaths(app.build_middleware_stack(), direct, _answer_direct)
-    return app
+    inner: ASGIApp = DirectPaths(app.build_middleware_stack(), direct, _answer_direct)
+    if settings.require_key:
+        inner = Guarded(inner, app.state.keys, settings.require_key, _answer_direct)
+    if settings.cors_origins:
+        inner = CORSMiddleware(
+            inner,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
+    templates = RouteTemplates(_templates(app))
+    return Observed(inner, app.state.metrics, templates, settings, plain=direct, tracing=tracing)
+
+
+def _templates(app: FastAPI) -> Iterator[str]:
+    for route in iter_route_contexts(app.routes):
+        path = route.path
+        if path is not None:
+            yield f"{path}/{{path:path}}" if isinstance(route.original_route, Mount) else path
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

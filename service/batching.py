@@ -27,7 +27,7 @@ from service.row_queue import Request, RowQueue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from service.row_queue import Part, Rows
+    from service.row_queue import Part, Rows, Timed
 
 SMOOTHING = 0.9
 """How much of the measured rate stays with every new batch."""
@@ -143,11 +143,13 @@ class Batcher:
             seconds = waiting / self._rows_per_s if self._rows_per_s else 1.0
             raise QueueFull(waiting=waiting, limit=self.queue_limit_rows, retry_after_s=max(1, math.ceil(seconds)))
 
-    async def submit(self, rows: Rows, deadline_s: float | None = None) -> Rows:
+    async def submit(self, rows: Rows, deadline_s: float | None = None, timed: Timed | None = None) -> Rows:
         """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: leave them alone until the answer is there.
 
         Raises QueueFull, Closed, EngineDead, PredictFailed, and DeadlineExceeded when `time.monotonic()` passes the
         deadline, if there is one. Whoever is cancelled or runs out of time takes along the rows that are in no batch.
+        `timed` is told when each batch with some of the rows began and ended, as `time.perf_counter` counts, on the
+        thread that computed it.
         """
         if not len(rows):
             raise ValueError("a request has 0 rows, want at least 1")
@@ -155,7 +157,7 @@ class Batcher:
         if left_s is not None and left_s <= 0:
             raise DeadlineExceeded
         loop = asyncio.get_running_loop()
-        request = Request(rows, loop)
+        request = Request(rows, loop, timed)
         with self._lock:
             self.check_room(request.size)
             self._queue.append(request)
@@ -257,6 +259,9 @@ class Batcher:
         seconds = time.perf_counter() - began
         if len(answers) != len(rows):
             raise RuntimeError(f"predict returned {len(answers)} rows for {len(rows)}")
+        for part in batch:
+            if part.request.timed:
+                part.request.timed(began, began + seconds)
         self._last_rows = len(rows)
         rate = len(rows) / max(seconds, 1e-9)
         self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate

@@ -1,6 +1,7 @@
-"""Keys that open the management routes: kept as hashes in a file, read anew each time, compared in constant time.
+"""Keys that open routes: kept as hashes in a file, read anew whenever that changes, compared in constant time.
 
-A line of the file is a name and the SHA-256 of a key, with a space between. `python -m service.keys NAME` makes a key.
+A line of the file is a name, what the key opens, and the SHA-256 of the key, with spaces between. `manage` opens
+everything, and is meant where only name and hash stand. `python -m service.keys NAME [RIGHT]` makes a key.
 """
 
 from __future__ import annotations
@@ -9,49 +10,90 @@ import hashlib
 import hmac
 import secrets
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.errors import Forbidden, Unauthorised
-from service.routes.current import current_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+Right: TypeAlias = Literal["manage", "predict", "metrics"]
+RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
 KEY_BYTES: Final = 32
 HEADER: Final = "Authorization: Bearer KEY"
 bearer: Final = HTTPBearer(auto_error=False, description="A management key")
 given: Final = Depends(bearer)
 
 
+class Key(NamedTuple):
+    """A key: whose it is, what it opens, and its SHA-256 in hexadecimal."""
+
+    name: str
+    right: str
+    digest: str
+
+
+class Keys:
+    """The keys in a file; without one nothing that wants a key can be opened."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._read: tuple[int, int, int] | None = None
+        self._keys: list[Key] = []
+
+    def check(self, authorization: str | None, right: Right) -> str:
+        """The name of the key that an Authorization header brings.
+
+        Raises Forbidden where there are no keys, or where the key does not open what is wanted, and Unauthorised for
+        a key that is missing or not known.
+        """
+        kind = "management" if right == "manage" else right
+        keys = self._current(kind)
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            message = f"a {kind} key is missing"
+            raise Unauthorised("missing_key", message, field="Authorization", wanted=HEADER)
+        digest = _digest(key.strip()).encode()
+        matching = [kept for kept in keys if hmac.compare_digest(kept.digest.encode(), digest)]  # all of them, always
+        if not matching:
+            raise Unauthorised("wrong_key", f"the {kind} key is not known", field="Authorization", wanted=HEADER)
+        if not any(kept.right in ("manage", right) for kept in matching):
+            found, wanted = matching[0].right, f"a key for {right}"
+            message = f"the key of {matching[0].name} is for {found}, want {wanted}"
+            raise Forbidden("wrong_right", message, field="Authorization", found=found, wanted=wanted)
+        return matching[0].name
+
+    def _current(self, kind: str) -> list[Key]:
+        if self._path is None:
+            raise Forbidden(f"{kind}_closed", f"{kind} is closed: no file of keys is set (DIGITS_KEYS_FILE)")
+        try:
+            stat = self._path.stat()
+            now = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            if now != self._read:
+                self._keys, self._read = list(_keys(self._path.read_text())), now
+        except (OSError, UnicodeDecodeError) as error:
+            self._keys, self._read = [], None
+            raise Forbidden(f"{kind}_closed", f"{kind} is closed: the file of keys cannot be read: {error}") from None
+        return self._keys
+
+
 async def require_key(request: Request, credentials: HTTPAuthorizationCredentials | None = given) -> str:
-    """The name of the key that a request brings. Raises Forbidden where no key is set, Unauthorised for a wrong one."""
-    path = current_settings(request).keys_file
-    if path is None:
-        raise Forbidden("management_closed", "management is closed: no file of keys is set (DIGITS_KEYS_FILE)")
-    if credentials is None:
-        raise Unauthorised("missing_key", "a management key is missing", field="Authorization", wanted=HEADER)
-    digest = _digest(credentials.credentials)
-    matching = [name for name, kept in _keys(path) if hmac.compare_digest(kept.encode(), digest.encode())]
-    if not matching:
-        raise Unauthorised("wrong_key", "the management key is not known", field="Authorization", wanted=HEADER)
-    return matching[0]
+    """The name of the management key that a request brings. Raises what `Keys.check` raises."""
+    keys: Keys = request.app.state.keys
+    return keys.check(f"Bearer {credentials.credentials}" if credentials else None, "manage")
 
 
-def _keys(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Forbidden(
-            "management_closed", f"management is closed: the file of keys cannot be read: {error}"
-        ) from None
-    for line in lines:
-        name, _, digest = line.strip().rpartition(" ")
-        if name and not line.startswith("#"):
-            yield name, digest
+def _keys(text: str) -> Iterator[Key]:
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 2 or line.startswith("#"):
+            continue
+        *name, right = words[:-1] if words[-2] in RIGHTS and len(words) > 2 else [*words[:-1], "manage"]
+        yield Key(" ".join(name), right, words[-1])
 
 
 def _digest(key: str) -> str:
@@ -59,14 +101,17 @@ def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-def main(name: str) -> None:
+def main(name: str, right: str) -> None:
     """Makes a key: prints the line for the file of keys, and to people the key itself."""
     key = secrets.token_urlsafe(KEY_BYTES)
-    sys.stdout.write(f"{name} {_digest(key)}\n")
+    sys.stdout.write(f"{name} {right} {_digest(key)}\n")
     sys.stderr.write(f"the key of {name}, shown this once: {key}\n")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not sys.argv[1].isidentifier():
-        sys.exit("usage: python -m service.keys NAME >> FILE   (a name of letters, digits and _)")
-    main(sys.argv[1])
+    name, right = (*sys.argv[1:], "manage")[:2] if len(sys.argv) in (2, 3) else ("", "")
+    if not name.isidentifier() or right not in RIGHTS:
+        sys.exit(
+            "usage: python -m service.keys NAME [manage|predict|metrics] >> FILE   (a name of letters, digits and _)"
+        )
+    main(name, right)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from service.batching import Batcher, PredictFailed
 from service.drift import Drift
 from service.errors import BrokenAnswer
+from service.seen import CURRENT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,8 +77,12 @@ class LiveVersion:
 
         Raises what `Batcher.submit` raises, and BrokenAnswer for what are no probabilities.
         """
+        seen = CURRENT.get()
+        if seen is not None:
+            seen.model, seen.version = self.name, self.version
+        timed = seen.times_of_batches() if seen is not None and seen.stages is not None else None
         try:
-            columns = await self.batcher.submit(images, deadline_s)
+            columns = await self.batcher.submit(images, deadline_s, timed)
         except PredictFailed:
             self._metrics.failed(self)
             raise

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.processes import Processes
+from service.tally import Tally
 from training.drift import KINDS
 
 if TYPE_CHECKING:
@@ -19,7 +30,7 @@ if TYPE_CHECKING:
     from service.canary import Canary
     from service.drift import Tell
     from service.follow import Refusal
-    from service.live import Live
+    from service.live import Live, LiveModel
     from service.live_version import LiveVersion
     from training.predictor import Predictor
 
@@ -31,7 +42,34 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 VERSION: Final = ("model", "version")
 ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 WAIT_S: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+REQUEST_S: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+STAGES: Final = ("decode", "encode")
 INFERENCE_S: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
+
+
+class RouteWatch:
+    """The requests of one method at one route: those in flight, and how long those took that are done."""
+
+    __slots__ = ("_by_status", "_durations", "in_flight", "method", "route")
+
+    def __init__(self, method: str, route: str, durations: Histogram) -> None:
+        self.method, self.route, self.in_flight = method, route, 0
+        self._durations = durations
+        self._by_status: dict[int, Tally] = {}
+
+    def done(self, status: int, seconds: float) -> None:
+        """Counts a request that has been answered."""
+        tally = self._by_status.get(status)
+        if tally is None:
+            child = self._durations.labels(self.method, self.route, str(status))
+            tally = self._by_status[status] = Tally(child, REQUEST_S)
+        tally.add(seconds)
+
+    def flush(self) -> None:
+        """Shows what has been counted."""
+        for tally in self._by_status.values():
+            tally.flush()
 
 
 class Metrics:
@@ -105,6 +143,51 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._durations = Histogram(
+            "digits_request_duration_seconds",
+            "Time from the head of a request to the end of its answer; 499 is a client that hung up",
+            ("method", "route", "status"),
+            buckets=REQUEST_S,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "digits_requests_in_flight",
+            "Requests that are being answered; of other workers as of the last second",
+            ("method", "route"),
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._queue = Gauge(
+            "digits_queue_rows",
+            "Pictures that wait for the engine; of other workers as of the last second",
+            VERSION,
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._stages = Counter(
+            "digits_stage_seconds",
+            "Time that went into reading bodies and writing answers",
+            ["stage"],
+            registry=registry,
+        )
+        self.stage_seconds = dict.fromkeys(STAGES, 0.0)
+        """What is not in the counter yet."""
+        self._info = Gauge(
+            "digits_model_info",
+            "1 for a version that is loaded, with what it is: the default one, the challenger or another one",
+            (*VERSION, "role"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        Gauge(
+            "digits_build_info",
+            "1, with the versions of the program and of JAX",
+            ("version", "jax"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        ).labels(version("digits"), version("jax")).set(1)
+        self._routes: dict[tuple[str, str], RouteWatch] = {}
+        self._informed: set[Labels] = set()
         self._shown: set[Labels] = set()
         self._out: set[Labels] = set()
         self._by_version = (
@@ -114,6 +197,8 @@ class Metrics:
         self._refused = Counter(
             "digits_refused_requests", "Requests that got an error, by its code", ["code"], registry=registry
         )
+        if SHARED_FOLDER not in os.environ:
+            ProcessCollector(registry=registry)
 
     def watch(self, predictor: Predictor) -> Watch:
         """What an engine reports its batches to."""
@@ -143,21 +228,46 @@ class Metrics:
 
         return tell
 
+    def route(self, method: str, template: str) -> RouteWatch:
+        """What requests of a method at a route are reported to."""
+        key = method if method in METHODS else "other", template
+        return self._routes.setdefault(key, RouteWatch(*key, self._durations))
+
+    def refresh(self, live: Live | None) -> None:
+        """Shows what requests have left behind, what is in flight, and what waits at this moment."""
+        for stage, seconds in self.stage_seconds.items():
+            self._stages.labels(stage).inc(seconds)
+            self.stage_seconds[stage] = 0.0
+        for watch in self._routes.values():
+            watch.flush()
+            self._in_flight.labels(watch.method, watch.route).set(watch.in_flight)
+        for loaded in live.versions() if live else ():
+            self._queue.labels(*_labels(loaded)).set(loaded.batcher.waiting_rows)
+
     def show(self, live: Live, refusals: Iterable[Refusal]) -> None:
         """Says what is loaded and what stays out, and forgets what was before: its labels do not outlive it by long."""
-        loaded: set[Labels] = {_labels(version) for version in live.versions()}
+        loaded: set[Labels] = {_labels(of) for of in live.versions()}
         out: set[Labels] = {(of.model, str(of.version or ""), type(of.error).__name__) for of in refusals}
+        informed: set[Labels] = {
+            (name, str(number), _role(model, loaded_version))
+            for name, model in live.models().items()
+            for number, loaded_version in model.versions.items()
+        }
         self._forget(self._shown - loaded, self._live, *self._by_version)
         for kind in KINDS:
             gone = {(*labels, kind) for labels in self._shown - loaded}
             self._forget(gone, self._drift)
             self._forget(gone, self._drift_alarm)
+        self._forget(self._shown - loaded, self._queue)
+        self._forget(self._informed - informed, self._info)
         self._forget(self._out - out, self._staying_out)
         for labels in loaded:
             self._live.labels(*labels).set(1)
         for labels in out:
             self._staying_out.labels(*labels).set(1)
-        self._shown, self._out = loaded, out
+        for labels in informed:
+            self._info.labels(*labels).set(1)
+        self._shown, self._out, self._informed = loaded, out, informed
 
     def _forget(self, gone: set[Labels], gauge: Gauge, *others: MetricWrapperBase) -> None:
         for labels in gone:
@@ -197,8 +307,15 @@ class Metrics:
         if SHARED_FOLDER in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types for it
+            registry.register(Processes(os.environ[SHARED_FOLDER]))
         return generate_latest(registry)
 
 
-def _labels(version: LiveVersion | Predictor) -> tuple[str, str]:
-    return version.name, str(version.version)
+def _role(model: LiveModel, loaded: LiveVersion) -> str:
+    if loaded is model.default:
+        return "default"
+    return "challenger" if loaded is model.challenger else "other"
+
+
+def _labels(of: LiveVersion | Predictor) -> tuple[str, str]:
+    return of.name, str(of.version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT_BYTES: Final = 2**16
 """Of request line and headers together; what nginx takes by default is half of it."""
+HEADERS_LIMIT: Final = 128
+"""So many headers may a request have; Apache takes 100."""
+PRESENCE_S: Final = 1.0
+"""How long a connection over the limit may take to say what it wants, and to be told that there are too many."""
 FINAL_STATUS: Final = tuple(f"HTTP/1.1 {digit}".encode() for digit in range(2, 6))
 MALFORMED: Final = encode_problem(
     "invalid_http", "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed"
@@ -35,6 +39,23 @@ TOO_LARGE: Final = encode_problem(
     f"request line and headers have more than {HEAD_LIMIT_BYTES} bytes; the connection is closed",
     wanted=f"at most {HEAD_LIMIT_BYTES} bytes",
 )
+TOO_MANY: Final = encode_problem(
+    "too_many_headers",
+    f"the request has more than {HEADERS_LIMIT} headers; the connection is closed",
+    wanted=f"at most {HEADERS_LIMIT} headers",
+)
+CROWDED: Final = encode_problem(
+    "too_many_connections", "this process has as many connections as it takes; try again later"
+)
+
+
+class Limits(NamedTuple):
+    """How long a client may take, in seconds, and how many connections there may be."""
+
+    header_timeout_s: float
+    body_timeout_s: float
+    keep_alive_timeout_s: float
+    connections: int
 
 
 class JoiningTransport:
@@ -73,31 +94,94 @@ class JoiningTransport:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. Whoever has created it says what its `limits` are, and calls `look` again and again.
 
+    One look at all connections now and then costs less than a timer for each request.
+    """
+
+    limits: Limits | None = None
     _in_head = True
     _head_bytes = 0
+    _crowded = False
+    _since_s: float | None = None
+    """Since when the client has owed the rest of a head or body, or all of a first one."""
+    _idle_since_s: float | None = None
+    """Since when the next request may come or not."""
+    _stuck_since_s: float | None = None
+    """Since when the client has not read what waits for it."""
     _malformed = MALFORMED
+    _malformed_status = 400
     _refusal = b""
     """The last answer of all: what the connection was refused with."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to serve."""
         super().connection_made(cast("asyncio.Transport", JoiningTransport(transport)))
+        self._since_s = self.loop.time()
+        self._crowded = self.limits is not None and len(self.connections) > self.limits.connections
 
     def on_response_complete(self) -> None:
-        """Goes on with the next request, after an answer that may have had no body; or ends with the refusal."""
+        """Goes on with the next request, after an answer that may have had no body; or ends with the refusal.
+
+        As uvicorn does it, but for the timer.
+        """
         cast("JoiningTransport", self.transport).flush()
         last = not self.pipeline
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                cycle, app = self.pipeline.pop()
+                self._start_asgi_task(cycle, app)
+            else:
+                self._idle_since_s = self.loop.time()
         if self._refusal and last:
             self._close()
+
+    def pause_writing(self) -> None:
+        """Notes that the client reads too slowly."""
+        super().pause_writing()
+        self._stuck_since_s = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """Notes that it has read."""
+        super().resume_writing()
+        self._stuck_since_s = None
+
+    def look(self, now_s: float, limits: Limits) -> None:
+        """Cuts the client off that takes longer than the limits allow; `now_s` is the loop's time."""
+        if self._stuck_since_s is not None:
+            if now_s - self._stuck_since_s > limits.body_timeout_s:
+                self.transport.abort()
+        elif self.transport.is_closing():
+            self._stuck_since_s = now_s  # what is sent last has to be read, too
+        elif self._since_s is not None:
+            if self._crowded and now_s - self._since_s > PRESENCE_S:
+                self.transport.close()
+            elif self._in_head and now_s - self._since_s > limits.header_timeout_s:
+                self._cut(f"the head of the request has not ended after {limits.header_timeout_s:g} s")
+            elif not self._in_head and now_s - self._since_s > limits.body_timeout_s:
+                self._cut(f"the body of the request has not ended after {limits.body_timeout_s:g} s")
+        elif self._idle_since_s is not None and now_s - self._idle_since_s > limits.keep_alive_timeout_s:
+            self.transport.close()
+
+    def _cut(self, why: str) -> None:
+        answered = not self._in_head and self.cycle.response_complete
+        if answered or (self._in_head and not self._head_bytes):  # nobody waits for words
+            self.transport.close()
+        elif not self._refusal:
+            self._refuse(408, encode_problem("too_slow", f"{why}; the connection is closed"))
 
     def data_received(self, data: bytes) -> None:
         """Parses what has arrived, unless it is the end of patience with a head that does not end."""
         if self._refusal:
             return
-        self._unset_keepalive_if_required()
+        if self._crowded:
+            self._refuse(503, CROWDED, b"retry-after: 1\r\n")
+            return
+        self._idle_since_s = None
+        if self._since_s is None:
+            self._since_s = self.loop.time()
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes - len(data) > HEAD_LIMIT_BYTES:
@@ -110,7 +194,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(memoryview(data))
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
-            self._refuse(400, self._malformed)
+            self._refuse(self._malformed_status, self._malformed)
 
     def _parse(self, data: memoryview) -> None:
         while data:
@@ -126,21 +210,25 @@ class HttpProtocol(HttpToolsProtocol):
 
         That is one behind an Upgrade that came in pieces, or behind another request.
         """
+        if len(self.headers) > HEADERS_LIMIT:
+            self._malformed_status, self._malformed = 431, TOO_MANY
+            raise HttpParserError("too many headers")
         if self.parser.should_upgrade() and any(map(_announces_body, self.headers)):
             self._malformed = UPGRADE_WITH_BODY
             raise HttpParserError("Upgrade and a body")
         super().on_headers_complete()
         self._in_head = False
+        self._since_s = self.loop.time()
 
     def on_message_complete(self) -> None:
         """Starts to count again: the next thing to come is another head."""
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._since_s = True, 0, None
         super().on_message_complete()
 
-    def _refuse(self, status: int, body: bytes) -> None:
+    def _refuse(self, status: int, body: bytes, headers: bytes = b"") -> None:
         """Stops to parse, and answers so as soon as all requests are answered that were complete before."""
-        head = f"content-type: {JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        self._refusal = STATUS_LINE[status] + head.encode() + body
+        head = f"content-type: {JSON}\r\ncontent-length: {len(body)}\r\nx-content-type-options: nosniff\r\n"
+        self._refusal = STATUS_LINE[status] + head.encode() + headers + b"connection: close\r\n\r\n" + body
         self.flow.resume_reading()  # to throw away what comes: for what is unread, a closed connection is reset
         if not self._in_head and self.pipeline:
             self.pipeline.popleft()  # the newest one, whose body is not complete, waits behind one that is

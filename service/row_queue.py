@@ -10,6 +10,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+    Timed: TypeAlias = Callable[[float, float], None]
 
 Rows: TypeAlias = "np.ndarray[Any, Any]"
 """An array whose first axis counts rows."""
@@ -18,10 +21,10 @@ Rows: TypeAlias = "np.ndarray[Any, Any]"
 class Request:
     """A caller who waits: `taken` rows have gone into batches, `missing` rows are not computed yet."""
 
-    __slots__ = ("answer", "arrived_s", "error", "future", "loop", "missing", "rows", "size", "taken")
+    __slots__ = ("answer", "arrived_s", "error", "future", "loop", "missing", "rows", "size", "taken", "timed")
 
-    def __init__(self, rows: Rows, loop: asyncio.AbstractEventLoop) -> None:
-        self.rows, self.loop = rows, loop
+    def __init__(self, rows: Rows, loop: asyncio.AbstractEventLoop, timed: Timed | None = None) -> None:
+        self.rows, self.loop, self.timed = rows, loop, timed
         self.size = self.missing = len(rows)
         self.taken = 0
         self.arrived_s = time.perf_counter()

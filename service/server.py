@@ -8,12 +8,12 @@ import logging
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
 from service.handout import take
-from service.protocol import HttpProtocol
+from service.protocol import HttpProtocol, Limits
 from service.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("uvicorn.error")
 
 TICK_S: Final = 0.05
+TICKS_BETWEEN_LOOKS: Final = 5
+"""Of a tenth of a second each."""
+TICKS_BETWEEN_REFRESHES: Final = 10
 SWITCH_S: Final = 0.0005
 """How long an engine that has its answers waits for the interpreter at most; Python's own 5 ms are longer than a batch
 takes (measured with 64 clients: a fifth more requests)."""
@@ -48,15 +51,25 @@ class DrainingServer(uvicorn.Server):
         connections: socket.socket | None = None,
         on_hang_up: Callable[[], None] | None = None,
     ) -> None:
+        self._limits = Limits(
+            settings.header_timeout_s,
+            settings.body_timeout_s,
+            settings.keep_alive_timeout_s,
+            settings.connection_limit,
+        )
+        self._protocol = type("LimitedHttpProtocol", (HttpProtocol,), {"limits": self._limits})
         super().__init__(
             uvicorn.Config(
                 app,
+                log_config=None,
                 log_level=settings.log_level,
-                access_log=settings.log_level in ("info", "debug"),
+                access_log=False,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
                 timeout_graceful_shutdown=settings.drain_timeout_s,
                 server_header=False,
                 proxy_headers=False,  # nobody asks for the client's address
-                http=HttpProtocol,
+                http=self._protocol,
                 ws="none",
             )
         )
@@ -99,10 +112,20 @@ class DrainingServer(uvicorn.Server):
         if connection is None:
             loop.remove_reader(connections)
             return
-        protocol = HttpProtocol(self.config, self.server_state, self.lifespan.state, loop)
-        opening = loop.create_task(loop.connect_accepted_socket(lambda: protocol, connection))
+        protocol = self._protocol(self.config, self.server_state, self.lifespan.state, loop)
+        opening = loop.create_task(loop.connect_accepted_socket(lambda: protocol, connection, ssl=self.config.ssl))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Looks at all connections, and says to other workers what this one is doing."""
+        if counter % TICKS_BETWEEN_LOOKS == 0:
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                cast("HttpProtocol", connection).look(now_s, self._limits)
+        if counter % TICKS_BETWEEN_REFRESHES == 0:
+            self._app.state.metrics.refresh(self._app.state.live)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Fails readiness, pauses, closes the listeners, waits for accepted requests, and closes the application.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
 from typing import Annotated, Literal, Self
 
@@ -10,6 +12,9 @@ from pydantic_settings import NoDecode
 
 from service.policy import check_policy
 from training.settings import StoreSettings
+
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
+"""RFC 6454: no path, not even a slash at the end."""
 
 
 class ServiceSettings(StoreSettings):
@@ -49,6 +54,33 @@ class ServiceSettings(StoreSettings):
     keys_file: Path | None = Field(
         None, description="The hashes of the keys that open the management routes; without it, these are closed"
     )
+    require_key: Annotated[tuple[Literal["predict", "metrics"], ...], NoDecode] = Field(
+        (),
+        description="What else wants a key: predict, which is all but management, health and metrics; metrics; both, "
+        "with a comma between",
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Pages of these origins (https://example.org) may use the service, with commas between; * is all",
+    )
+    tls_cert: Path | None = Field(
+        None, description="The certificate chain (PEM) to speak TLS with; without it, plain HTTP is spoken"
+    )
+    tls_key: Path | None = Field(None, description="Its private key (PEM, not encrypted)")
+    header_timeout_s: float = Field(
+        10, gt=0, description="A request whose line and headers take longer to arrive is cut off (408)"
+    )
+    body_timeout_s: float = Field(
+        30,
+        gt=0,
+        description="So is one whose body takes longer after them, and whoever does not read answers for so long",
+    )
+    keep_alive_timeout_s: float = Field(
+        75, gt=0, description="A connection on which nothing happens for so long is closed"
+    )
+    connection_limit: int = Field(
+        4096, ge=1, description="So many connections each process serves; on more of them the answer is 503"
+    )
     body_limit_bytes: int = Field(16 * 2**20, ge=1, description="A request body longer than this is refused (413)")
     request_limit_rows: int = Field(4096, ge=1, description="A request with more pictures than this is refused (413)")
     queue_limit_rows: int = Field(
@@ -80,8 +112,14 @@ class ServiceSettings(StoreSettings):
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "warning", description="What is logged; info adds a line for each request"
     )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="How: json, console, or auto, which is console where stderr is a terminal"
+    )
+    access_log_share: float = Field(
+        1, ge=0, le=1, description="Of requests, this share gets its line; those with status 500 and more always do"
+    )
 
-    @field_validator("other_models", mode="before")
+    @field_validator("other_models", "require_key", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -91,6 +129,37 @@ class ServiceSettings(StoreSettings):
     def _is_a_policy(cls, value: str) -> str:
         return check_policy(value)
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin, want https://HOST or http://HOST, with :PORT or without, or *"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _keys_have_a_file(self) -> Self:
+        if self.require_key and self.keys_file is None:
+            raise ValueError("require_key wants keys_file: without a file of keys nobody has one")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_and_key_can_be_used(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together, want both or none")
+        if self.tls_cert and self.tls_key:
+            try:
+                ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                    self.tls_cert, self.tls_key, password=_no_password
+                )
+            except (OSError, ValueError) as error:
+                raise ValueError(
+                    f"tls_cert {self.tls_cert} and tls_key {self.tls_key} cannot be used: {error}"
+                ) from None
+        return self
+
     @model_validator(mode="after")
     def _largest_request_fits_the_queue(self) -> Self:
         if self.request_limit_rows > self.queue_limit_rows:
@@ -99,3 +168,7 @@ class ServiceSettings(StoreSettings):
                 f"{self.queue_limit_rows}: a larger request could never be accepted"
             )
         return self
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted, want one that is not")

@@ -16,8 +16,11 @@ import time
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from service.handout import channel, give
 from service.metrics import SHARED_FOLDER
+from service.processes import note_process
 from service.terminal import Terminal
 from training.errors import DigitsError
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 BACKLOG: Final = 2048
 """Connections that wait to be accepted; uvicorn's own number."""
 TICK_S: Final = 0.1
+PARENT: Final = "parent"
+"""What this process is called among the workers, where their memory is counted."""
 SHORTEST_PAUSE_S: Final = 1.0
 """Before a worker is started again that failed by itself while it loaded, and then twice as long every time."""
 LONGEST_PAUSE_S: Final = 30.0
@@ -72,6 +77,7 @@ def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable
     """
     with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder
+        note_process(folder, PARENT)
         return _Supervisor(settings, listener, on_ready).run()
 
 
@@ -162,6 +168,7 @@ class _Supervisor:
 
     def _bury(self, worker: Worker) -> None:
         worker.close()
+        mark_process_dead(worker.process.pid, os.environ[SHARED_FOLDER])  # type: ignore[no-untyped-call]
         self._workers.remove(worker)
         if self._stopping:
             return
@@ -197,8 +204,11 @@ class _Supervisor:
 
 
 def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection, silent: bool) -> None:
+    from service.logs import configure_logs
     from service.worker import serve as serve_alone
 
+    configure_logs(settings.log_level, settings.log_format)
+    note_process(os.environ[SHARED_FOLDER], str(place))
     os.setpgrp()  # Ctrl-C is for the parent, which passes it on; twice would mean at once
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as it may use processors

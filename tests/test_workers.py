@@ -1,6 +1,7 @@
 """Several processes behind one port; every one is a real one."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -53,6 +54,12 @@ def running(store, **environment):
                 os.kill(worker, signal.SIGKILL)
 
 
+def next_said(process):
+    """What the next line on stderr says: the event of a line of JSON, or a line that is none."""
+    line = process.stderr.readline()
+    return json.loads(line)["event"] if line.startswith("{") else line.rstrip("\n")
+
+
 def workers_of(process):
     """The process ids of those that serve."""
     found = []
@@ -77,6 +84,16 @@ def rows_counted(url):
     return sum(sample.value for sample in samples if sample.name == "digits_batch_rows_sum")
 
 
+def requests_counted(url):
+    text = httpx.get(f"{url}/metrics").text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(
+        sample.value
+        for sample in samples
+        if sample.name == "digits_request_duration_seconds_count" and sample.labels["route"] == "/predict"
+    )
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, stop):
     with running(trained_store) as (process, url):
@@ -86,6 +103,7 @@ def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, st
             answer = httpx.post(f"{url}/predict", json={"pixels": [0] * 784})
             assert answer.status_code == 200
         assert rows_counted(url) == 20
+        eventually(lambda: requests_counted(url) == 20)  # of the other one as of the last second
         process.send_signal(stop)
         assert process.communicate(timeout=PATIENCE_S) == ("", "")
         assert process.returncode == 0
@@ -126,11 +144,30 @@ def test_whoever_dies_is_replaced(trained_store):
     with running(trained_store) as (process, url):
         victim, other = workers_of(process)
         os.kill(victim, signal.SIGKILL)
-        line = process.stderr.readline()
-        assert line == f"worker {victim} has ended with -9: replaced\n"
+        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
         eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
         assert other in workers_of(process)
         assert httpx.get(f"{url}/readyz").status_code == 200
+        eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
+        assert {worker for worker, _ in memory_by_worker(url)} == {"0", "1", "parent"}
+        shared = gauges_shared_by(process)
+        assert str(victim) not in shared, "its gauges are gone, and would be added up for ever"
+        assert str(other) in shared
+
+
+def memory_by_worker(url):
+    """Resident bytes of each process, by its place."""
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    (memory,) = [family for family in families if family.name == "process_resident_memory_bytes"]
+    assert all(sample.value > 2**20 for sample in memory.samples)
+    return [(sample.labels["worker"], sample.value) for sample in memory.samples]
+
+
+def gauges_shared_by(process):
+    """Ids of the processes whose gauges are added up."""
+    environment = Path(f"/proc/{workers_of(process)[0]}/environ").read_text()
+    folder = re.search(r"PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)[1]
+    return {path.stem.rpartition("_")[2] for path in Path(folder).glob("gauge_live*.db")}
 
 
 def test_whoever_dies_while_it_loads_is_replaced_too(trained_store, tmp_path):
@@ -140,11 +177,11 @@ def test_whoever_dies_while_it_loads_is_replaced_too(trained_store, tmp_path):
         victim, healthy = workers_of(process)
         (tmp_path / "store" / "tiny").rename(tmp_path / "away")
         os.kill(victim, signal.SIGKILL)
-        assert process.stderr.readline() == f"worker {victim} has ended with -9: replaced\n"
+        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
         for pause_s in (1, 2):  # by itself: it says why, and the next one waits, and longer every time
-            assert process.stderr.readline().startswith("error: there is no model 'tiny' in the store ")
-            line = process.stderr.readline()
-            assert re.fullmatch(rf"worker \d+ has ended with 1 while it loaded: replaced in {pause_s} s\n", line)
+            assert next_said(process).startswith("error: there is no model 'tiny' in the store ")
+            line = next_said(process)
+            assert re.fullmatch(rf"worker \d+ has ended with 1 while it loaded: replaced in {pause_s} s", line)
             waiting_s = time.monotonic()
             assert workers_of(process) == [healthy]
             assert httpx.get(f"{url}/readyz").status_code == 200
@@ -154,7 +191,7 @@ def test_whoever_dies_while_it_loads_is_replaced_too(trained_store, tmp_path):
             assert pause_s - 0.5 < time.monotonic() - waiting_s < pause_s + 5
         (loading,) = {*workers_of(process)} - {healthy}
         os.kill(loading, signal.SIGKILL)  # by a signal: the next one comes at once
-        assert process.stderr.readline() == f"worker {loading} has ended with -9 while it loaded: replaced\n"
+        assert next_said(process) == f"worker {loading} has ended with -9 while it loaded: replaced"
         eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
         assert len(workers_of(process)) == 2
         process.send_signal(signal.SIGTERM)

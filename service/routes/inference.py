@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeVar
 from service.body import read_body
 from service.hangup import cancel_on_hang_up
 from service.routes.current import current_live, current_recent, current_settings, current_trial
+from service.seen import note_stage
 from service.timeout import timeout_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ async def infer(
     settings, trial, headers = current_settings(request), current_trial(request), dict(request.scope["headers"])
     deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
     version.batcher.check_room()  # a full queue is told before the body is read
-    asked = decode(await read_body(request.receive, headers, settings.body_limit_bytes))
+    body = await read_body(request.receive, headers, settings.body_limit_bytes)
+    began_s = time.perf_counter()
+    asked = decode(body)
+    note_stage("decode", began_s)
     async with cancel_on_hang_up(request.receive):
         if trial and not named:
             challenger = current_live(request).model(version.name).challenger

@@ -17,5 +17,6 @@ router = APIRouter(tags=["health"])
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def metrics(request: Request) -> Response:
-    """Batches, padding, waiting and computing times, refused requests, compilations after the start."""
+    """Requests by route and status, batches, padding, waiting and computing times, errors by code, versions, memory."""
+    current_metrics(request).refresh(request.app.state.live)
     return Response(current_metrics(request).exposition(), headers={"Content-Type": CONTENT_TYPE})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -19,6 +20,7 @@ from service.routes.current import current_live, current_settings
 from service.routes.inference import infer, model_headers
 from service.routes.parameters import TIMEOUT
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
+from service.seen import note_stage
 
 if TYPE_CHECKING:
     from service.decode import Decoded
@@ -97,7 +99,10 @@ async def predict(request: Request) -> Response:
             lambda body: _decode(body, question, query, limit_rows),
             named=query.version is not None,
         )
-    return _response(inference, answer, query)
+    began_s = time.perf_counter()
+    response = _response(inference, answer, query)
+    note_stage("encode", began_s)
+    return response
 
 
 def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:

@@ -8,6 +8,7 @@ https://www.tensorflow.org/tfx/serving/api_rest. Pixels run from 0 to 255 for th
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -33,6 +34,7 @@ from service.schemas_v1 import (
     RowRequest,
     VersionStatus,
 )
+from service.seen import note_stage
 from service.signatures import signature_def
 
 if TYPE_CHECKING:
@@ -79,7 +81,9 @@ async def predict(request: Request) -> Response:
             lambda body: decode_rows(body, limit_rows=limit_rows),
             named=len(request.path_params) > 1,
         )
+    began_s = time.perf_counter()
     content = encode_rows(inference.answers.probabilities, columns=inference.asked.columns)
+    note_stage("encode", began_s)
     return Answer(content, JSON, [*model_headers(inference.version), *inference.id_header])
 
 

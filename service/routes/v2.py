@@ -8,6 +8,7 @@ Triton's own client sends none.
 
 from __future__ import annotations
 
+import time
 from importlib.metadata import version as version_of
 from typing import Any, Final
 
@@ -42,6 +43,7 @@ from service.schemas_v2 import (
     ServerMetadata,
     TensorMetadata,
 )
+from service.seen import note_stage
 from service.tensors import INPUT_METADATA, OUTPUT_METADATA
 
 EXTENSIONS: Final = ("binary_tensor_data", "classification", "model_repository", "parameters")
@@ -128,9 +130,11 @@ async def infer(request: Request) -> Response:
             lambda body: decode_inference(body, headers, limit_rows=limit_rows),
             named=len(request.path_params) > 1,
         )
+    began_s = time.perf_counter()
     content, media_type, more = encode_inference(
         asked, answers.probabilities, name=version.name, version=version.version
     )
+    note_stage("encode", began_s)
     return Answer(content, media_type, [*more, *id_header])
 
 

@@ -1,0 +1,39 @@
+"""Times that are counted in passing, and added to Prometheus' own histogram now and then.
+
+That takes two locks for each time, and where workers share their counts two writes to a file: some microseconds of the
+fifty that a request takes. Counted here it is a tenth of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prometheus_client import Histogram
+
+
+class Tally:
+    """Times in seconds that are not in `histogram` yet, whose buckets end at `bounds`; for one thread."""
+
+    __slots__ = ("_bounds", "_counts", "_histogram", "_sum_s")
+
+    def __init__(self, histogram: Histogram, bounds: Sequence[float]) -> None:
+        self._histogram, self._bounds = histogram, bounds
+        self._counts, self._sum_s = [0] * (len(bounds) + 1), 0.0
+
+    def add(self, seconds: float) -> None:
+        """Counts a time."""
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum_s += seconds
+
+    def flush(self) -> None:
+        """Adds to the histogram what has been counted since the last time."""
+        if any(self._counts):
+            self._histogram._sum.inc(self._sum_s)
+            for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):
+                if count:
+                    bucket.inc(count)
+            self._counts, self._sum_s = [0] * len(self._counts), 0.0

@@ -1,0 +1,24 @@
+"""Routes by their templates: `/models/{name}` and not each path that somebody asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.routing import compile_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OTHER: Final = "other"
+"""All paths that lead nowhere."""
+
+
+class RouteTemplates:
+    """The templates that an application answers at, in the order in which it tries them."""
+
+    def __init__(self, templates: Iterable[str]) -> None:
+        self._patterns = [(compile_path(template)[0], template) for template in dict.fromkeys(templates)]
+
+    def of(self, path: str) -> str:
+        """The template that a path fits, or OTHER."""
+        return next((template for pattern, template in self._patterns if pattern.match(path)), OTHER)
