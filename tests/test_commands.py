@@ -157,6 +157,14 @@ def test_evaluate_counts_the_same_errors_in_words_and_in_the_table(own):
     assert counts.sum() - counts.trace() == errors
 
 
+def test_evaluate_says_what_can_be_trusted_and_that_500_digits_guarantee_nothing(trained_store):
+    code, out, _ = run("evaluate", "tiny", "--store", trained_store.path, "--trust")
+    assert code == 0
+    assert re.search(r"expected calibration error \d\.\d\d%", out)
+    assert "not guaranteed by 500 held-out digits" in out
+    assert re.search(r"half a digit +1,000 +0\.\d{4}", out)
+
+
 def test_evaluate_of_what_is_not_there_says_what_is(trained_store):
     code, _, err = run("evaluate", "tiny", "--version", 7, "--store", trained_store.path)
     assert code == 1
