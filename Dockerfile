@@ -106,7 +106,7 @@ RUN JAX_PLATFORMS=cpu python -c "from service.loader import Loader; from service
 # in: an empty one is an error, for nobody should get answers of a model that they did not choose.
 FROM service-without-model AS service
 COPY --from=model --chown=10001:10001 /store /store
-COPY --from=warm /tmp/compiled /opt/compiled
+COPY --from=warm --chown=0:0 /tmp/compiled /opt/compiled
 EXPOSE 8000
 # No proxy of the environment gets between the container and itself.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \

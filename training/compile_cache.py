@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 import shutil
@@ -45,7 +46,9 @@ def keep_compiled(store: epath.Path, ready_made: Path | None = None) -> None:
     if not folder:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # or its keys have the folder's path in them
+    writable = os.access(folder, os.W_OK)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0 if writable else math.inf)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
