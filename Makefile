@@ -4,11 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TOOLS  := .venv-manifests
+CONTAINER ?= docker
 MODEL  ?= lenet
 
-.PHONY: help serve test postgres check bench lock clean
+.PHONY: help serve test container-test postgres check bench lock clean
 help:                    ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
 serve: $(STAMP)          ## train a model if the store has none, then serve it on http://127.0.0.1:8000
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
@@ -22,6 +23,9 @@ postgres:
 	    echo "installing Debian's postgresql, which tests start a server of (once)"; \
 	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends postgresql >/dev/null; }
+
+container-test: $(STAMP) $(TOOLS)/.installed  ## build the image, run it and its pods; CONTAINER=podman says with what
+	@CONTAINER=$(CONTAINER) $(BIN)/python -m pytest -n0 -s tests/container/checks.py
 
 check: $(STAMP)          ## formatting, lint, types
 	@$(BIN)/ruff format --check .
