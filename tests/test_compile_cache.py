@@ -40,7 +40,14 @@ def store(trained_store, tmp_path):
 def load(store, *ready_made, **environment):
     """How often something was read in place of being compiled, and how much was compiled after the first loading."""
     inherited = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-    command = [sys.executable, "-W", "error", "-c", LOADING, str(store), *map(str, ready_made)]
+    command = [
+        sys.executable,
+        *(["-W", "error"] if ready_made else []),
+        "-c",
+        LOADING,
+        str(store),
+        *map(str, ready_made),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=inherited | environment, check=True)
     return tuple(map(int, done.stdout.split()))
 

@@ -137,6 +137,7 @@ def test_nothing_is_compiled_on_the_machine_that_built_it_and_another_processor_
 
 
 def test_an_empty_store_that_is_mounted_is_an_error_that_says_so(tmp_path):
+    tmp_path.chmod(0o755)  # it is another user there
     command = ("run", "--rm", "--volume", f"{tmp_path}:/store:ro", IMAGE)
     said = engine.run(*command, check=False, said=True)
     assert "error: there is no model 'lenet' in the store /store; it holds no model at all" in said
