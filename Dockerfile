@@ -1,5 +1,18 @@
-# docker build -t digits:0.1.0 .                               the service, which answers from the store mounted on /store
+# docker build -t digits:0.1.0 .                               the service, with a model: it answers at once
 # docker build -t digits-training:0.1.0 --target training .    python -m training: fit, evaluate, models, …
+#
+# What is large in the service's image, of at most 1.1 GB unpacked (tests/container/ measures it):
+#
+#   base image        125 MB  Debian, Python and pip
+#   jaxlib            349 MB  XLA and LLVM: the compiler is the library, whatever is left out of it
+#   scipy             143 MB  jax imports it
+#   numpy              73 MB  with OpenBLAS
+#   tensorstore        66 MB  what Orbax reads checkpoints with
+#
+# ACCELERATOR=cuda and =tpu add JAX's plugin. jax and jaxlib are those of the lock, and so is the plugin's version, which
+# jax names exactly; NVIDIA's libraries and libtpu are what the index has within the bounds that the plugin sets, and
+# have no hashes here.
+ARG ACCELERATOR=cpu
 
 # Pinned by its tag: a digest has to be looked up in a registry, which offline nobody can. Where builds have to be
 # identical, append @sha256:….
@@ -19,12 +32,24 @@ RUN sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
 
 # Dependencies and project are installed apart, so that changed code does not install, push and pull everything again.
 FROM builder AS service-dependencies
+ARG ACCELERATOR
 COPY pyproject.toml .
-RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra service
+RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra service \
+    && case "$ACCELERATOR" in \
+         cpu) ;; \
+         cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
+         *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
+       esac
 
 FROM builder AS training-dependencies
+ARG ACCELERATOR
 COPY pyproject.toml .
-RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra training
+RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra training \
+    && case "$ACCELERATOR" in \
+         cpu) ;; \
+         cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
+         *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
+       esac
 
 FROM builder AS project
 COPY pyproject.toml README.md LICENSE ./
@@ -34,17 +59,21 @@ RUN uv pip install --no-deps --build-constraints requirements.lock .
 
 
 # The user has a number and no name, so that Kubernetes can see that it is not root. /store is there, and that user's,
-# so that a named volume mounted on it is writable.
+# so that a named volume mounted on it is writable. The official image has no bytecode of Python's own library, and a
+# root file system that is read-only could not keep any.
 FROM base AS runtime
 LABEL org.opencontainers.image.title="digits" \
       org.opencontainers.image.description="Train, publish and serve handwritten-digit networks" \
+      org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT AND CC-BY-SA-3.0"
 # PYTHONSAFEPATH: nothing is imported from the working directory.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
     DIGITS_STORE=/store
-RUN install -d -o 10001 -g 10001 /store
+RUN python -m compileall -q "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+    && install -d -o 10001 -g 10001 /store
 STOPSIGNAL SIGTERM
 USER 10001:10001
 
@@ -54,11 +83,30 @@ COPY --from=training-dependencies /opt/venv /opt/venv
 COPY --from=project /opt/venv /opt/venv
 CMD ["python", "-m", "training", "--help"]
 
-# The last stage is what is built when no target is named.
-FROM runtime AS service
+FROM runtime AS service-without-model
 COPY --from=service-dependencies /opt/venv /opt/venv
 COPY --from=project /opt/venv /opt/venv
-ENV DIGITS_HOST=0.0.0.0
+# After SIGTERM the service takes requests for a second more, and asks their clients to connect elsewhere.
+ENV DIGITS_HOST=0.0.0.0 \
+    DIGITS_COMPILED=/opt/compiled \
+    DIGITS_DRAIN_PAUSE_S=1
+
+
+FROM training AS model
+RUN JAX_PLATFORMS=cpu python -m training fit lenet --quick
+
+# What the service compiles for the model, once: it loads it as it will there.
+FROM service-without-model AS warm
+COPY --from=model --chown=10001:10001 /store /store
+RUN JAX_PLATFORMS=cpu python -c "from service.loader import Loader; from service.metrics import Metrics; from service.settings import ServiceSettings; \
+    loader = Loader(ServiceSettings(), Metrics()); loader.load('lenet', loader.plan('lenet').default)" \
+    && mv /store/.compiled /tmp/compiled
+
+# The last stage is what is built when no target is named. A store that is mounted on /store hides the one that is baked
+# in: an empty one is an error, for nobody should get answers of a model that they did not choose.
+FROM service-without-model AS service
+COPY --from=model --chown=10001:10001 /store /store
+COPY --from=warm --chown=0:0 /tmp/compiled /opt/compiled
 EXPOSE 8000
 # No proxy of the environment gets between the container and itself.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \

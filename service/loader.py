@@ -37,7 +37,7 @@ class Loader:
         self._settings, self._metrics, self._predictor = settings, metrics, Predictor
         self._store = Store(settings.store)
         compute_in_place()
-        keep_compiled(self._store.path)
+        keep_compiled(self._store.path, settings.compiled)
         on_compilation(self._compiled)
 
     def _compiled(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from service.encode import encode_problem
 from service.media import JSON
@@ -91,6 +92,18 @@ class JoiningTransport:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+class SharedState(ServerState):
+    """What all connections know of."""
+
+    draining = False
+
+    def drain(self) -> None:
+        """From now on, every answer is the last one of its connection, and says so: clients connect anew, elsewhere."""
+        self.draining = True
+        for connection in self.connections:
+            cast("HttpProtocol", connection).end_with_last_request()
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -216,9 +229,19 @@ class HttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and any(map(_announces_body, self.headers)):
             self._malformed = UPGRADE_WITH_BODY
             raise HttpParserError("Upgrade and a body")
+        earlier = self.cycle
         super().on_headers_complete()
         self._in_head = False
         self._since_s = self.loop.time()
+        if cast("SharedState", self.server_state).draining:
+            if earlier:
+                earlier.keep_alive = True  # or this one, which came behind it, would not be answered
+            self.end_with_last_request()
+
+    def end_with_last_request(self) -> None:
+        """Closes the connection after the last request that has come, unless another one comes before its answer."""
+        if self.cycle and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Starts to count again: the next thing to come is another head."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, cast
 import uvicorn
 
 from service.handout import take
-from service.protocol import HttpProtocol, Limits
+from service.last_call import LAST_CALL_S, let_nobody_in
+from service.protocol import HttpProtocol, Limits, SharedState
 from service.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ TICK_S: Final = 0.05
 TICKS_BETWEEN_LOOKS: Final = 5
 """Of a tenth of a second each."""
 TICKS_BETWEEN_REFRESHES: Final = 10
+LAST_HANDED_OUT_S: Final = 1.0
+"""After the pause, whoever hands out connections has so long to say that there are no more."""
 SWITCH_S: Final = 0.0005
 """How long an engine that has its answers waits for the interpreter at most; Python's own 5 ms are longer than a batch
 takes (measured with 64 clients: a fifth more requests)."""
@@ -74,7 +77,9 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self._app, self._on_ready, self._pause_s = app, on_ready, settings.drain_pause_s
+        self.server_state = self._shared = SharedState()
         self._connections, self._on_hang_up = connections, on_hang_up
+        self._all_taken = asyncio.Event()
         self._opening: set[asyncio.Task[object]] = set()  # nobody else holds on to them
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,6 +116,7 @@ class DrainingServer(uvicorn.Server):
             return
         if connection is None:
             loop.remove_reader(connections)
+            self._all_taken.set()
             return
         protocol = self._protocol(self.config, self.server_state, self.lifespan.state, loop)
         opening = loop.create_task(loop.connect_accepted_socket(lambda: protocol, connection, ssl=self.config.ssl))
@@ -130,16 +136,26 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Fails readiness, pauses, closes the listeners, waits for accepted requests, and closes the application.
 
-        During the pause whoever sends requests has time to notice, and to send them elsewhere.
+        During the pause whoever sends requests has time to notice, and to send them elsewhere; answers tell clients to
+        connect anew. Who has connected before the listeners are closed is served.
         """
         self._app.state.live.drain()
-        end = time.monotonic() + self._pause_s
-        while time.monotonic() < end and not self.force_exit:
-            await asyncio.sleep(TICK_S)
+        self._shared.drain()
+        await self._wait(self._pause_s)
         if self._connections:
+            await self._wait(LAST_HANDED_OUT_S, self._all_taken)
             asyncio.get_running_loop().remove_reader(self._connections)
             self._connections.close()
+        for listener in sockets or []:
+            let_nobody_in(listener)
+        await self._wait(LAST_CALL_S)
         await super().shutdown(sockets)
+
+    async def _wait(self, seconds: float, until: asyncio.Event | None = None) -> None:
+        """Waits so long, or until something happens, or until a second signal."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.force_exit and not (until and until.is_set()):
+            await asyncio.sleep(min(TICK_S, seconds))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Obeys SIGTERM and SIGINT: the first one ends the service well, the second one at once."""

@@ -109,6 +109,9 @@ class ServiceSettings(StoreSettings):
     feedback_retention_days: int = Field(
         365, ge=0, description="Corrections that are older are forgotten; 0 keeps them for ever"
     )
+    compiled: Path | None = Field(
+        None, description="A folder of compiled code, as the image has one, for a store that has none beside it yet"
+    )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "warning", description="What is logged; info adds a line for each request"
     )

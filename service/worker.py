@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, NoReturn
 
 from training.errors import DigitsError
+from training.processors import keep_to_limit
 
 if TYPE_CHECKING:
     import socket
@@ -33,6 +34,7 @@ def serve(
     """
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is loaded first is read after this
+    keep_to_limit(settings.workers)
 
     from training.store import Store, UnknownModel
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from prometheus_client.multiprocess import mark_process_dead
 
 from service.handout import channel, give
+from service.last_call import LAST_CALL_S, let_nobody_in
 from service.metrics import SHARED_FOLDER
 from service.processes import note_process
 from service.terminal import Terminal
@@ -93,6 +94,9 @@ class _Supervisor:
     def __init__(self, settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
         self._settings, self._listener, self._on_ready = settings, listener, on_ready
         self._stopping = self._announced = False
+        self._woken, self._waking = os.pipe()  # a signal alone does not end a wait
+        self._let_in_until: float | None = None
+        self._listen_until: float | None = None
         self._terminal = Terminal()
         self._exit_code = 0
         self._failure: OSError | None = None
@@ -109,11 +113,14 @@ class _Supervisor:
             events = connection.wait(
                 [worker.process.sentinel for worker in self._workers]
                 + [worker.told for worker in self._workers if not worker.ready]
-                + [self._listener] * self._announced,
-                TICK_S if self._again else None,
+                + [self._listener] * self._announced
+                + [self._woken] * (not self._stopping),
+                TICK_S if self._again or self._stopping else None,
             )
             if self._listener in events:
                 self._accept()
+            if self._stopping and self._announced:
+                self._close_in_time()
             for worker in list(self._workers):
                 if worker.told in events and not worker.ready:
                     self._hear(worker)
@@ -134,16 +141,33 @@ class _Supervisor:
             self._again.remove(again)
             self._start(again.place, again.pause_s)
 
-    def _accept(self) -> None:
-        """Deals out a connection: to whoever is ready and has waited longest for one."""
+    def _accept(self) -> bool:
+        """Deals out a connection: to whoever is ready and has waited longest for one. Whether there was one."""
         try:
             accepted, _ = self._listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):  # it will not be better in the next moment
                 time.sleep(TICK_S)
-            return  # or the client has left again
+            return False  # or the client has left again
         taker = give(accepted, [worker.connections for worker in self._workers if worker.ready])
         self._workers.sort(key=lambda worker: worker.connections is taker)
+        return True
+
+    def _close_in_time(self) -> None:
+        """Deals out connections during the pause, and all that have come when it is over; then there are no more."""
+        now = time.monotonic()
+        if self._let_in_until is None:
+            self._let_in_until = now + self._settings.drain_pause_s
+        elif self._listen_until is None and now >= self._let_in_until:
+            let_nobody_in(self._listener)
+            self._listen_until = now + LAST_CALL_S
+        elif self._listen_until is not None and now >= self._listen_until:
+            while self._accept():
+                pass
+            self._announced = False
+            self._listener.close()
+            for worker in self._workers:
+                worker.connections.close()  # it is told that there are no more
 
     def _hear(self, worker: Worker) -> None:
         try:
@@ -188,7 +212,9 @@ class _Supervisor:
             self._again.append(_Again(time.monotonic() + pause_s, worker.place, min(2 * pause_s, LONGEST_PAUSE_S)))
 
     def _stop(self, sig: int, *_: object) -> None:
-        self._stopping = True
+        if not self._stopping:
+            self._stopping = True
+            os.write(self._waking, b"!")
         self._tell(self._workers, sig)
 
     def _hang_up(self, *_: object) -> None:

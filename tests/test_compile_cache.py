@@ -13,13 +13,14 @@ from training import compile_cache
 
 LOADING = """
 import sys, jax
+from pathlib import Path
 from training.compile_cache import on_compilation
 from training.predictor import Predictor, keep_compiled
 from training.store import Store
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("cache_hits") else None)
 store = Store(sys.argv[1])
-keep_compiled(store.path)
+keep_compiled(store.path, Path(sys.argv[2]) if sys.argv[2:] else None)
 Predictor.load(store, "tiny")
 compiled = []
 on_compilation(lambda: compiled.append(1))
@@ -36,10 +37,17 @@ def store(trained_store, tmp_path):
     return Path(shutil.copytree(trained_store.path, tmp_path / "store", ignore=without))
 
 
-def load(store, **environment):
+def load(store, *ready_made, **environment):
     """How often something was read in place of being compiled, and how much was compiled after the first loading."""
     inherited = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-    command = [sys.executable, "-c", LOADING, str(store)]
+    command = [
+        sys.executable,
+        *(["-W", "error"] if ready_made else []),
+        "-c",
+        LOADING,
+        str(store),
+        *map(str, ready_made),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, env=inherited | environment, check=True)
     return tuple(map(int, done.stdout.split()))
 
@@ -68,6 +76,38 @@ def test_where_the_user_says_so_jax_keeps_it_there(store, tmp_path):
 def test_a_store_that_cannot_be_written_to_is_no_error(store):
     (store / compile_cache.FOLDER).write_text("a file where the folder should be")
     load(store)
+
+
+@pytest.fixture
+def ready_made(store, tmp_path):
+    """What was compiled for the store, somewhere else."""
+    load(store)
+    return Path(shutil.move(store / compile_cache.FOLDER, tmp_path / "baked"))
+
+
+def test_a_store_that_has_nothing_compiled_yet_is_filled_with_what_is_ready_made(store, ready_made):
+    hits, _ = load(store, ready_made)
+    (baked,), (filled,) = ready_made.iterdir(), (store / compile_cache.FOLDER).iterdir()
+    names = {path.name for path in baked.glob("*-cache")}
+    assert hits >= len(names) > 0
+    assert names <= {path.name for path in filled.iterdir()}
+    assert not list(filled.glob(".*")), "nothing is left aside"
+
+
+def test_what_is_ready_made_stands_in_for_a_store_that_cannot_be_written_to(store, ready_made):
+    (store / compile_cache.FOLDER).write_text("a file where the folder should be")
+    hits, _ = load(store, ready_made)
+    (baked,) = ready_made.iterdir()
+    assert hits >= len(list(baked.glob("*-cache"))) > 0
+
+
+def test_what_is_ready_made_for_another_processor_is_not_touched(store, ready_made):
+    (baked,) = ready_made.iterdir()
+    baked.rename(ready_made / "jax-of-another-processor")
+    hits, _ = load(store, ready_made)
+    fresh = store / compile_cache.FOLDER
+    assert hits < len(list((ready_made / "jax-of-another-processor").glob("*-cache")))
+    assert [path.name for path in fresh.iterdir()] == [baked.name]
 
 
 def test_what_was_used_least_recently_goes_first(tmp_path, monkeypatch):

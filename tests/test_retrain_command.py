@@ -70,6 +70,9 @@ def test_what_does_not_pass_stays_in_the_store_unused_with_exit_code_3(store, ow
     assert re.search(r"no +corrections follow a rule +\d+ of \d+ held-out corrections contradict", out)
     assert "kept: version 1 remains the champion of tiny; version 2 stays in the store, unused\n" in out
     assert store.aliases("tiny") == {"champion": 1}
+    code, out, _ = run("--data", own, "--store", store.path, "--dry-run", "--kept-is-success", env=HARD)
+    assert code == 0
+    assert "kept: version 1 remains the champion of tiny" in out
 
 
 def test_the_report_is_json_on_stdout_alone_and_in_the_file_that_one_names(store, own, tmp_path):

@@ -3,6 +3,7 @@
 import typer
 
 from training.commands import baselines, data, evaluate, fit, leaderboard, models, report, retrain
+from training.processors import keep_to_limit
 
 app = typer.Typer(
     help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
@@ -25,4 +26,5 @@ app.command(epilog="Example:  python -m training baselines --json")(baselines.ba
 app.add_typer(data.app)
 
 if __name__ == "__main__":
+    keep_to_limit()
     app(prog_name="python -m training")

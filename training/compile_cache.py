@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 import platform
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,25 +27,52 @@ LIMIT_BYTES = 64 * 2**20
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
-def keep_compiled(store: epath.Path) -> None:
+def keep_compiled(store: epath.Path, ready_made: Path | None = None) -> None:
     """From now on, what this process compiles is looked up beside the store first, and kept there if it can be.
 
-    Code for another version of JAX or for another processor is kept apart: it would not run. Does nothing where the
-    user has said where JAX should keep it (JAX_COMPILATION_CACHE_DIR).
+    A folder `ready_made`, as images have one baked in, fills a store that has nothing compiled yet, or stands in for
+    one that cannot be written to. Code for another version of JAX or for another processor is kept apart: it would not
+    run. Does nothing where the user has said where JAX should keep it (JAX_COMPILATION_CACHE_DIR).
     """
-    if jax.config.values["jax_compilation_cache_dir"] or not is_mounted(store):
+    if jax.config.values["jax_compilation_cache_dir"]:
         return
+    baked = ready_made / _version() if ready_made else None
+    folder = _beside(store) if is_mounted(store) else None
+    if baked and baked.is_dir():
+        if folder and os.access(folder, os.W_OK):
+            _fill(folder, baked)
+        else:
+            folder = folder or baked
+    if not folder:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # or its keys have the folder's path in them
+    writable = os.access(folder, os.W_OK)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0 if writable else math.inf)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _beside(store: epath.Path) -> Path | None:
+    """The folder of this version beside the store; None: there is none, and it cannot be made."""
     everything = Path(store) / FOLDER
     folder = everything / _version()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:  # of a store that cannot be written to, what is there is still of use
         if not folder.is_dir():
-            return
+            return None
     _shrink(everything)
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
+
+
+def _fill(folder: Path, baked: Path) -> None:
+    """Copies what is missing; others that start at this moment find a file whole or not at all."""
+    with suppress(OSError):  # without it, it is compiled
+        for path in baked.iterdir():
+            if not (folder / path.name).exists():
+                aside = folder / f".{path.name}.{os.getpid()}"
+                shutil.copyfile(path, aside)
+                aside.replace(folder / path.name)
 
 
 def on_compilation(call: Callable[[], None]) -> None:

@@ -79,6 +79,9 @@ def retrain(
             show_default=False,
         ),
     ] = None,
+    kept_is_success: Annotated[
+        bool, typer.Option("--kept-is-success", help="Exit with 0, too, when the champion is kept: for schedulers.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Let the champion learn corrections; what comes out takes its place if statistics say that it is better.
@@ -126,7 +129,7 @@ def retrain(
     else:
         stdout.print(_table(report))
         stdout.print(_outcome(report, promote=promote), soft_wrap=True)
-    if not report.decision.passed:
+    if not report.decision.passed and not kept_is_success:
         raise typer.Exit(KEPT)
 
 

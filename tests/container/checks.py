@@ -1,0 +1,216 @@
+"""The image is built, run and stopped, and so are the pods of the local overlay: `make container-test`."""
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.container import engine
+from tests.container.clients import SEVEN, Clients
+
+ROOT = Path(__file__).parent.parent.parent
+IMAGE = "digits:0.1.0"
+READY_WITHIN_S = 4.0
+SIZE_LIMIT_BYTES = 1_100_000_000
+LARGE_MB = 50
+GRACE_S = 10
+"""After which Docker kills, unless told otherwise."""
+SITE_PACKAGES = "/opt/venv/lib/python3.11/site-packages"
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image():
+    began = time.monotonic()
+    engine.build(IMAGE, str(ROOT))
+    say(f"built in {time.monotonic() - began:.0f} s")
+
+
+def say(figures):
+    """Figures are what one runs this for."""
+    sys.stdout.write(f"\n{figures}\n")
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def get(port, path, body=None):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json"})
+    with NO_PROXY.open(request, timeout=10) as answer:
+        return answer.status, json.load(answer)
+
+
+def ready_after_s(port, began):
+    """Seconds since `began` until it is ready."""
+    while time.monotonic() < began + 60:
+        with contextlib.suppress(OSError):
+            if get(port, "/readyz")[0] == 200:
+                return time.monotonic() - began
+        time.sleep(0.02)
+    raise AssertionError("it was not ready within a minute")
+
+
+@contextlib.contextmanager
+def running(*options, port):
+    """A container with a root file system that is read-only, and the seconds until it was ready."""
+    name = f"digits-check-{port}"
+    began = time.monotonic()
+    strict = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges")
+    engine.run(
+        "run", "--detach", "--name", name, "--network", "host", *strict, *options, "-e", f"DIGITS_PORT={port}", IMAGE
+    )
+    try:
+        yield name, ready_after_s(port, began)
+    finally:
+        engine.run("rm", "--force", name, check=False)
+
+
+def inside(*command, options=()):
+    return engine.run("run", "--rm", *options, IMAGE, *command)
+
+
+def test_it_is_small_and_says_what_is_large():
+    size = int(engine.run("image", "inspect", "--format", "{{.Size}}", IMAGE))
+    listed = inside("sh", "-c", f"du -sm {SITE_PACKAGES}/*").split("\n")
+    parts = {Path(path).name: int(mb) for mb, path in (line.split("\t") for line in listed if line)}
+    large = {name: mb for name, mb in parts.items() if mb > LARGE_MB}
+    say(f"{size / 1e6:.0f} MB; over {LARGE_MB} MB: {large}")
+    assert size <= SIZE_LIMIT_BYTES
+    explained = set(re.findall(r"^#   ([a-z ]+?) +\d+ MB", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert large.keys() <= explained
+
+
+def test_it_has_a_numbered_user_and_neither_compiler_nor_caches():
+    config = json.loads(engine.run("image", "inspect", IMAGE))[0]["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["StopSignal"] in ("SIGTERM", "15")
+    assert inside("id", "-u").strip() == "10001"
+    left = inside("sh", "-c", "command -v gcc cc c++ make uv; ls -d /root/.cache /tmp/* /build 2>/dev/null; true")
+    assert left == ""
+    assert inside("sh", "-c", f"touch {SITE_PACKAGES}/x /opt/compiled/x 2>/dev/null && echo written; true") == ""
+
+
+def test_it_answers_soon_with_the_model_that_is_baked_in():
+    seconds = []
+    for _ in range(3):
+        port = free_port()
+        with running(port=port) as (name, ready_s):
+            seconds.append(ready_s)
+            status, answer = get(port, "/predict", SEVEN)
+            assert (status, answer["digit"], answer["model"]) == (200, 7, {"name": "lenet", "version": 1})
+            said = engine.run("logs", name, said=True)
+            assert said.count("\n") == 1, said  # no warning of a cache that cannot be written to
+        if min(seconds) <= READY_WITHIN_S:
+            break
+    say(f"ready after {', '.join(f'{s:.1f}' for s in seconds)} s")
+    assert min(seconds) <= READY_WITHIN_S
+
+
+CACHE = """
+import jax
+events = []
+jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rpartition("/")[2]))
+from service.loader import Loader; from service.metrics import Metrics; from service.settings import ServiceSettings
+Loader(ServiceSettings(), Metrics()).load("lenet", 1)
+print(events.count("cache_hits"), events.count("cache_misses"))
+"""
+
+
+def test_nothing_is_compiled_on_the_machine_that_built_it_and_another_processor_is_no_error(tmp_path):
+    strict = ("--read-only", "--tmpfs", "/tmp")
+    hits, misses = inside("python", "-c", CACHE, options=strict).split()
+    assert int(hits) >= 7
+    assert misses == "0"
+    other = "import pathlib, training.compile_cache as c; c._processor = lambda: 'another one'\n" + CACHE
+    assert inside("python", "-W", "error", "-c", other, options=strict).split() == ["0", "0"]
+
+
+def test_an_empty_store_that_is_mounted_is_an_error_that_says_so(tmp_path):
+    tmp_path.chmod(0o755)  # it is another user there
+    command = ("run", "--rm", "--volume", f"{tmp_path}:/store:ro", IMAGE)
+    said = engine.run(*command, check=False, said=True)
+    assert "error: there is no model 'lenet' in the store /store; it holds no model at all" in said
+
+
+def test_the_cpu_limit_is_the_number_of_xla_s_threads():
+    count = "cat /proc/1/task/*/comm | grep -c tf_XLAEigen"
+    found = []
+    for options in (("--cpus", "1"), ()):
+        port = free_port()
+        with running(*options, port=port) as (name, _):
+            found.append(int(engine.run("exec", name, "sh", "-c", count)))
+    processors = int(inside("nproc"))
+    assert found == [1, processors]
+
+
+def test_sigterm_under_load_answers_every_request_that_was_sent_and_ends_with_0():
+    port = free_port()
+    with running(port=port) as (name, _), Clients(port) as clients:
+        time.sleep(2)
+        began = time.monotonic()
+        engine.run("stop", "--time", str(GRACE_S), name)
+        took_s = time.monotonic() - began
+        code = engine.run("inspect", "--format", "{{.State.ExitCode}}", name).strip()
+        said = engine.run("logs", name, said=True)
+    say(f"stopped in {took_s:.1f} s; {clients.answered[port]} answered, {len(clients.lost)} lost")
+    assert clients.lost == []
+    assert clients.answered[port] > 100
+    assert code == "0", said
+    assert took_s < GRACE_S
+
+
+@contextlib.contextmanager
+def played(path, pod):
+    path.write_text(yaml.safe_dump_all(pod))
+    engine.play(str(path))
+    try:
+        yield str(path)
+    finally:
+        engine.down(str(path), check=False)
+
+
+def test_a_pod_that_is_deleted_under_load_loses_no_request(tmp_path):
+    """Podman runs no preStop, so that the service's own pause has to do."""
+    if engine.NAME == "docker":
+        pytest.skip("docker plays no pods; CONTAINER=podman does")
+    kubectl = ROOT / ".venv-manifests/bin/kubectl"
+    manifest = subprocess.run(
+        [kubectl, "kustomize", ROOT / "k8s/overlays/local"], capture_output=True, check=True
+    ).stdout
+    first, second = free_port(), free_port()
+    pods = {}
+    for name, port in (("digits", first), ("digits-other", second)):
+        documents = [d for d in yaml.safe_load_all(manifest) if d["kind"] in ("ConfigMap", "Deployment")]
+        deployment = documents[-1]
+        deployment["metadata"]["name"] = name
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        container["ports"][0]["hostPort"] = port
+        pods[name] = documents
+    with played(tmp_path / "a.yaml", pods["digits"]) as deleted, played(tmp_path / "b.yaml", pods["digits-other"]):
+        for port in (first, second):
+            ready_after_s(port, time.monotonic())
+            for probe in ("startup", "readiness", "liveness"):
+                assert get(port, container[f"{probe}Probe"]["httpGet"]["path"])[0] == 200
+            assert get(port, "/predict", SEVEN)[1]["digit"] == 7
+        with Clients(first, second) as clients:
+            time.sleep(2)
+            at_first = clients.answered[first]
+            began = time.monotonic()
+            engine.down(deleted)
+            took_s = time.monotonic() - began
+            time.sleep(1)
+    say(f"deleted in {took_s:.1f} s; answered {clients.answered}, refused {clients.refused}, lost {len(clients.lost)}")
+    assert clients.lost == []
+    assert at_first > 50
+    assert clients.answered[second] > 50

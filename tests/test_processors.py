@@ -1,0 +1,104 @@
+"""The container's CPU limit, from files as both versions of cgroups have them, and what XLA makes of it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from training import processors
+from training.processors import NPROC, keep_to_limit, limit_of_container
+
+V2_ROOT, V2_DEEP = "0::/\n", "0::/kubepods.slice/pod1.slice/box\n"
+V1 = "4:memory:/box\n3:cpuset:/box\n2:cpu,cpuacct:/docker/box\n1:name=systemd:/box\n"
+
+
+def machine(folder, cgroup, **files):
+    """A root folder with /proc/self/cgroup, and files below /sys/fs/cgroup; -- stands for /."""
+    (folder / "proc/self").mkdir(parents=True)
+    (folder / "proc/self/cgroup").write_text(cgroup)
+    for name, content in files.items():
+        path = folder / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+def v1(place, quota, period=100_000):
+    folder = f"cpu,cpuacct{place}"
+    return {f"{folder}/cpu.cfs_quota_us": f"{quota}\n", f"{folder}/cpu.cfs_period_us": f"{period}\n"}
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "limit"),
+    [
+        (V2_ROOT, {"cpu.max": "150000 100000\n"}, 1.5),
+        (V2_ROOT, {"cpu.max": "max 100000\n"}, None),
+        (V2_ROOT, {}, None),
+        (V2_DEEP, {"kubepods.slice/pod1.slice/cpu.max": "50000 100000\n"}, 0.5),
+        (
+            V2_DEEP,
+            {"kubepods.slice/cpu.max": "400000 100000\n", "kubepods.slice/pod1.slice/box/cpu.max": "max 100000"},
+            4,
+        ),
+        (
+            V2_DEEP,
+            {"kubepods.slice/cpu.max": "100000 50000\n", "kubepods.slice/pod1.slice/cpu.max": "800000 100000"},
+            2,
+        ),
+        (V1, v1("", 200_000), 2),  # as a container sees itself
+        (V1, v1("/docker/box", 25_000), 0.25),
+        (V1, v1("", -1), None),
+        (V1 + V2_ROOT, v1("/docker", 300_000) | {"cpu.max": "max 100000\n"}, 3),
+        (V2_ROOT, {"cpu.max": "what\n"}, None),
+    ],
+)
+def test_the_lowest_limit_around_a_process_is_its_limit(tmp_path, cgroup, files, limit):
+    assert limit_of_container(machine(tmp_path, cgroup, **files)) == limit
+
+
+def test_a_system_without_cgroups_has_no_limit(tmp_path):
+    assert limit_of_container(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("quota", "among", "threads"),
+    [(100_000, 1, "1"), (150_000, 1, "2"), (10_000, 1, "1"), (400_000, 2, "2"), (100_000, 4, "1"), (800_000, 1, None)],
+)
+def test_a_limit_is_rounded_up_and_shared_out_and_says_nothing_above_what_there_is(
+    tmp_path, monkeypatch, quota, among, threads
+):
+    monkeypatch.setattr(processors, "usable", lambda: 8)
+    monkeypatch.delenv(NPROC, raising=False)
+    keep_to_limit(among, machine(tmp_path, V2_ROOT, **{"cpu.max": f"{quota} 100000\n"}))
+    assert os.environ.get(NPROC) == threads
+    os.environ.pop(NPROC, None)
+
+
+def test_what_the_user_says_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(processors, "usable", lambda: 8)
+    monkeypatch.setenv(NPROC, "5")
+    keep_to_limit(1, machine(tmp_path, V2_ROOT, **{"cpu.max": "100000 100000\n"}))
+    assert os.environ[NPROC] == "5"
+
+
+THREADS = """
+import sys
+from pathlib import Path
+from training import processors
+processors.usable = lambda: 64
+processors.keep_to_limit(1, Path(sys.argv[1]))
+import jax
+jax.numpy.ones(3).block_until_ready()
+print(sum(p.read_text() == "tf_XLAEigen\\n" for p in Path("/proc/self/task").glob("*/comm")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it counts threads in /proc")
+@pytest.mark.parametrize("limit", [1, 3])
+def test_xla_starts_as_many_threads_as_the_limit_has_processors(tmp_path, limit):
+    """XLA's variable is documented nowhere: this is how we learn that it has changed."""
+    root = machine(tmp_path, V2_ROOT, **{"cpu.max": f"{limit}00000 100000\n"})
+    environment = {name: value for name, value in os.environ.items() if name not in (NPROC, "XLA_FLAGS")}
+    command = [sys.executable, "-c", THREADS, str(root)]
+    assert subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout == f"{limit}\n"

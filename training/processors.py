@@ -1,0 +1,81 @@
+"""How many processors a container may use; XLA starts as many threads as the machine has, whatever the limit.
+
+With more threads than the limit allows, all of them stand still for the rest of each 100 ms in which they have used up
+the time of the container (CFS bandwidth control).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Final
+
+NPROC: Final = "NPROC"
+"""What XLA reads instead of counting processors. Affinity would do it, too, but pins: containers on one machine know
+nothing of each other, and would crowd on the same processors while others are idle."""
+ROOT: Final = Path("/")
+
+
+def keep_to_limit(among: int = 1, root: Path = ROOT) -> None:
+    """Lets XLA start only as many threads as the container's limit has processors; call it before JAX computes.
+
+    `among` so many processes the limit is shared out. Does nothing without a limit, or where the user has set NPROC.
+    """
+    limit = limit_of_container(root)
+    if limit is not None and NPROC not in os.environ:
+        wanted = max(1, math.ceil(limit / among))
+        if wanted < usable():
+            os.environ[NPROC] = str(wanted)
+
+
+def usable() -> int:
+    """How many processors this process may run on, limit or not."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def limit_of_container(root: Path = ROOT) -> float | None:
+    """The limit in processors, 0.5 is half of one; None: there is none.
+
+    That is the lowest of this process's cgroup and those around it, as far as they are visible: cpu.max of version 2,
+    cpu.cfs_quota_us of version 1.
+    """
+    quotas = []
+    for controllers, path in _cgroups(root):
+        mounted = root / "sys/fs/cgroup" / controllers
+        # in a container, its own cgroup may be mounted as the root, though its path is that on the machine
+        groups = [mounted, *(mounted / part for part in _ancestors(path))]
+        quotas += [quota for group in groups if (quota := _quota(group)) is not None]
+    return min(quotas, default=None)
+
+
+def _cgroups(root: Path) -> list[tuple[str, str]]:
+    """Where this process is: the folder of a hierarchy that may limit processors, and the path below it."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            found.append(("", path))
+        elif "cpu" in controllers.split(","):
+            found.append((controllers, path))
+    return found
+
+
+def _ancestors(path: str) -> list[str]:
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    return ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _quota(group: Path) -> float | None:
+    try:
+        if (group / "cpu.max").exists():
+            quota, period = (group / "cpu.max").read_text().split()
+        else:
+            quota, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return None if quota == "max" or int(quota) <= 0 else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
