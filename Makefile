@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 MODEL  ?= lenet
 
-.PHONY: help serve test postgres check bench lock clean
+.PHONY: help serve test postgres chromium check bench lock clean
 help:                    ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -13,7 +13,7 @@ serve: $(STAMP)          ## train a model if the store has none, then serve it o
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@exec $(BIN)/python -m service --model $(MODEL)
 
-test: $(STAMP) postgres  ## the whole test suite
+test: $(STAMP) postgres chromium  ## the whole test suite
 	@$(BIN)/python -m pytest
 
 postgres:
@@ -21,6 +21,12 @@ postgres:
 	    echo "installing Debian's postgresql, which tests start a server of (once)"; \
 	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends postgresql >/dev/null; }
+
+chromium:
+	@command -v chromium >/dev/null || { \
+	    echo "installing Debian's chromium, in which tests open the page (once)"; \
+	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium >/dev/null; }
 
 check: $(STAMP)          ## formatting, lint, types
 	@$(BIN)/ruff format --check .

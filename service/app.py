@@ -40,9 +40,10 @@ from service.follow import Follower
 from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics
+from service.picture import Pictures
 from service.protocol import HEAD_LIMIT_BYTES
 from service.recent import Recent
-from service.routes import feedback, health, manage, models, predict
+from service.routes import feedback, health, manage, models, page, predict
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
 from service.trial import Trial
@@ -142,6 +143,7 @@ def create_app(
             patience_s = 0
         finally:
             state.feedback.close()
+            state.pictures.close()
             if following:
                 following.cancel()
             if state.trial:
@@ -161,9 +163,12 @@ def create_app(
     app.state.tell_others = tell_others
     app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
     app.state.recent = recent or Recent(settings.recent_predictions)
+    app.state.pictures = Pictures(settings.picture_limit_pixels)
     app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
     for router in (predict.router, feedback.router, models.router, manage.router, health.router, metrics_route.router):
         app.include_router(router)
+    app.include_router(page.router)
+    app.mount("/page", page.files, "page")
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)

@@ -13,18 +13,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from training.images import Images
+
     Probabilities = NDArray[np.float32]
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 """float32 as it is, 0.998 and not 0.9980000257492065; and a prompt that curl does not write over."""
 
 
-def encode_json(probabilities: Probabilities, *, name: str, version: int, many: bool, fields: Collection[str]) -> bytes:
-    """The answer for probabilities float32 [n, 10]; n is 1 unless the request was for many pictures."""
+def encode_json(
+    probabilities: Probabilities, images: Images, *, name: str, version: int, many: bool, fields: Collection[str]
+) -> bytes:
+    """The answer for probabilities float32 [n, 10] of images uint8 [n, 28, 28]; n is 1 unless many were asked about."""
     columns: dict[str, Iterable[Any]] = {
         "digit": probabilities.argmax(axis=1).tolist(),
         "confidence": probabilities.max(axis=1),
         "probabilities": probabilities,
+        "pixels": images.reshape(len(images), -1),
     }
     rows = zip(*(columns[field] for field in fields), strict=True)
     predictions = [dict(zip(fields, row, strict=True)) for row in rows]

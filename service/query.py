@@ -12,7 +12,11 @@ from training.images import FULL_INK
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FIELDS: Final = ("digit", "confidence", "probabilities")
+    from training.picture import Ink
+
+FIELDS: Final = ("digit", "confidence", "probabilities", "pixels")
+DEFAULT_FIELDS: Final = FIELDS[:3]
+INKS: Final[tuple[Ink, ...]] = ("black", "white")
 PARAMETERS: Final = {
     "model": ("The model that is to answer; without it, the default one", "the name of a model"),
     "version": (
@@ -20,12 +24,18 @@ PARAMETERS: Final = {
         "a number or an alias such as champion",
     ),
     "fields": (
-        "What predictions in JSON have, of `digit`, `confidence`, `probabilities`, with commas between; all by default",
+        "What predictions in JSON have, of `digit`, `confidence`, `probabilities`, `pixels`, with commas between; all "
+        "but the pixels by default. These are the 784 that the model saw, 0 to 255",
         f"some of {', '.join(FIELDS)}, with commas between",
     ),
     "scale": (
         "For an array: the value that means full ink, 255 without it. JSON has a field of that name",
         f"a number from {SCALES[0]:g} to {SCALES[1]:g}",
+    ),
+    "ink": (
+        "For a PNG or JPEG picture: the colour of the strokes, `black` or `white`. Without it, the picture's border is "
+        "taken for paper",
+        "black or white",
     ),
 }
 """What each one means, and what it wants."""
@@ -36,8 +46,9 @@ class Query(NamedTuple):
 
     model: str | None = None
     version: str | None = None
-    fields: tuple[str, ...] = FIELDS
+    fields: tuple[str, ...] = DEFAULT_FIELDS
     scale: float | None = None
+    ink: Ink | None = None
 
     @property
     def full_ink(self) -> float:
@@ -56,8 +67,9 @@ def parse_query(query: bytes) -> Query:
     return Query(
         given.get("model"),
         given.get("version"),
-        _fields(given["fields"]) if "fields" in given else FIELDS,
+        _fields(given["fields"]) if "fields" in given else DEFAULT_FIELDS,
         _scale(given["scale"]) if "scale" in given else None,
+        _ink(given["ink"]) if "ink" in given else None,
     )
 
 
@@ -104,3 +116,10 @@ def _scale(text: str) -> float:
     if not SCALES[0] <= value <= SCALES[1]:
         raise wrong_parameter("out_of_range", "scale", text, PARAMETERS["scale"][1])
     return value
+
+
+def _ink(text: str) -> Ink:
+    for ink in INKS:
+        if text == ink:
+            return ink
+    raise wrong_parameter("wrong_type", "ink", text, PARAMETERS["ink"][1])

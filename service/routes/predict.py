@@ -15,10 +15,10 @@ from service.encode import encode_json, encode_npy, encode_octets
 from service.errors import WrongValue
 from service.examples import bodies
 from service.hangup import cancel_on_hang_up
-from service.media import JSON, NPY, OCTETS, type_of_answer, type_of_body
+from service.media import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
 from service.query import PARAMETERS, parse_query
 from service.recent import HEADER as ID_HEADER
-from service.routes.current import current_live, current_recent, current_settings, current_trial
+from service.routes.current import current_live, current_pictures, current_recent, current_settings, current_trial
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
 from service.timeout import HEADER, timeout_of
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from service.decode import Decoded
     from service.live_version import LiveVersion
     from service.query import Query
+    from training.images import Images
 
 BINARY: Final = {"type": "string", "format": "binary"}
 TEXT: Final = {"type": "string", "minLength": 1}
@@ -60,6 +61,8 @@ DOCUMENTATION: Final[dict[str, Any]] = {
             },
             OCTETS: {"schema": BINARY | {"description": "784 bytes for each picture, row by row, 0 to 255"}},
             NPY: {"schema": BINARY | {"description": "An array of numbers: [n, 784], [n, 28, 28], [784] or [28, 28]"}},
+            PNG: {"schema": BINARY | {"description": "One picture of any size, on paper of either colour"}},
+            JPEG: {"schema": BINARY | {"description": "One picture of any size: a photo"}},
         },
     },
 }
@@ -97,6 +100,8 @@ router = APIRouter(tags=["predict"])
 async def predict(request: Request) -> Response:
     """Pixels run row by row; 0 is background and `scale`, 255 unless told otherwise, is full ink.
 
+    Pictures in PNG or JPEG are prepared as MNIST's were: turned upright, rid of paper and shadows, cut to their ink,
+    fitted into 20 x 20 with the centre of mass in the middle of 28 x 28.
     Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
     """
     settings = current_settings(request)
@@ -108,34 +113,48 @@ async def predict(request: Request) -> Response:
         deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
         version.batcher.check_room()  # a full queue is told before the body is read
         body = await read_body(request.receive, headers, settings.body_limit_bytes)
-        images, many = _decode(body, question, query, settings.request_limit_rows)
+        decoded = _decode(body, question, query, settings.request_limit_rows)
         async with cancel_on_hang_up(request.receive):
+            if decoded is None:
+                decoded = await current_pictures(request).prepare(body, question, query.ink, deadline_s)
+            images, many = decoded
             if trial and query.version is None:
                 challenger = live.model(version.name).challenger
                 version, probabilities = await trial.answer(version, challenger, images, deadline_s, headers)
             else:
                 probabilities = await version.answer(images, deadline_s)
-    response = _response(probabilities, answer, version, query, many=many)
+    response = _response(probabilities, images, answer, version, query, many=many)
     remember = current_recent(request).remember
     if number := remember(images, probabilities, model=version.name, version=version.version):
         response.raw_headers.append((b"x-prediction-id", number))
     return response
 
 
-def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:
+def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded | None:
+    """What a body holds; None for a picture, which has to be prepared first."""
+    picture = media_type in PICTURES
+    if query.ink is not None and not picture:
+        message = f"query parameter ink goes with {PNG} and {JPEG}; with {media_type}, want none: 0 is background"
+        raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
     if media_type == NPY:
         return decode_npy(body, limit_rows=limit_rows, scale=query.full_ink)
     if query.scale is not None:
         wanted = 'a field "scale" in the body' if media_type == JSON else "none: bytes run from 0 to 255"
+        wanted = "none" if picture else wanted
         message = f"query parameter scale goes with {NPY}; with {media_type}, want {wanted}"
         raise WrongValue("unknown_parameter", message, field="scale", found=f"{query.scale:g}", wanted=wanted)
+    if picture:
+        return None
     decode = decode_json if media_type == JSON else decode_octets
     return decode(body, limit_rows=limit_rows)
 
 
-def _response(probabilities: NDArray[Any], media_type: str, live: LiveVersion, query: Query, *, many: bool) -> Response:
+def _response(
+    probabilities: NDArray[Any], images: Images, media_type: str, live: LiveVersion, query: Query, *, many: bool
+) -> Response:
     if media_type == JSON:
-        content = encode_json(probabilities, name=live.name, version=live.version, many=many, fields=query.fields)
+        name, version, fields = live.name, live.version, query.fields
+        content = encode_json(probabilities, images, name=name, version=version, many=many, fields=fields)
         return Answer(content, JSON)
     content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=many)
     model = (b"x-model-name", live.name.encode()), (b"x-model-version", b"%d" % live.version)
