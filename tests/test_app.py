@@ -197,8 +197,8 @@ async def test_a_wrong_query_has_its_own_error(query, status, code, message, fie
         (
             {"Content-Type": "text/csv; header=present"},
             "unsupported_media_type",
-            "Content-Type is text/csv, want application/json, application/octet-stream, application/x-npy, image/png or "
-            "image/jpeg",
+            "Content-Type is text/csv, want application/json, application/octet-stream, application/x-npy, image/png "
+            "or image/jpeg",
             "Content-Type",
         ),
         (

@@ -412,7 +412,10 @@ def test_folder_errors_name_the_picture_or_the_sub_folder(tmp_path: Path) -> Non
     note.write_text("not a picture")
     (tmp_path / "none" / "3").mkdir(parents=True)
     unreadable = "not a readable picture, want PNG, JPEG, BMP, GIF or TIFF"
-    assert problem(lambda: load(tmp_path / "blank")) == f"{blank}: the picture is all one colour, want a digit on it"
+    assert (
+        problem(lambda: load(tmp_path / "blank"))
+        == f"{blank}: the picture is all one colour or has no white strokes, want a digit on it"
+    )
     assert problem(lambda: load(tmp_path / "deep")) == f"{deep}: has 32 bits per pixel (mode I), want 8 or 16"
     assert problem(lambda: load(tmp_path / "other")) == f"{other}: is not a class, want sub-folders named 0 to 9"
     assert problem(lambda: load(tmp_path / "inner")) == f"{inner}: is a folder, want a picture"
@@ -430,7 +433,7 @@ def test_pictures_of_other_sizes_are_prepared_as_those_of_the_service_are(
     digit = mnist.train().images[0]
     large = np.kron(digit, np.ones((9, 9), np.uint8))
     drawn(tmp_path / "5" / "large.png", large if ink == "white" else 255 - large)
-    assert np.array_equal(load(tmp_path, ink=ink).images[0], digit)
+    assert np.abs(load(tmp_path, ink=ink).images[0].astype(int) - digit).max() <= 2
 
 
 def test_16_bits_are_as_good_as_8(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How well digits are read that come as pictures: rendered large and shifted, on paper of either colour, through PNG."""
+"""How well digits are read that come as pictures: rendered large, shifted, on paper of either colour, through PNG."""
 
 from __future__ import annotations
 

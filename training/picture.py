@@ -41,6 +41,8 @@ GROUND_LONGEST: Final = 128
 """The light that falls on the paper is estimated in a picture of this size."""
 GROUND_WINDOW: Final = 0.5
 """What is dark in this share of the shorter side, both ways, is a shadow and not ink."""
+SEEN: Final = 0.05
+"""Where less than this share of the surroundings is paper, its grey level is guessed from farther away."""
 FAINTEST: Final = 0.1
 """Ink takes at least this share of the paper's light; anything less is a blank picture."""
 NOISE: Final = 3.0
@@ -68,18 +70,16 @@ UPRIGHT: Final = {
 
 
 class NoInk(DigitsError, ValueError):
-    """The picture is all one colour, or as good as that."""
+    """The picture is all one colour, or as good as that, or at least has no strokes of a colour."""
 
-    def __init__(self) -> None:
-        super().__init__("the picture is all one colour, want a digit on it")
+    def __init__(self, ink: Ink) -> None:
+        super().__init__(f"the picture is all one colour or has no {ink} strokes, want a digit on it")
 
 
 def prepare(picture: Image.Image, ink: Ink | None = None) -> Images:
     """The picture as uint8 [28, 28]; the border says which colour its ink has, unless that is given. Raises NoInk."""
     grey = unenlarged(levels(picture, ink))
-    if (ink or polarity(grey)) == "white":
-        grey = np.float32(FULL_INK) - grey
-    return fitted(thickened(inked(grey)))
+    return fitted(thickened(inked(grey, ink or polarity(grey))))
 
 
 def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
@@ -117,32 +117,44 @@ def polarity(grey: Levels) -> Ink:
     return "black" if border - grey.min() >= grey.max() - border else "white"
 
 
-def inked(grey: Levels) -> Levels:
-    """Ink float32 [h, w] in 0…1 for grey levels [h, w] in 0…255 with ink darker than paper. Raises NoInk."""
-    dark = np.maximum(1 - grey / np.maximum(ground(grey), 1), 0)  # the share of the light that does not come back
+def inked(grey: Levels, ink: Ink) -> Levels:
+    """Ink float32 [h, w] in 0…1 for grey levels [h, w] in 0…255. Raises NoInk."""
+    if ink == "white":
+        grey = np.float32(FULL_INK) - grey
+    paper = ground(grey)
+    # Of the paper's light, ink keeps a share. Of a black ground's, chalk gives back what is no share of it.
+    dark = np.maximum(paper - grey, 0) / (np.maximum(paper, 1) if ink == "black" else FULL_INK)
     if dark.max() < FAINTEST:
-        raise NoInk
+        raise NoInk(ink)
     threshold = otsu(dark)
-    paper = dark[dark <= threshold]
-    middle = np.median(paper)
-    floor = middle + NOISE * 1.4826 * np.median(np.abs(paper - middle))  # the deviation, if the noise is Gaussian
+    noise = dark[dark <= threshold]
+    middle = np.median(noise)
+    floor = middle + NOISE * 1.4826 * np.median(np.abs(noise - middle))  # the deviation, if the noise is Gaussian
     full = np.percentile(dark[dark > threshold], 95)
-    if full < max(FAINTEST, 2 * floor):
-        raise NoInk
+    if full - floor < FAINTEST:
+        raise NoInk(ink)
     return cleaned(np.clip((dark - floor) / (full - floor), 0, 1).astype(np.float32))
 
 
 def ground(grey: Levels) -> Levels:
-    """The paper's grey level at each pixel, as if nothing were written on it: a morphological closing, smoothed."""
+    """The paper's grey level at each pixel, as if nothing were written on it: a morphological closing, refined."""
     height, width = grey.shape
     factor = -(-max(height, width) // GROUND_LONGEST)
     picture = Image.fromarray(grey)
     small = np.asarray(picture.reduce(factor) if factor > 1 else picture)
     window = max(round(GROUND_WINDOW * min(small.shape)), 3)
-    closed = ndimage.grey_closing(small, (window, window), mode="nearest")
+    # Beyond the edge light goes on getting darker as it did before it, or the edge would be taken for a shadow.
+    wide = np.minimum(np.pad(small, window, mode="reflect", reflect_type="odd"), small.max())
+    closed = ndimage.grey_closing(wide, (window, window))[window:-window, window:-window]
     if np.ptp(closed) == 0:
         return np.full_like(grey, closed[0, 0])
-    smooth = ndimage.gaussian_filter(closed, window / 16, mode="nearest")
+    # A closing fills a slope of light like a valley; the paper around what is written is the better guess, where seen.
+    dark = np.maximum(closed - small, 0) / np.maximum(closed, 1)
+    paper = ~ndimage.binary_dilation(dark > max(otsu(dark), FAINTEST), iterations=2)
+    reach = window / 16
+    seen = ndimage.gaussian_filter(paper.astype(np.float32), reach, mode="nearest")
+    mean = ndimage.gaussian_filter(np.where(paper, small, 0), reach, mode="nearest") / np.maximum(seen, SEEN)
+    smooth = np.where(seen > SEEN, mean, ndimage.gaussian_filter(closed, reach, mode="nearest"))
     return np.asarray(Image.fromarray(smooth).resize((width, height), Image.Resampling.BILINEAR))
 
 
@@ -175,9 +187,9 @@ def thickened(ink: Levels) -> Levels:
     """Ink with strokes of at least a thin pen's width, beside what they will fit in."""
     rows, columns = _box(ink)
     unit = max(rows[1] - rows[0], columns[1] - columns[0]) / FIT
-    step = max(int(unit) // 4, 1)  # four points across a pixel of 28 x 28 tell it well enough
-    drawn = np.pad(ink[slice(*rows, step), slice(*columns, step)] > 0.5, 1)
-    width = 4 * step * ndimage.distance_transform_edt(drawn)[drawn].mean() / unit  # of a band: four mean distances
+    drawn = np.pad(ink > 0.5, 1)
+    outline = np.pi / 4 * sum(np.count_nonzero(np.diff(drawn, axis=axis)) for axis in (0, 1))  # lines of all directions
+    width = 2 * drawn.sum() / outline / unit
     if width >= THIN:
         return ink
     radius = (THIN_PEN - width) / 2 * unit
