@@ -280,6 +280,11 @@ ANSWER = {
 }
 
 
+def answering(verdict):
+    """Answers in the service's place."""
+    return lambda route: route.fulfill(json=ANSWER | verdict)
+
+
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
@@ -289,7 +294,7 @@ ANSWER = {
     ],
 )
 def test_accepted_or_refused_is_said_with_the_reason(page, verdict, words):
-    page.route("**/predict?*", lambda route: route.fulfill(json=ANSWER | verdict))
+    page.route("**/predict?*", answering(verdict))
     draw(page, 1)
     expect(page.locator("#state")).to_have_text(words)
     expect(page.locator("#spoken")).to_contain_text(f"Eight, 41.0 % sure. {words}")
@@ -343,7 +348,7 @@ def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(chromium, url, sc
         for state in states:
             if state:
                 page.unroute("**/predict?*")
-                page.route("**/predict?*", lambda route, state=state: route.fulfill(json=ANSWER | state))
+                page.route("**/predict?*", answering(state))
                 page.keyboard.press("Escape")
                 draw(page, 4)
                 expect(page.locator("#state")).to_be_visible()

@@ -33,12 +33,12 @@ export class Answer {
 
   empty() {
     this.#state("empty");
-    this.#parts.digit.textContent = "–";
+    this.#parts.digit.textContent = "";
     this.#parts.sure.textContent = "Nothing to read yet";
     this.#bars(null);
     this.#picture(new Uint8Array(784));
     this.#speak("");
-    this.feedback(ASKING);
+    this.feedback("");
   }
 
   show({ digit, confidence, probabilities, pixels, model, accepted, reason }) {
@@ -56,11 +56,12 @@ export class Answer {
 
   problem(message) {
     this.#state("problem", "", message);
-    this.#parts.digit.textContent = "–";
+    this.#parts.digit.textContent = "";
     this.#parts.sure.textContent = "No answer";
     this.#bars(null);
     this.#picture(new Uint8Array(784));
     this.#speak(message);
+    this.feedback("");
   }
 
   // `kind` is "", "kept" or "failed"; `digit` the one that was sent.

@@ -32,22 +32,21 @@ export class Strokes {
     context.lineCap = context.lineJoin = "round";
     for (const points of this.#strokes) {
       let from = points[0];
-      if (points.length === 1) this.#line(context, side, from, from, { ...from, x: from.x + 0.001 }); // or it is no dot
+      begin(context, side, from);
+      if (points.length === 1) context.lineTo(from.x * side + 0.01, from.y * side); // or it is no dot
       for (let i = 1; i < points.length; i++) {
         // A smooth curve: from middle to middle of the lines between points, bent towards the point itself.
         const to = i === points.length - 1 ? points[i] : middle(points[i], points[i + 1]);
-        this.#line(context, side, from, points[i], to);
+        context.quadraticCurveTo(points[i].x * side, points[i].y * side, to.x * side, to.y * side);
+        if (to.weight !== from.weight) {
+          // A pen pressed harder: each piece has a width of its own.
+          context.stroke();
+          begin(context, side, to);
+        }
         from = to;
       }
+      context.stroke();
     }
-  }
-
-  #line(context, side, from, bend, to) {
-    context.lineWidth = WIDTH * side * bend.weight;
-    context.beginPath();
-    context.moveTo(from.x * side, from.y * side);
-    context.quadraticCurveTo(bend.x * side, bend.y * side, to.x * side, to.y * side);
-    context.stroke();
   }
 
   // A PNG, black on white.
@@ -60,6 +59,12 @@ export class Strokes {
     this.render(context, side);
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   }
+}
+
+function begin(context, side, point) {
+  context.lineWidth = WIDTH * side * point.weight;
+  context.beginPath();
+  context.moveTo(point.x * side, point.y * side);
 }
 
 function middle(a, b) {
