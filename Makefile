@@ -7,7 +7,7 @@ TOOLS  := .venv-manifests
 CONTAINER ?= docker
 MODEL  ?= lenet
 
-.PHONY: help serve test container-test postgres protocols check bench lock clean
+.PHONY: help serve test container-test postgres chromium protocols check bench lock clean
 help:                    ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
 
@@ -15,7 +15,7 @@ serve: $(STAMP)          ## train a model if the store has none, then serve it o
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@exec $(BIN)/python -m service --model $(MODEL)
 
-test: $(STAMP) $(TOOLS)/.installed postgres protocols  ## the whole test suite
+test: $(STAMP) $(TOOLS)/.installed postgres chromium protocols  ## the whole test suite
 	@$(BIN)/python -m pytest
 
 postgres:
@@ -23,6 +23,12 @@ postgres:
 	    echo "installing Debian's postgresql, which tests start a server of (once)"; \
 	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends postgresql >/dev/null; }
+
+chromium:
+	@command -v chromium >/dev/null || { \
+	    echo "installing Debian's chromium, in which tests open the page (once)"; \
+	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium >/dev/null; }
 
 protocols: $(STAMP)
 	@$(BIN)/python -m tests.conformance.mlserver.environment

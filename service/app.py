@@ -48,9 +48,10 @@ from service.loader import Loader
 from service.media import JSON
 from service.metrics import Metrics
 from service.observed import Observed
+from service.picture import Pictures
 from service.protocol import HEAD_LIMIT_BYTES
 from service.recent import Recent
-from service.routes import feedback, health, manage, models, predict, v1, v2
+from service.routes import feedback, health, manage, models, page, predict, v1, v2
 from service.routes import metrics as metrics_route
 from service.settings import ServiceSettings
 from service.templates import RouteTemplates
@@ -162,6 +163,7 @@ def create_app(
             patience_s = 0
         finally:
             state.feedback.close()
+            state.pictures.close()
             if following:
                 following.cancel()
             if state.trial:
@@ -183,9 +185,11 @@ def create_app(
     app.state.tell_others, app.state.keys = tell_others, Keys(settings.keys_file)
     app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
     app.state.recent = recent or Recent(settings.recent_predictions)
+    app.state.pictures = Pictures(settings.picture_limit_pixels)
     app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
-    for route in (predict, feedback, models, v1, v2, manage, health, metrics_route):
+    for route in (predict, feedback, models, v1, v2, manage, health, metrics_route, page):
         app.include_router(route.router)
+    app.mount("/page", page.files, "page")
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)

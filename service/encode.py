@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.answers import Answers
+    from training.images import Images
 
     Probabilities = NDArray[np.float32]
 
@@ -25,6 +26,7 @@ OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 def encode_json(
     answers: Answers,
+    images: Images,
     *,
     name: str,
     version: int,
@@ -32,7 +34,10 @@ def encode_json(
     fields: Collection[str],
     sets: NDArray[np.bool_] | None = None,
 ) -> bytes:
-    """The body for n answers; n is 1 unless the request was for many pictures. `sets` are their prediction sets."""
+    """The body for n answers about images uint8 [n, 28, 28]; n is 1 unless the request was for many pictures.
+
+    `sets` are their prediction sets.
+    """
     probabilities = answers.probabilities
     verdicts = [None] * len(probabilities) if answers.verdicts is None else answers.verdicts.tolist()
     columns: dict[str, Iterable[Any]] = {
@@ -42,6 +47,7 @@ def encode_json(
         "accepted": [None if verdict is None else verdict == ACCEPTED for verdict in verdicts],
         "reason": [REASONS[verdict or 0] for verdict in verdicts],
         "prediction_set": [None] * len(probabilities) if sets is None else map(_listed, sets),
+        "pixels": images.reshape(len(images), -1),
     }
     rows = zip(*(columns[field] for field in fields), strict=True)
     predictions = [dict(zip(fields, row, strict=True)) for row in rows]

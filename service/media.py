@@ -16,10 +16,14 @@ OCTETS: Final = "application/octet-stream"
 NPY: Final = "application/x-npy"
 TYPES: Final = (JSON, OCTETS, NPY)
 """Of questions and of answers; the first one is the answer of whoever takes any."""
+PNG: Final = "image/png"
+JPEG: Final = "image/jpeg"
+PICTURES: Final = (PNG, JPEG)
+"""Of questions only."""
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-def type_of_body(headers: Headers, types: Sequence[str] = TYPES) -> str:
+def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *PICTURES)) -> str:
     """One of the types. Raises WrongMediaType for any other, and for JSON that is not in UTF-8."""
     header = headers.get(b"content-type", b"").decode("latin-1")
     if header in types:

@@ -13,10 +13,14 @@ from training.images import FULL_INK
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FIELDS: Final = ("digit", "confidence", "probabilities", "accepted", "reason")
+    from training.picture import Ink
+
+DEFAULT_FIELDS: Final = ("digit", "confidence", "probabilities", "accepted", "reason")
 """What predictions have unless `fields` says otherwise."""
 SET: Final = "prediction_set"
+FIELDS: Final = (*DEFAULT_FIELDS, SET, "pixels")
 COVERAGE: Final = 0.99
+INKS: Final[tuple[Ink, ...]] = ("black", "white")
 PARAMETERS: Final = {
     "model": ("The model that is to answer; without it, the default one", "the name of a model"),
     "version": (
@@ -25,8 +29,9 @@ PARAMETERS: Final = {
     ),
     "fields": (
         "What predictions in JSON have, of `digit`, `confidence`, `probabilities`, `accepted`, `reason`, "
-        "`prediction_set`, with commas between; by default all but the last",
-        f"some of {', '.join([*FIELDS, SET])}, with commas between",
+        "`prediction_set`, `pixels`, with commas between; by default all but the last two. The pixels are the 784 that "
+        "the model saw, 0 to 255",
+        f"some of {', '.join(FIELDS)}, with commas between",
     ),
     "coverage": (
         "Predictions also have a `prediction_set`, which holds the right digit with this probability; with such a "
@@ -37,6 +42,11 @@ PARAMETERS: Final = {
         "For an array: the value that means full ink, 255 without it. JSON has a field of that name",
         f"a number from {SCALES[0]:g} to {SCALES[1]:g}",
     ),
+    "ink": (
+        "For a PNG or JPEG picture: the colour of the strokes, `black` or `white`. Without it, the picture's border is "
+        "taken for paper",
+        "black or white",
+    ),
 }
 """What each one means, and what it wants."""
 
@@ -46,10 +56,11 @@ class Query(NamedTuple):
 
     model: str | None = None
     version: str | None = None
-    fields: tuple[str, ...] = FIELDS
+    fields: tuple[str, ...] = DEFAULT_FIELDS
     scale: float | None = None
     coverage: float | None = None
     """None: no sets are asked for."""
+    ink: Ink | None = None
 
     @property
     def full_ink(self) -> float:
@@ -65,7 +76,7 @@ def parse_query(query: bytes) -> Query:
     if not query:
         return EMPTY
     given = parameters(query, PARAMETERS)
-    fields = _fields(given["fields"]) if "fields" in given else FIELDS
+    fields = _fields(given["fields"]) if "fields" in given else DEFAULT_FIELDS
     coverage = _coverage(given["coverage"]) if "coverage" in given else None
     if coverage and SET not in fields:
         fields = (*fields, SET)
@@ -75,6 +86,7 @@ def parse_query(query: bytes) -> Query:
         fields,
         _scale(given["scale"]) if "scale" in given else None,
         (coverage or COVERAGE) if SET in fields else None,
+        _ink(given["ink"]) if "ink" in given else None,
     )
 
 
@@ -108,9 +120,9 @@ def wrong_parameter(code: str, name: str, value: str, wanted: str) -> WrongValue
 def _fields(text: str) -> tuple[str, ...]:
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in (*FIELDS, SET):
+        if name not in FIELDS:
             raise wrong_parameter("unknown_field", "fields", name, PARAMETERS["fields"][1])
-    return tuple(name for name in (*FIELDS, SET) if name in names)
+    return tuple(name for name in FIELDS if name in names)
 
 
 def _scale(text: str) -> float:
@@ -125,6 +137,13 @@ def _coverage(text: str) -> float:
     if not LOWEST_COVERAGE <= value < 1:
         raise wrong_parameter("out_of_range", "coverage", text, PARAMETERS["coverage"][1])
     return value
+
+
+def _ink(text: str) -> Ink:
+    for ink in INKS:
+        if text == ink:
+            return ink
+    raise wrong_parameter("wrong_type", "ink", text, PARAMETERS["ink"][1])
 
 
 def _number(name: str, text: str) -> float:

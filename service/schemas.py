@@ -43,6 +43,7 @@ class ManyPictures(BaseModel):
     scale: Scale = 255
 
 
+Pixels: TypeAlias = Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=PIXELS, max_length=PIXELS)]
 RightDigit: TypeAlias = Annotated[int, Field(ge=0, lt=CLASSES, description="The digit that the picture shows")]
 
 
@@ -82,10 +83,7 @@ class StoredCorrection(BaseModel):
     version: int | None
     predicted: int | None
     digit: RightDigit
-    pixels: Annotated[
-        list[Annotated[int, Field(ge=0, le=255)]],
-        Field(min_length=PIXELS, max_length=PIXELS, description="Row by row, 255 is full ink"),
-    ]
+    pixels: Annotated[Pixels, Field(description="Row by row, 255 is full ink")]
 
 
 class CorrectionsPage(BaseModel):
@@ -122,6 +120,7 @@ class Prediction(BaseModel):
         list[Annotated[int, Field(ge=0, lt=CLASSES)]] | None,
         Field(description="Digits, ascending, with the right one among them; only if asked for", min_length=1),
     ]
+    pixels: Annotated[Pixels | None, Field(description="What the model saw, where `?fields=pixels` asks for it")] = None
 
 
 class OneAnswer(Prediction):
@@ -211,16 +210,22 @@ class VersionCard(BaseModel):
 
 
 ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
-    400: ("The body can't be read", ("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression")),
+    400: (
+        "The body can't be read",
+        ("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression", "invalid_picture"),
+    ),
     401: ("The management key is missing or not known", ("missing_key", "wrong_key")),
     403: ("Management is closed", ("management_closed",)),
     404: ("The model or the version is not loaded", ("unknown_model", "unknown_version")),
     406: ("The client takes no kind of answer that is spoken here", ("not_acceptable",)),
     409: ("A version could not be loaded; what ran before goes on", ("version_refused",)),
-    413: ("The body is too long, or has too many pictures", ("body_too_large", "too_many_pictures")),
+    413: (
+        "The body is too long, or has too many pictures or pixels",
+        ("body_too_large", "too_many_pictures", "picture_too_large"),
+    ),
     415: (
         "The body is of no kind that is spoken here, or compressed in a way that is not",
-        ("unsupported_media_type", "unsupported_charset", "unsupported_encoding"),
+        ("unsupported_media_type", "mismatched_media_type", "unsupported_charset", "unsupported_encoding"),
     ),
     422: (
         "A value is not what it has to be",
@@ -235,6 +240,8 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
             "unknown_parameter",
             "repeated_parameter",
             "empty_parameter",
+            "animated_picture",
+            "no_ink",
         ),
     ),
     500: ("The service failed; its log says how", ("prediction_failed", "internal_error")),

@@ -82,6 +82,9 @@ class ServiceSettings(StoreSettings):
         4096, ge=1, description="So many connections each process serves; on more of them the answer is 503"
     )
     body_limit_bytes: int = Field(16 * 2**20, ge=1, description="A request body longer than this is refused (413)")
+    picture_limit_pixels: int = Field(
+        25_000_000, ge=1, description="A PNG or JPEG picture of more pixels than this is refused undecoded (413)"
+    )
     request_limit_rows: int = Field(4096, ge=1, description="A request with more pictures than this is refused (413)")
     queue_limit_rows: int = Field(
         8192, ge=1, description="Pictures that may wait for the engine; what comes on top is refused (503)"

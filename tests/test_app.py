@@ -159,7 +159,7 @@ async def test_a_version_of_another_model_can_be_asked():
             "modle=mlp",
             422,
             "unknown_parameter",
-            "query parameter 'modle' is not known here, want one of model, version, fields, coverage, scale",
+            "query parameter 'modle' is not known here, want one of model, version, fields, coverage, scale, ink",
             "modle",
         ),
         (
@@ -183,21 +183,22 @@ async def test_a_wrong_query_has_its_own_error(query, status, code, message, fie
         (
             {},
             "unsupported_media_type",
-            "Content-Type is missing, want application/json, application/octet-stream or application/x-npy; "
-            "with curl: -H 'Content-Type: application/json'",
+            "Content-Type is missing, want application/json, application/octet-stream, application/x-npy, image/png or "
+            "image/jpeg; with curl: -H 'Content-Type: application/json'",
             "Content-Type",
         ),
         (
             {"Content-Type": "application/x-www-form-urlencoded"},
             "unsupported_media_type",
-            "Content-Type is application/x-www-form-urlencoded, want application/json, application/octet-stream or "
-            "application/x-npy; with curl: -H 'Content-Type: application/json'",
+            "Content-Type is application/x-www-form-urlencoded, want application/json, application/octet-stream, "
+            "application/x-npy, image/png or image/jpeg; with curl: -H 'Content-Type: application/json'",
             "Content-Type",
         ),
         (
             {"Content-Type": "text/csv; header=present"},
             "unsupported_media_type",
-            "Content-Type is text/csv, want application/json, application/octet-stream or application/x-npy",
+            "Content-Type is text/csv, want application/json, application/octet-stream, application/x-npy, image/png "
+            "or image/jpeg",
             "Content-Type",
         ),
         (
@@ -288,7 +289,7 @@ async def test_a_long_body_without_a_length_is_refused_as_it_arrives():
     assert sum(read) == 11_000
 
 
-@pytest.mark.parametrize("path", ["/", "/predict/", "/models/lenet", "/static-offline-docs/nothing.js"])
+@pytest.mark.parametrize("path", ["/page/nothing.js", "/predict/", "/models/lenet", "/static-offline-docs/nothing.js"])
 async def test_an_unknown_path_is_404(path):
     async with client_of(app_with(FakePredictor())) as client:
         response = await client.get(path)
@@ -500,7 +501,7 @@ def test_the_documentation_names_every_path(openapi):
         "/metrics": ["get"],
     }
     assert [p["name"] for p in openapi["paths"]["/predict"]["post"]["parameters"]] == [
-        *("model", "version", "fields", "coverage", "scale", "X-Timeout-Ms")
+        *("model", "version", "fields", "coverage", "scale", "ink", "X-Timeout-Ms")
     ]
 
 

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pyarrow import csv, parquet
 
+from training import mnist
 from training.data.digits import DataError, Digits
 from training.data.folder import read_folder
 from training.data.gallery import gallery
@@ -400,8 +401,8 @@ def test_transparent_parts_are_background(tmp_path: Path, ink: Literal["white", 
 
 
 def test_folder_errors_name_the_picture_or_the_sub_folder(tmp_path: Path) -> None:
-    wide = drawn(tmp_path / "wide" / "3" / "a.png", np.zeros((28, 30), np.uint8))
-    deep = drawn(tmp_path / "deep" / "3" / "a.png", np.zeros((28, 28), np.uint16))
+    blank = drawn(tmp_path / "blank" / "3" / "a.png", np.zeros((28, 30), np.uint8))
+    deep = drawn(tmp_path / "deep" / "3" / "a.tiff", np.zeros((28, 28), np.int32))
     other = drawn(tmp_path / "other" / "seven" / "a.png").parent
     inner = drawn(tmp_path / "inner" / "3" / "more" / "a.png").parent
     cut = drawn(tmp_path / "cut" / "3" / "a.png")
@@ -411,8 +412,11 @@ def test_folder_errors_name_the_picture_or_the_sub_folder(tmp_path: Path) -> Non
     note.write_text("not a picture")
     (tmp_path / "none" / "3").mkdir(parents=True)
     unreadable = "not a readable picture, want PNG, JPEG, BMP, GIF or TIFF"
-    assert problem(lambda: load(tmp_path / "wide")) == f"{wide}: is 30 x 28 pixels, want 28 x 28"
-    assert problem(lambda: load(tmp_path / "deep")) == f"{deep}: has more than 8 bits per pixel (mode I;16), want 8"
+    assert (
+        problem(lambda: load(tmp_path / "blank"))
+        == f"{blank}: the picture is all one colour or has no white strokes, want a digit on it"
+    )
+    assert problem(lambda: load(tmp_path / "deep")) == f"{deep}: has 32 bits per pixel (mode I), want 8 or 16"
     assert problem(lambda: load(tmp_path / "other")) == f"{other}: is not a class, want sub-folders named 0 to 9"
     assert problem(lambda: load(tmp_path / "inner")) == f"{inner}: is a folder, want a picture"
     assert problem(lambda: load(tmp_path / "cut")) == f"{cut}: {unreadable}"
@@ -420,6 +424,21 @@ def test_folder_errors_name_the_picture_or_the_sub_folder(tmp_path: Path) -> Non
     assert problem(lambda: load(tmp_path / "none")) == (
         f"{tmp_path / 'none'}: holds no pictures, want sub-folders named 0 to 9 with pictures inside"
     )
+
+
+@pytest.mark.parametrize("ink", ["white", "black"])
+def test_pictures_of_other_sizes_are_prepared_as_those_of_the_service_are(
+    tmp_path: Path, ink: Literal["white", "black"]
+) -> None:
+    digit = mnist.train().images[0]
+    large = np.kron(digit, np.ones((9, 9), np.uint8))
+    drawn(tmp_path / "5" / "large.png", large if ink == "white" else 255 - large)
+    assert np.abs(load(tmp_path, ink=ink).images[0].astype(int) - digit).max() <= 2
+
+
+def test_16_bits_are_as_good_as_8(tmp_path: Path) -> None:
+    drawn(tmp_path / "5" / "deep.png", some().images[0].astype(np.uint16) * 257)
+    assert np.array_equal(load(tmp_path).images[0], some().images[0])
 
 
 def test_a_picture_with_several_frames_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from service.follow import Follower
     from service.live import Live
     from service.metrics import Metrics
+    from service.picture import Pictures
     from service.recent import Recent
     from service.settings import ServiceSettings
     from service.trial import Trial
@@ -54,6 +55,12 @@ def current_feedback(request: Request) -> Feedback:
     """Where the application's corrections go."""
     feedback: Feedback = request.app.state.feedback
     return feedback
+
+
+def current_pictures(request: Request) -> Pictures:
+    """Where the application's pictures are prepared."""
+    pictures: Pictures = request.app.state.pictures
+    return pictures
 
 
 def current_recent(request: Request) -> Recent:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeVar
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from service.body import read_body
 from service.hangup import cancel_on_hang_up
@@ -12,7 +13,7 @@ from service.seen import note_stage
 from service.timeout import timeout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
 
@@ -31,6 +32,8 @@ class Pictures(Protocol):
 
 
 Asked = TypeVar("Asked", bound=Pictures)
+Decode: TypeAlias = "Callable[[bytes, float], Asked | Awaitable[Asked]]"
+"""Given a body, and until when its answer is of use; what takes long is awaited."""
 
 
 class Inference(NamedTuple, Generic[Asked]):
@@ -43,9 +46,7 @@ class Inference(NamedTuple, Generic[Asked]):
     """By what `POST /feedback` finds the pictures again; empty where nothing is remembered."""
 
 
-async def infer(
-    request: Request, version: LiveVersion, decode: Callable[[bytes], Asked], *, named: bool
-) -> Inference[Asked]:
+async def infer(request: Request, version: LiveVersion, decode: Decode[Asked], *, named: bool) -> Inference[Asked]:
     """The answer of a version, or of a challenger on trial if the request has not `named` the version.
 
     Raises what `decode`, `read_body`, `timeout_of` and `LiveVersion.answer` raise.
@@ -55,9 +56,10 @@ async def infer(
     version.batcher.check_room()  # a full queue is told before the body is read
     body = await read_body(request.receive, headers, settings.body_limit_bytes)
     began_s = time.perf_counter()
-    asked = decode(body)
-    note_stage("decode", began_s)
+    decoded = decode(body, deadline_s)
     async with cancel_on_hang_up(request.receive):
+        asked = await decoded if isawaitable(decoded) else decoded
+        note_stage("decode", began_s)
         if trial and not named:
             challenger = current_live(request).model(version.name).challenger
             version, answers = await trial.answer(version, challenger, asked.images, deadline_s, headers)

@@ -13,17 +13,20 @@ from service.decode import decode_json
 from service.encode import encode_json, encode_npy, encode_octets
 from service.errors import WrongValue
 from service.examples import bodies
-from service.media import JSON, NPY, OCTETS, type_of_answer, type_of_body
+from service.media import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
 from service.query import PARAMETERS, parse_query
 from service.recent import HEADER as ID_HEADER
-from service.routes.current import current_live, current_settings
+from service.routes.current import current_live, current_pictures, current_settings
 from service.routes.inference import infer, model_headers
 from service.routes.parameters import TIMEOUT
 from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
 from service.seen import note_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from service.decode import Decoded
+    from service.picture import Pictures
     from service.query import Query
     from service.routes.inference import Inference
 
@@ -50,6 +53,8 @@ DOCUMENTATION: Final[dict[str, Any]] = {
             },
             OCTETS: {"schema": BINARY | {"description": "784 bytes for each picture, row by row, 0 to 255"}},
             NPY: {"schema": BINARY | {"description": "An array of numbers: [n, 784], [n, 28, 28], [784] or [28, 28]"}},
+            PNG: {"schema": BINARY | {"description": "One picture of any size, on paper of either colour"}},
+            JPEG: {"schema": BINARY | {"description": "One picture of any size: a photo"}},
         },
     },
 }
@@ -87,16 +92,19 @@ router = APIRouter(tags=["predict"])
 async def predict(request: Request) -> Response:
     """Pixels run row by row; 0 is background and `scale`, 255 unless told otherwise, is full ink.
 
+    Pictures in PNG or JPEG are prepared as MNIST's were: turned upright, rid of paper and shadows, cut to their ink,
+    fitted into 20 x 20 with the centre of mass in the middle of 28 x 28.
     Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
     """
     query, limit_rows = parse_query(request.scope["query_string"]), current_settings(request).request_limit_rows
     with current_live(request).resolve(query.model, query.version) as version:
         headers = dict(request.scope["headers"])
         question, answer = type_of_body(headers), type_of_answer(headers)
+        pictures = current_pictures(request)
         inference = await infer(
             request,
             version,
-            lambda body: _decode(body, question, query, limit_rows),
+            lambda body, deadline_s: _decode(body, question, query, limit_rows, pictures, deadline_s),
             named=query.version is not None,
         )
     began_s = time.perf_counter()
@@ -105,23 +113,33 @@ async def predict(request: Request) -> Response:
     return response
 
 
-def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:
+def _decode(
+    body: bytes, media_type: str, query: Query, limit_rows: int, pictures: Pictures, deadline_s: float
+) -> Decoded | Awaitable[Decoded]:
+    """What a body holds; a picture has to be prepared first."""
+    picture = media_type in PICTURES
+    if query.ink is not None and not picture:
+        message = f"query parameter ink goes with {PNG} and {JPEG}; with {media_type}, want none: 0 is background"
+        raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
     if media_type == NPY:
         return decode_npy(body, limit_rows=limit_rows, scale=query.full_ink)
     if query.scale is not None:
         wanted = 'a field "scale" in the body' if media_type == JSON else "none: bytes run from 0 to 255"
+        wanted = "none" if picture else wanted
         message = f"query parameter scale goes with {NPY}; with {media_type}, want {wanted}"
         raise WrongValue("unknown_parameter", message, field="scale", found=f"{query.scale:g}", wanted=wanted)
+    if picture:
+        return pictures.prepare(body, media_type, query.ink, deadline_s)
     decode = decode_json if media_type == JSON else decode_octets
     return decode(body, limit_rows=limit_rows)
 
 
 def _response(inference: Inference[Decoded], media_type: str, query: Query) -> Response:
-    (_, many), version, answers, id_header = inference
+    (images, many), version, answers, id_header = inference
     if media_type == JSON:
         sets = version.predictor.prediction_sets(answers.probabilities, query.coverage) if query.coverage else None
         content = encode_json(
-            answers, name=version.name, version=version.version, many=many, fields=query.fields, sets=sets
+            answers, images, name=version.name, version=version.version, many=many, fields=query.fields, sets=sets
         )
         return Answer(content, JSON, id_header)
     probabilities = answers.probabilities

@@ -78,7 +78,7 @@ async def predict(request: Request) -> Response:
         inference = await infer(
             request,
             version,
-            lambda body: decode_rows(body, limit_rows=limit_rows),
+            lambda body, _: decode_rows(body, limit_rows=limit_rows),
             named=len(request.path_params) > 1,
         )
     began_s = time.perf_counter()

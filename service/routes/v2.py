@@ -127,7 +127,7 @@ async def infer(request: Request) -> Response:
         asked, version, answers, id_header = await inference.infer(
             request,
             version,
-            lambda body: decode_inference(body, headers, limit_rows=limit_rows),
+            lambda body, _: decode_inference(body, headers, limit_rows=limit_rows),
             named=len(request.path_params) > 1,
         )
     began_s = time.perf_counter()

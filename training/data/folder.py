@@ -1,25 +1,28 @@
-"""A folder of pictures per class: sub-folders 0…9 of PNG, JPEG, BMP, GIF or TIFF files, each 28 x 28."""
+"""A folder of pictures per class: sub-folders 0…9 of PNG, JPEG, BMP, GIF or TIFF files.
+
+Those of 28 x 28 pixels are taken as they are, others are prepared as the service prepares them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from training.data.digits import DataError, Digits
 from training.images import CLASSES, SIDE
+from training.picture import NoInk, levels, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from training.images import Images
-
-Ink = Literal["white", "black"]
+    from training.picture import Ink
 
 NAMES = tuple(str(digit) for digit in range(CLASSES))
-DEEP_MODES = ("I", "F")  # 16 and 32 bits per pixel: their range is nowhere stated, so there is no honest way to 0…255
+UNSTATED_MODES = ("I", "F")  # 32 bits per pixel: their range is nowhere stated, so there is no honest way to 0…255
 
 
 def read_folder(path: Path, ink: Ink = "white") -> Digits:
@@ -47,32 +50,25 @@ def read_picture(path: Path, ink: Ink = "white") -> Images:
     try:
         with Image.open(path) as picture:
             _check(path, picture)
-            pixels = np.asarray(_grey(picture, paper="black" if ink == "white" else "white"))
+            if picture.size != (SIDE, SIDE):
+                return prepare(picture, ink)
+            pixels = np.rint(levels(picture, ink)).astype(np.uint8)
     except DataError:
         raise
+    except NoInk as error:
+        raise DataError(f"{path}: {error}") from error
     except Exception as error:  # whatever Pillow's many readers raise for what is no picture
         raise DataError(f"{path}: not a readable picture, want PNG, JPEG, BMP, GIF or TIFF") from error
     return pixels if ink == "white" else 255 - pixels
 
 
 def _check(path: Path, picture: Image.Image) -> None:
-    """Refuse what could only be turned into 28 x 28 grey levels by a guess."""
-    if picture.size != (SIDE, SIDE):
-        width, height = picture.size
-        raise DataError(f"{path}: is {width} x {height} pixels, want {SIDE} x {SIDE}")
-    if picture.mode.startswith(DEEP_MODES):
-        raise DataError(f"{path}: has more than 8 bits per pixel (mode {picture.mode}), want 8")
+    """Refuse what could only be turned into grey levels by a guess."""
+    if picture.mode in UNSTATED_MODES:
+        raise DataError(f"{path}: has 32 bits per pixel (mode {picture.mode}), want 8 or 16")
     frames = getattr(picture, "n_frames", 1)  # only formats that can be animated have it
     if frames != 1:
         raise DataError(f"{path}: holds {frames} frames, want 1")
-
-
-def _grey(picture: Image.Image, paper: str) -> Image.Image:
-    """The picture upright, laid on paper where it is transparent, as 8-bit grey levels."""
-    upright = ImageOps.exif_transpose(picture)
-    if upright.has_transparency_data:
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, paper), upright.convert("RGBA"))
-    return upright.convert("L")
 
 
 def _visible(folder: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from training.images import FULL_INK
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from training.data.folder import Ink
+    from training.picture import Ink
 
 IDX_NAME = re.compile(r"idx[13]-ubyte(\.gz)?$")
 IMAGES_NAME = re.compile(r"images[.-]idx3-ubyte(\.gz)?$")  # MNIST's own name has -idx3, copies of it have .idx3

@@ -1,0 +1,124 @@
+// The answer as it is shown and spoken: digit, state, ten bars, the picture that the model saw.
+
+const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+const REASONS = { uncertain: "too uncertain", not_a_digit: "not a digit" };
+const QUIET_MS = 700; // a screen reader is told when the answer has stood for so long
+const ASKING = "If it is wrong, click the right digit.";
+
+export class Answer {
+  #parts = {};
+  #rows = [];
+  #speaking = 0;
+
+  // `chosen` is called with the digit that somebody says is the right one.
+  constructor(chosen) {
+    for (const id of ["answer", "digit", "sure", "state", "problem", "seen", "bars", "spoken", "feedback"]) {
+      this.#parts[id] = document.getElementById(id);
+    }
+    WORDS.forEach((_, digit) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(part("name", digit), part("track", ""), part("share", ""));
+      button.querySelector(".track").append(part("bar", ""));
+      button.addEventListener("click", () => {
+        if (button.getAttribute("aria-disabled") === "false") chosen(digit);
+      });
+      const row = document.createElement("li");
+      row.append(button);
+      this.#parts.bars.append(row);
+      this.#rows.push(button);
+    });
+    this.empty();
+  }
+
+  empty() {
+    this.#state("empty");
+    this.#parts.digit.textContent = "";
+    this.#parts.sure.textContent = "Nothing to read yet";
+    this.#bars(null);
+    this.#picture(new Uint8Array(784));
+    this.#speak("");
+    this.feedback("");
+  }
+
+  show({ digit, confidence, probabilities, pixels, model, accepted, reason }) {
+    const state = accepted === undefined ? "answered" : accepted ? "accepted" : "refused";
+    const words = { answered: "", accepted: "Accepted", refused: `Refused: ${REASONS[reason] ?? reason}` }[state];
+    this.#state(state, words);
+    this.#parts.digit.textContent = digit;
+    const sure = `${capital(WORDS[digit])}, ${percent(confidence)} sure`;
+    this.#parts.sure.textContent = sure;
+    this.#bars(probabilities, digit);
+    this.#picture(pixels);
+    this.#speak(`${sure}. ${words}`, `${model.name} version ${model.version}`);
+    this.feedback(ASKING);
+  }
+
+  problem(message) {
+    this.#state("problem", "", message);
+    this.#parts.digit.textContent = "";
+    this.#parts.sure.textContent = "No answer";
+    this.#bars(null);
+    this.#picture(new Uint8Array(784));
+    this.#speak(message);
+    this.feedback("");
+  }
+
+  // `kind` is "", "kept" or "failed"; `digit` the one that was sent.
+  feedback(message, kind = "", digit = null) {
+    this.#parts.feedback.textContent = message;
+    this.#parts.feedback.className = `feedback ${kind}`;
+    this.#rows.forEach((button, row) => button.classList.toggle("sent", row === digit));
+  }
+
+  #state(state, words = "", message = "") {
+    this.#parts.answer.dataset.state = state;
+    this.#parts.state.textContent = words;
+    this.#parts.state.hidden = !words;
+    this.#parts.problem.textContent = message;
+    this.#parts.problem.hidden = !message;
+  }
+
+  #bars(probabilities, best = null) {
+    this.#rows.forEach((button, digit) => {
+      const share = probabilities?.[digit];
+      button.classList.toggle("best", digit === best);
+      button.querySelector(".bar").style.transform = `scaleX(${share ?? 0})`;
+      button.querySelector(".share").textContent = share === undefined ? "" : percent(share);
+      button.setAttribute("aria-disabled", String(!probabilities));
+      const spoken = share === undefined ? "no answer yet" : percent(share);
+      button.setAttribute("aria-label", `${digit}, ${spoken}: say that this is the right digit`);
+    });
+  }
+
+  #picture(pixels) {
+    const context = this.#parts.seen.getContext("2d");
+    const picture = context.createImageData(28, 28);
+    pixels.forEach((level, i) => picture.data.set([level, level, level, 255], 4 * i));
+    context.putImageData(picture, 0, 0);
+  }
+
+  #speak(...sentences) {
+    clearTimeout(this.#speaking);
+    this.#speaking = setTimeout(() => {
+      this.#parts.spoken.textContent = sentences.filter(Boolean).join(" ");
+    }, QUIET_MS);
+  }
+}
+
+function part(name, text) {
+  const element = document.createElement("span");
+  element.className = name;
+  element.textContent = text;
+  return element;
+}
+
+// Never 100 % of what is not quite certain.
+function percent(share) {
+  const rounded = share < 1 ? Math.min(99.9, Math.round(share * 1000) / 10) : 100;
+  return `${rounded.toFixed(1)} %`;
+}
+
+function capital(word) {
+  return word[0].toUpperCase() + word.slice(1);
+}

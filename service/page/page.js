@@ -1,0 +1,186 @@
+// The page: what is asked, when, and what is shown of the answer.
+
+import { Answer } from "./answer.js";
+import { Paper } from "./paper.js";
+import { firstPicture, sendable } from "./photo.js";
+import { correct, models, predict, Problem } from "./service.js";
+import { Strokes } from "./strokes.js";
+
+const PAUSE_MS = 100; // between what is drawn and the question about it
+
+const [undo, clear, file, ink, inkChoice, model, photo, hint, paperBox] = [
+  "undo", "clear", "file", "ink", "ink-choice", "model", "photo", "hint", "paper",
+].map((id) => document.getElementById(id));
+
+const strokes = new Strokes();
+const answer = new Answer(send);
+const paper = new Paper(document.getElementById("drawing"), strokes, { began: dropPhoto, changed });
+
+let chosen = null; // the photo, as it is sent
+let shown = null; // the answer on the screen
+let timer = 0;
+let asking = null; // the one question that is under way
+let stale = false; // whether there is something newer to ask about
+
+// One question at a time; what was drawn meanwhile is asked about when its answer is there.
+function changed() {
+  hint.hidden = !strokes.empty || chosen !== null;
+  undo.disabled = strokes.empty;
+  clear.disabled = strokes.empty && chosen === null;
+  stale = true;
+  wait(PAUSE_MS);
+}
+
+function wait(milliseconds) {
+  clearTimeout(timer);
+  timer = setTimeout(ask, milliseconds);
+}
+
+async function ask() {
+  if (asking || !stale) return;
+  stale = false;
+  if (strokes.empty && !chosen) return;
+  const question = (asking = new AbortController());
+  const [name, version] = model.value.split("/");
+  let retryAfter = null;
+  try {
+    const picture = chosen ?? (await strokes.picture());
+    const choice = { ink: chosen ? ink.value : "black", model: name, version };
+    const found = await predict(picture, choice, question.signal);
+    if (question.signal.aborted) return;
+    shown = found;
+    answer.show(found);
+  } catch (error) {
+    if (question.signal.aborted) return;
+    shown = null;
+    retryAfter = error.retryAfter ?? null;
+    answer.problem(words(error) + (retryAfter ? ` Trying again in ${retryAfter} s.` : ""));
+    if (error.code === "unknown_version" || error.code === "unknown_model") listModels();
+  } finally {
+    if (asking === question) asking = null;
+  }
+  if (retryAfter) {
+    stale = true;
+    wait(1000 * retryAfter);
+  } else if (stale) wait(PAUSE_MS);
+}
+
+function words(error) {
+  if (error instanceof Problem) return error.message;
+  console.error(error);
+  return "The page failed; its console says how.";
+}
+
+function forget() {
+  clearTimeout(timer);
+  asking?.abort();
+  asking = shown = null;
+  stale = false;
+  answer.empty();
+}
+
+function dropPhoto() {
+  if (chosen === null) return;
+  URL.revokeObjectURL(photo.src);
+  photo.removeAttribute("src");
+  photo.hidden = inkChoice.hidden = true;
+  chosen = null;
+  forget();
+}
+
+function clearAll() {
+  dropPhoto();
+  strokes.clear();
+  paper.render();
+  forget();
+  changed();
+}
+
+function undoLast() {
+  strokes.undo();
+  paper.render();
+  if (strokes.empty) forget();
+  changed();
+}
+
+async function choose(given) {
+  if (!given) return;
+  clearAll();
+  try {
+    chosen = await sendable(given);
+  } catch {
+    answer.problem("This file is no picture that can be read here: want PNG or JPEG.");
+    return;
+  }
+  photo.src = URL.createObjectURL(chosen);
+  photo.hidden = inkChoice.hidden = false;
+  changed();
+}
+
+async function send(digit) {
+  const of = shown;
+  if (!of) return;
+  answer.feedback("Sending …");
+  try {
+    await correct(of, digit);
+    if (of === shown) answer.feedback(`Thank you. Kept: it is a ${digit}.`, "kept", digit);
+  } catch (error) {
+    if (of !== shown) return;
+    const off = error.code === "feedback_off";
+    answer.feedback(off ? "This service takes no corrections." : `Not kept. ${words(error)}`, "failed");
+  }
+}
+
+async function listModels() {
+  let loaded;
+  try {
+    loaded = await models();
+  } catch {
+    return; // the default model answers, or says itself what is wrong
+  }
+  const before = model.value;
+  model.replaceChildren(new Option("the default model", ""));
+  for (const { name, version, aliases } of loaded) {
+    const called = aliases.length ? ` (${aliases.join(", ")})` : "";
+    model.append(new Option(`${name}, version ${version}${called}`, `${name}/${version}`));
+  }
+  model.value = before;
+  if (model.selectedIndex < 0) model.value = "";
+}
+
+undo.addEventListener("click", undoLast);
+clear.addEventListener("click", clearAll);
+model.addEventListener("change", changed);
+ink.addEventListener("change", changed);
+file.addEventListener("change", () => {
+  choose(file.files[0]);
+  file.value = ""; // so that the same file can be chosen again
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !clear.disabled) clearAll();
+  if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !undo.disabled) {
+    event.preventDefault();
+    undoLast();
+  }
+});
+document.addEventListener("paste", (event) => {
+  const given = firstPicture(event.clipboardData?.files ?? []);
+  if (given) event.preventDefault();
+  choose(given);
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  paperBox.classList.add("target");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) paperBox.classList.remove("target");
+});
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  paperBox.classList.remove("target");
+  const files = event.dataTransfer?.files ?? [];
+  if (files.length) choose(firstPicture(files) ?? files[0]);
+});
+addEventListener("online", () => stale && wait(0));
+
+listModels();

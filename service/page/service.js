@@ -1,0 +1,67 @@
+// The service, asked by paths relative to the page, so that both may stand behind a prefix.
+
+const FIELDS = "digit,confidence,probabilities,pixels";
+const PATIENCE_MS = 15_000;
+
+// What went wrong, in words; `retryAfter` in seconds when it may go right soon.
+export class Problem extends Error {
+  constructor(message, { code = "", retryAfter = null } = {}) {
+    super(message);
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+// `signal` aborts with an AbortError, which is not a Problem.
+async function ask(path, options = {}, signal = null) {
+  const limit = AbortSignal.timeout(PATIENCE_MS);
+  let response;
+  let content;
+  try {
+    response = await fetch(path, { ...options, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    content = await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    if (error.name === "TimeoutError") throw new Problem("The service did not answer in time.", { retryAfter: 5 });
+    if (!response) throw new Problem("The service cannot be reached.", { code: "offline", retryAfter: 3 });
+    throw new Problem(`The service answered with status ${response.status} and nothing that can be read.`);
+  }
+  if (response.ok) return { content, headers: response.headers };
+  const { code = "", message = `status ${response.status}` } = content.error ?? {};
+  const after = Number(response.headers.get("Retry-After"));
+  throw new Problem(sentence(message), { code, retryAfter: response.status === 503 ? after || 1 : null });
+}
+
+export async function predict(picture, { ink, model, version }, signal) {
+  const query = new URLSearchParams({ fields: FIELDS });
+  for (const [name, value] of Object.entries({ ink, model, version })) if (value) query.set(name, value);
+  const headers = { "Content-Type": picture.type };
+  const answer = await ask(`predict?${query}`, { method: "POST", headers, body: picture }, signal);
+  return { ...answer.content, prediction: answer.headers.get("X-Prediction-Id") };
+}
+
+export async function models() {
+  return (await ask("models")).content.models;
+}
+
+// Says that an answer should have been `digit`. What the service has forgotten is sent again, as pixels.
+export async function correct(answer, digit) {
+  const { prediction, pixels, model, digit: predicted } = answer;
+  const sent = { pixels, digit, model: model.name, version: model.version, predicted };
+  if (!prediction) return post(sent);
+  try {
+    return await post({ prediction, digit }, `${prediction}-${digit}`);
+  } catch (problem) {
+    if (problem.code !== "unknown_prediction") throw problem;
+    return post(sent);
+  }
+}
+
+async function post(correction, key = crypto.getRandomValues(new Uint32Array(4)).join("-")) {
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
+  return ask("feedback", { method: "POST", headers, body: JSON.stringify(correction) });
+}
+
+function sentence(text) {
+  return `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
+}

@@ -1,0 +1,72 @@
+// What has been drawn: strokes of points in 0…1 of the paper's side, and pictures of them of any size.
+
+const WIDTH = 0.075; // of the paper's side: as thick as MNIST's pens where a digit fills three quarters of it
+
+export class Strokes {
+  #strokes = [];
+
+  get empty() {
+    return this.#strokes.length === 0;
+  }
+
+  begin(point) {
+    this.#strokes.push([point]);
+  }
+
+  add(point) {
+    const stroke = this.#strokes.at(-1);
+    const last = stroke.at(-1);
+    if (Math.hypot(point.x - last.x, point.y - last.y) > 0.002) stroke.push(point);
+  }
+
+  undo() {
+    this.#strokes.pop();
+  }
+
+  clear() {
+    this.#strokes = [];
+  }
+
+  // Draws on a context of `side` x `side` pixels, in its stroke style.
+  render(context, side) {
+    context.lineCap = context.lineJoin = "round";
+    for (const points of this.#strokes) {
+      let from = points[0];
+      begin(context, side, from);
+      if (points.length === 1) context.lineTo(from.x * side + 0.01, from.y * side); // or it is no dot
+      for (let i = 1; i < points.length; i++) {
+        // A smooth curve: from middle to middle of the lines between points, bent towards the point itself.
+        const to = i === points.length - 1 ? points[i] : middle(points[i], points[i + 1]);
+        context.quadraticCurveTo(points[i].x * side, points[i].y * side, to.x * side, to.y * side);
+        if (to.weight !== from.weight) {
+          // A pen pressed harder: each piece has a width of its own.
+          context.stroke();
+          begin(context, side, to);
+        }
+        from = to;
+      }
+      context.stroke();
+    }
+  }
+
+  // A PNG, black on white.
+  async picture(side = 280) {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = side;
+    const context = canvas.getContext("2d");
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, side, side);
+    this.render(context, side);
+    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  }
+}
+
+function begin(context, side, point) {
+  context.lineWidth = WIDTH * side * point.weight;
+  context.beginPath();
+  context.moveTo(point.x * side, point.y * side);
+}
+
+function middle(a, b) {
+  return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, weight: (a.weight + b.weight) / 2 };
+}

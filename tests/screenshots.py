@@ -1,0 +1,33 @@
+"""`python -m tests.screenshots URL`: pictures of the page of a running service, as the README shows them."""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import expect, sync_playwright
+
+from tests.test_page import ARGUMENTS, CHROMIUM, draw, shows
+
+FOLDER = Path(__file__).parent / "screenshots"
+SHOTS = {"desktop": ("light", 7, 1120, 770), "phone": ("dark", 4, 390, 844)}
+"""By the name of the file: colour scheme, digit, width and height in pixels."""
+
+
+def main(url: str) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        for name, (scheme, digit, width, height) in SHOTS.items():
+            page = browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+            )
+            page.goto(url)
+            draw(page, digit)
+            shows(page, digit)
+            page.mouse.move(0, 0)
+            expect(page.locator("#spoken")).not_to_be_empty()  # the answer stands
+            page.screenshot(path=FOLDER / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

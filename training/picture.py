@@ -1,0 +1,226 @@
+"""A picture of a digit, of any size and colours, prepared as NIST's were for MNIST: uint8 [28, 28], 255 is ink.
+
+The one definition of what becomes of pictures, in five steps, each a function here:
+
+1. grey levels, upright, transparent parts laid on paper (`levels`), in the pixels that it had before somebody enlarged
+   it without smoothing (`unenlarged`);
+2. which of paper and ink is the darker one: the border is paper, unless somebody says (`polarity`);
+3. light that falls unevenly, noise of the camera and specks are taken away (`inked`); a clean picture stays as it is;
+4. lines so fine that they would vanish in 28 x 28 are made as wide as a thin pen's in MNIST (`thickened`);
+5. the ink, aspect kept, fills 20 x 20, with its centre of mass in the middle of 28 x 28 (`fitted`), as in LeCun,
+   Bottou, Bengio & Haffner (1998), "Gradient-based learning applied to document recognition", section III-A.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+from PIL import ExifTags, Image
+from scipy import ndimage
+
+from training.errors import DigitsError
+from training.images import FULL_INK, SIDE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.images import Images
+
+    Levels = NDArray[np.float32]
+
+Ink = Literal["white", "black"]
+
+LONGEST: Final = 1024
+"""Pictures with a longer side are made smaller first: more of a digit than that is not seen in 28 x 28."""
+FIT: Final = 20
+"""The side of the square that MNIST's digits fill."""
+MIDDLE: Final = SIDE // 2
+"""The row and the column where MNIST has the centre of mass, to the nearest pixel."""
+GROUND_LONGEST: Final = 128
+"""The light that falls on the paper is estimated in a picture of this size."""
+GROUND_WINDOW: Final = 0.5
+"""What is dark in this share of the shorter side, both ways, is a shadow and not ink."""
+SEEN: Final = 0.05
+"""Where less than this share of the surroundings is paper, its grey level is guessed from farther away."""
+FAINTEST: Final = 0.1
+"""Ink takes at least this share of the paper's light; anything less is a blank picture."""
+NOISE: Final = 3.0
+"""So many deviations of the paper's grey levels are paper, too."""
+SPECK: Final = 0.03
+"""Parts with less ink than this share of the largest one's are specks."""
+EDGE: Final = 0.1
+"""Parts that touch the edge of the picture do not belong to a digit with this share of their ink that does not."""
+BOX_LEVEL: Final = 0.3
+"""A pixel with this share of full ink belongs to the digit, when its size is taken."""
+THIN, THIN_PEN = 1.0, 1.6
+"""Strokes thinner than the first, in pixels of 28 x 28, are made as wide as the second."""
+RANGES: Final = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535}
+"""What is white in the modes that have more than 8 bits and say how many."""
+UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By the orientation of EXIF 2.3, 4.6.4: what turns the picture upright."""
+
+
+class NoInk(DigitsError, ValueError):
+    """The picture is all one colour, or as good as that, or at least has no strokes of a colour."""
+
+    def __init__(self, ink: Ink) -> None:
+        super().__init__(f"the picture is all one colour or has no {ink} strokes, want a digit on it")
+
+
+def prepare(picture: Image.Image, ink: Ink | None = None) -> Images:
+    """The picture as uint8 [28, 28]; the border says which colour its ink has, unless that is given. Raises NoInk."""
+    grey = unenlarged(levels(picture, ink))
+    return fitted(thickened(inked(grey, ink or polarity(grey))))
+
+
+def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
+    """Grey levels float32 [h, w] in 0…255 by luminance (ITU-R 601), upright, no side longer than LONGEST.
+
+    Transparent parts are paper: white, or black where the ink is white.
+    """
+    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    factor = -(-max(picture.size) // LONGEST)
+    if picture.mode in RANGES:
+        deep = np.asarray(picture, np.float32) * np.float32(FULL_INK / RANGES[picture.mode])
+        grey = Image.fromarray(deep)
+    elif picture.has_transparency_data:
+        paper = Image.new("RGBA", picture.size, "black" if ink == "white" else "white")
+        grey = Image.alpha_composite(paper, picture.convert("RGBA")).convert("L")
+    else:
+        grey = picture.convert("L")
+    if factor > 1:
+        grey = grey.convert("F").reduce(factor)
+    if orientation in UPRIGHT:
+        grey = grey.transpose(UPRIGHT[orientation])
+    return np.asarray(grey, np.float32)
+
+
+def unenlarged(grey: Levels) -> Levels:
+    """The picture in its own pixels, where each one has been made a block of equal ones."""
+    changes = [np.flatnonzero(np.diff(grey, axis=axis).any(1 - axis)) + 1 for axis in (0, 1)]
+    block = np.gcd.reduce(np.concatenate([*changes, grey.shape]))
+    return grey[::block, ::block]
+
+
+def polarity(grey: Levels) -> Ink:
+    """The colour of the ink: the median of the picture's outermost pixels is paper, and what is farther from it ink."""
+    border = np.median(np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]]))
+    return "black" if border - grey.min() >= grey.max() - border else "white"
+
+
+def inked(grey: Levels, ink: Ink) -> Levels:
+    """Ink float32 [h, w] in 0…1 for grey levels [h, w] in 0…255. Raises NoInk."""
+    if ink == "white":
+        grey = np.float32(FULL_INK) - grey
+    paper = ground(grey)
+    # Of the paper's light, ink keeps a share. Of a black ground's, chalk gives back what is no share of it.
+    dark = np.maximum(paper - grey, 0) / (np.maximum(paper, 1) if ink == "black" else FULL_INK)
+    if dark.max() < FAINTEST:
+        raise NoInk(ink)
+    threshold = otsu(dark)
+    noise = dark[dark <= threshold]
+    middle = np.median(noise)
+    floor = middle + NOISE * 1.4826 * np.median(np.abs(noise - middle))  # the deviation, if the noise is Gaussian
+    full = np.percentile(dark[dark > threshold], 95)
+    if full - floor < FAINTEST:
+        raise NoInk(ink)
+    return cleaned(np.clip((dark - floor) / (full - floor), 0, 1).astype(np.float32))
+
+
+def ground(grey: Levels) -> Levels:
+    """The paper's grey level at each pixel, as if nothing were written on it: a morphological closing, refined."""
+    height, width = grey.shape
+    factor = -(-max(height, width) // GROUND_LONGEST)
+    picture = Image.fromarray(grey)
+    small = np.asarray(picture.reduce(factor) if factor > 1 else picture)
+    window = max(round(GROUND_WINDOW * min(small.shape)), 3)
+    # Beyond the edge light goes on getting darker as it did before it, or the edge would be taken for a shadow.
+    wide = np.minimum(np.pad(small, window, mode="reflect", reflect_type="odd"), small.max())
+    closed = ndimage.grey_closing(wide, (window, window))[window:-window, window:-window]
+    if np.ptp(closed) == 0:
+        return np.full_like(grey, closed[0, 0])
+    # A closing fills a slope of light like a valley; the paper around what is written is the better guess, where seen.
+    dark = np.maximum(closed - small, 0) / np.maximum(closed, 1)
+    paper = ~ndimage.binary_dilation(dark > max(otsu(dark), FAINTEST), iterations=2)
+    reach = window / 16
+    seen = ndimage.gaussian_filter(paper.astype(np.float32), reach, mode="nearest")
+    mean = ndimage.gaussian_filter(np.where(paper, small, 0), reach, mode="nearest") / np.maximum(seen, SEEN)
+    smooth = np.where(seen > SEEN, mean, ndimage.gaussian_filter(closed, reach, mode="nearest"))
+    return np.asarray(Image.fromarray(smooth).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def otsu(values: Levels) -> float:
+    """The threshold between two groups of values in 0…1 (Otsu 1979), to 1/256."""
+    counts = np.bincount((values * 255).astype(np.uint8).ravel(), minlength=256)
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * np.arange(256))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(np.nan_to_num(between).argmax() + 1) / 256
+
+
+def cleaned(ink: Levels) -> Levels:
+    """Ink without specks, and without what reaches in from beyond the edge beside a digit that is whole."""
+    parts, count = ndimage.label(ink > 0, np.ones((3, 3)))
+    if count < 2:
+        return ink
+    amounts = np.bincount(parts.ravel(), np.where(ink > 0.5, ink, 0).ravel())
+    at_edge = np.zeros(count + 1, bool)
+    at_edge[np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])] = True
+    whole = np.where(at_edge, 0, amounts).max()
+    if whole >= EDGE * amounts.max():
+        amounts[at_edge] = 0
+    return np.where((amounts >= SPECK * amounts.max())[parts] & (parts > 0), ink, 0)
+
+
+def thickened(ink: Levels) -> Levels:
+    """Ink with strokes of at least a thin pen's width, beside what they will fit in."""
+    rows, columns = _box(ink)
+    unit = max(rows[1] - rows[0], columns[1] - columns[0]) / FIT
+    drawn = np.pad(ink > 0.5, 1)
+    outline = np.pi / 4 * sum(np.count_nonzero(np.diff(drawn, axis=axis)) for axis in (0, 1))  # lines of all directions
+    width = 2 * drawn.sum() / outline / unit
+    if width >= THIN:
+        return ink
+    radius = (THIN_PEN - width) / 2 * unit
+    wide = np.pad(ink, int(np.ceil(radius)) + 1)
+    away = ndimage.distance_transform_edt(wide <= 0.5)
+    return np.maximum(wide, np.clip(radius + 1 - away, 0, 1)).astype(np.float32)
+
+
+def fitted(ink: Levels) -> Images:
+    """The picture uint8 [28, 28]: ink, scaled into 20 x 20 by area, its centre of mass in the middle."""
+    rows, columns = _box(ink)
+    unit = max(rows[1] - rows[0], columns[1] - columns[0]) / FIT
+    room = int(np.ceil(SIDE * unit)) + 1
+    margin = int(np.ceil(4 * unit))
+    top, left = max(rows[0] - margin, 0), max(columns[0] - margin, 0)
+    near = np.pad(ink[top : rows[1] + margin, left : columns[1] + margin], room)
+    x, y = room + columns[0] - left - 4 * unit, room + rows[0] - top - 4 * unit
+    kind = Image.Resampling.BOX if unit >= 1 else Image.Resampling.BICUBIC
+    window = (x, y, x + SIDE * unit, y + SIDE * unit)
+    small = np.clip(np.asarray(Image.fromarray(near).resize((SIDE, SIDE), kind, window)), 0, 1)  # [28, 28]
+    small = small / small.max()
+    for axis, (first, last) in enumerate((rows, columns)):
+        centre = np.arange(SIDE) @ small.sum(1 - axis) / small.sum()
+        spare = SIDE - int(np.ceil((last - first) / unit))
+        shift = int(np.clip(np.rint(MIDDLE - centre), -4, spare - 4))
+        small = np.roll(small, shift, axis)
+    return np.rint(small * FULL_INK).astype(np.uint8)
+
+
+def _box(ink: Levels) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The rows and the columns, each from and to, that have ink."""
+    there = ink >= BOX_LEVEL
+    rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
+    return (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
