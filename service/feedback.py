@@ -52,7 +52,7 @@ class Feedback:
     def start(self) -> None:
         """Begins to take corrections, and to forget old ones, now and every hour; on the event loop."""
         if self._url:
-            self._pool = ThreadPool(THREADS, self._limit_waiting, "feedback")
+            self._pool = ThreadPool(THREADS, self._limit_waiting, "feedback", self._close_database)
             if self._retention:
                 self._purge()
 
@@ -62,6 +62,9 @@ class Feedback:
             self._timer.cancel()
         if self._pool:
             self._pool.close()
+
+    def _close_database(self) -> None:
+        """On the last thread to end: a connection that was in use before would be left open."""
         if self._corrections:
             self._corrections.close()
 

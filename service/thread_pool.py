@@ -15,10 +15,16 @@ Result = TypeVar("Result")
 
 
 class ThreadPool:
-    """Unlike Python's own, it holds nobody up: work that stands still does not delay the end of the process."""
+    """Unlike Python's own, it holds nobody up: work that stands still does not delay the end of the process.
 
-    def __init__(self, threads: int, limit_waiting: int, name: str) -> None:
+    After `close`, the last thread that ends calls `on_end`.
+    """
+
+    def __init__(self, threads: int, limit_waiting: int, name: str, on_end: Callable[[], None] = lambda: None) -> None:
         self._waiting: Queue[tuple[Future[Any], Callable[[], Any]] | None] = Queue(limit_waiting)
+        self._on_end = on_end
+        self._running = threads
+        self._ending = threading.Lock()
         for _ in range(threads):
             threading.Thread(target=self._run, name=name, daemon=True).start()
 
@@ -51,3 +57,7 @@ class ThreadPool:
                 else:
                     future.set_result(result)
         self._waiting.put_nowait(None)  # for the next thread
+        with self._ending:
+            self._running -= 1
+            if not self._running:
+                self._on_end()

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import jsonschema_rs
+import psycopg
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -455,6 +456,28 @@ async def test_a_server_that_comes_back_is_found_by_itself(postgres):
             await asyncio.to_thread(postgres.start)
         assert (await client.post("/feedback", json=WHOLE, headers=headers)).status_code == 200
     assert len(kept(url)) == 1
+
+
+async def test_a_connection_in_use_at_the_end_is_closed_when_its_work_is_done(postgres):
+    """It used to go back to a pool that nobody had any more, open until the garbage collector came by."""
+    url = postgres.new_database()
+    kept(url)  # makes the tables
+
+    def connections():
+        with psycopg.connect(url) as connection:
+            query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'digits' AND datname = %s"
+            return connection.execute(query, [url.rpartition("/")[2]]).fetchone()[0]
+
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE corrections")
+        async with client_with(url, feedback_retention_days=0) as client:
+            task = asyncio.create_task(client.post("/feedback", json=WHOLE))
+            while not other.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]:
+                await asyncio.sleep(0.01)
+            task.cancel()
+        assert connections() == 1
+        other.rollback()
+    eventually(lambda: connections() == 0)
 
 
 async def test_a_file_that_is_removed_is_made_anew(file, tmp_path):

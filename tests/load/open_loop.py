@@ -68,6 +68,7 @@ class _Load:
         self.idle: list[_Connection] = []
         self._port, self._request, self._per_s, self._seconds, self._halfway = port, request, per_s, seconds, halfway
         self._opening: set[asyncio.Task[None]] = set()
+        self.open: set[_Connection] = set()
 
     async def run(self) -> Outcome:
         """Offers the load and waits for the last answers."""
@@ -79,6 +80,7 @@ class _Load:
             due = began + number / self._per_s
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
+                due = min(due, time.perf_counter())  # uvloop counts whole milliseconds, and may wake too early
             elif not number % 16:
                 await asyncio.sleep(0)  # late: answers are to be read all the same
             self.outcome.longest_delay_s = max(self.outcome.longest_delay_s, -early)
@@ -88,7 +90,18 @@ class _Load:
         while time.perf_counter() < end and self.outcome.ends.total() < count:
             await asyncio.sleep(0.05)
         self.outcome.ends[UNANSWERED] += count - self.outcome.ends.total()
+        await self._close()
         return self.outcome
+
+    async def _close(self) -> None:
+        """Leaves nothing open: uvloop has been seen to wait for ever for what was, when it is closed itself."""
+        for task in self._opening:
+            task.cancel()
+        await asyncio.gather(*self._opening, return_exceptions=True)
+        for connection in self.open:
+            connection.close()
+        while self.open:
+            await asyncio.sleep(0.01)
 
     def _ask(self, due: float) -> None:
         self.outcome.asked += 1
@@ -124,6 +137,12 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
+        self._load.open.add(self)
+
+    def close(self) -> None:
+        """Hangs up, whether there is an answer or not."""
+        self._due = None
+        self._transport.abort()  # type: ignore[attr-defined] # it is a transport that writes
 
     def ask(self, request: bytes, due: float) -> None:
         """Sends a request that was due at this moment."""
@@ -143,6 +162,7 @@ class _Connection(asyncio.Protocol):
             self._answered()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._load.open.discard(self)
         outcome = self._load.outcome
         outcome.connections -= 1
         if self._due is not None:
