@@ -3,7 +3,7 @@
 #
 # What is large in the service's image, of at most 1.1 GB unpacked (tests/container/ measures it):
 #
-#   base image        125 MB  Debian, Python and pip
+#   base image                Debian, Python and pip
 #   jaxlib            349 MB  XLA and LLVM: the compiler is the library, whatever is left out of it
 #   scipy             143 MB  jax imports it
 #   numpy              73 MB  with OpenBLAS
