@@ -143,11 +143,11 @@ def ground(grey: Levels) -> Levels:
     picture = Image.fromarray(grey)
     small = np.asarray(picture.reduce(factor) if factor > 1 else picture)
     window = max(round(GROUND_WINDOW * min(small.shape)), 3)
-    # Beyond the edge light goes on getting darker as it did before it, or the edge would be taken for a shadow.
-    wide = np.minimum(np.pad(small, window, mode="reflect", reflect_type="odd"), small.max())
-    closed = ndimage.grey_closing(wide, (window, window))[window:-window, window:-window]
+    closed = ndimage.grey_closing(small, (window, window), mode="nearest")
     if np.ptp(closed) == 0:
         return np.full_like(grey, closed[0, 0])
+    if np.median(small) == small.max():  # most of it is paper of one level, which nobody has photographed
+        return np.full_like(grey, small.max())
     # A closing fills a slope of light like a valley; the paper around what is written is the better guess, where seen.
     dark = np.maximum(closed - small, 0) / np.maximum(closed, 1)
     paper = ~ndimage.binary_dilation(dark > max(otsu(dark), FAINTEST), iterations=2)
