@@ -7,7 +7,7 @@ import pytest
 
 from tests.postgres import Postgres, running_postgres
 from tests.small import QUICK, TINY, nobody_watching
-from training import mnist
+from training import mnist, trust
 from training.card import Card
 from training.data.digits import Digits
 from training.job import run
@@ -19,6 +19,15 @@ from training.store import Store
 def few_digits() -> Digits:
     """The first 4,000 training images."""
     return mnist.train().take(np.arange(4000))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_pictures() -> Iterator[None]:
+    """Of the digits that are rendered as pictures, tests look at a few: each takes 20 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trust, "RENDERED", 60)
+        patch.setattr(trust, "UCI", 40)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -163,6 +163,7 @@ def test_evaluate_says_what_can_be_trusted_and_that_500_digits_guarantee_nothing
     assert re.search(r"expected calibration error \d\.\d\d%", out)
     assert "not guaranteed by 500 held-out digits" in out
     assert re.search(r"half a digit +1,000 +0\.\d{4}", out)
+    assert re.search(r"load_digits +40 +\d+ +\d+\.\d\d%", out)
 
 
 def test_evaluate_of_what_is_not_there_says_what_is(trained_store):

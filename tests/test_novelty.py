@@ -11,7 +11,7 @@ from training.moments import mean_ink, moments
 from training.novelty import fit_distance
 from training.outliers import ALIKE, DEVELOPMENT, LETTERS, TEST, outliers
 from training.predictor import Predictor
-from training.trust import Measured, auroc, risk_by_share
+from training.trust import Measured, as_pictures, auroc, risk_by_share
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,8 @@ def predictor(trained_store):
 
 @pytest.fixture(scope="module")
 def measured(predictor):
-    return Measured.of(predictor, mnist.train().take(np.arange(4000, 6000)), DEVELOPMENT)
+    digits = mnist.train().take(np.arange(4000, 6000))
+    return Measured.of(predictor, digits, as_pictures(digits), DEVELOPMENT)
 
 
 def test_moments_are_those_of_the_ink():
@@ -163,6 +164,8 @@ def test_figures_are_those_of_the_verdicts(measured, predictor):
     assert [family.name for family in figures.families] == [*measured.outliers]
     assert figures.mean_auroc == pytest.approx(np.mean([family.auroc for family in figures.families]))
     assert figures.mean_auroc > 0.95
+    assert [(of.name, of.images) for of in figures.pictures] == [("rendered", 60), ("load_digits", 40)]
+    assert all(0 < of.errors == round(of.error * of.images) < of.images / 2 for of in figures.pictures)
     for of in figures.sets[:2]:
         assert of.found > of.wanted - 0.03  # calibrated by 500
         assert 1 <= of.digits < 3

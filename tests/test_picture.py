@@ -17,7 +17,7 @@ from service.picture import Pictures, decode_picture
 from tests.service_fakes import FakePredictor, app_with, client_of
 from tests.test_app import problem
 from training import mnist
-from training.enlarged import picture_errors
+from training.enlarged import rendered_digits, uci_digits
 from training.picture import NoInk, levels, polarity, prepare
 
 PNG, JPEG = "image/png", "image/jpeg"
@@ -143,11 +143,15 @@ def test_digits_that_come_as_pictures_are_read_as_well(trained_store):
 
     predict = Predictor.load(trained_store, "tiny", row_sizes=(250,))
     few = TRAIN.take(np.arange(10_000, 10_150))
-    errors = picture_errors(predict, few, uci_limit=50)
-    assert (errors.mnist, errors.uci) == (150, 50)
-    plain = int((predict(few.images).argmax(axis=1) != few.labels).sum())
-    assert errors.mnist_wrong <= plain + 10
-    assert errors.uci_wrong < 25
+
+    def wrong(digits):
+        return int((predict(digits.images).argmax(axis=1) != digits.labels).sum())
+
+    as_pictures, uci = rendered_digits(few, 1000), uci_digits(50)
+    assert as_pictures.labels.tolist() == few.labels.tolist()
+    assert len(uci) == 50
+    assert wrong(as_pictures) <= wrong(few) + 10
+    assert wrong(uci) < 25
 
 
 # Files of all kinds

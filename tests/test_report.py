@@ -26,10 +26,10 @@ from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
 from training.models import MODELS
 from training.recipe import Distortion, Recipe, Teacher
 from training.rejection import uncalibrated
+from training.reliability import reliability
 from training.report import charts, page, pictures
 from training.report.champions import Champion, champions
 from training.report.drawing import BOX, stages
-from training.report.reliability import reliability
 from training.report.standing import Standing, standing
 from training.report.wording import count, duration, several
 

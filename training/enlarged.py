@@ -1,25 +1,21 @@
-"""How well digits are read that come as pictures: rendered large, shifted, on paper of either colour, through PNG."""
+"""Digits that come as pictures: rendered large, shifted, on paper of either colour, through PNG."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
 
+from training.data.digits import Digits
 from training.images import FULL_INK, SIDE
 from training.picture import prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
-    from training.data.digits import Digits
     from training.images import Images
-
-    Predict = Callable[[Images], NDArray[np.float32]]
 
 FILTERS: Final = (
     Image.Resampling.NEAREST,
@@ -32,33 +28,29 @@ SCALES: Final = (4.0, 20.0)
 ROOM: Final = 1.5
 """The paper's side may be so many times that of the digit's picture."""
 UCI_SCALES: Final = (8, 32)
-BATCH: Final = 250
 
 
-class PictureErrors(NamedTuple):
-    """Pictures that were misread, and how many there were: MNIST's, and scikit-learn's `load_digits`."""
+def rendered_digits(digits: Digits, limit: int) -> Digits:
+    """At most so many of the digits, evenly picked, as they come out of the pictures that are made of them.
 
-    mnist_wrong: int
-    mnist: int
-    uci_wrong: int
-    uci: int
+    The pictures depend on nothing but the digits.
+    """
+    some = digits.take(np.linspace(0, len(digits) - 1, min(limit, len(digits))).astype(np.intp))
+    rng = np.random.default_rng(0)
+    return Digits(_prepared(rendered(image, rng) for image in some.images), some.labels)
 
 
-def picture_errors(predict: Predict, digits: Digits, *, uci_limit: int | None = None) -> PictureErrors:
-    """What `predict` misreads of digits rendered large, and of the 1,797 digits [8, 8] that scikit-learn brings.
+def uci_digits(limit: int) -> Digits:
+    """The first of the 1,797 digits [8, 8] that scikit-learn brings, enlarged, as they come out of these pictures.
 
-    The renderings depend on nothing but the digits. These 8 x 8 pictures come from the same collection of forms as
-    MNIST. Nothing was trained on them; the first 500 were looked at when the preparation was made.
+    They come from the same collection of forms as MNIST. Nothing was trained on them, but the preparation was chosen by
+    looking at them: at 500 of them all the way, and at all of them in the end.
     """
     from sklearn.datasets import load_digits
 
     uci, rng = load_digits(), np.random.default_rng(0)
-    small = np.rint(uci.images[:uci_limit] * (FULL_INK / 16)).astype(np.uint8)  # [n, 8, 8]
-    large = (png(rendered(image, rng)) for image in digits.images)
-    enlarged = (png(rendered_whole(image, rng)) for image in small)
-    return PictureErrors(
-        _wrong(predict, large, digits.labels), len(digits.labels), _wrong(predict, enlarged, uci.target), len(small)
-    )
+    small = np.rint(uci.images[:limit] * (FULL_INK / 16)).astype(np.uint8)  # [n, 8, 8]
+    return Digits(_prepared(rendered_whole(image, rng) for image in small), uci.target[:limit].astype(np.uint8))
 
 
 def rendered(image: Images, rng: np.random.Generator) -> Image.Image:
@@ -88,8 +80,6 @@ def _on_paper(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return picture.point(lambda level: FULL_INK - level) if rng.integers(2) else picture
 
 
-def _wrong(predict: Predict, files: Iterable[bytes], labels: NDArray[np.integer]) -> int:
-    """How many of the pictures are read as another digit than their label."""
-    images = np.stack([prepare(Image.open(io.BytesIO(file))) for file in files])
-    parts = [predict(images[first : first + BATCH]) for first in range(0, len(images), BATCH)]
-    return int((np.concatenate(parts).argmax(axis=1) != labels[: len(images)]).sum())
+def _prepared(pictures: Iterable[Image.Image]) -> Images:
+    """What a network gets to see of pictures that are sent as PNG."""
+    return np.stack([prepare(Image.open(io.BytesIO(png(picture)))) for picture in pictures])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from training.images import SIDE
+from training.images import FULL_INK, SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,6 @@ ALIKE = "BDGIOQSZbgiloqsz"
 LETTERS = "".join(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in ALIKE)
 OF_EACH = 1000
 """So many pictures of a family, where they are drawn at random."""
-BOX = 20
-"""Digits of MNIST fill a square of this side, in pixels, their centre of mass in the middle of the picture."""
 
 
 class Sources(NamedTuple):
@@ -118,20 +116,10 @@ def _crops(photo: str, random: np.random.Generator) -> Images:
 
 
 def _centred(page: Image) -> np.ndarray:
-    """Ink on black, fitted into the box and moved so that its centre of mass is in the middle: uint8 [28, 28]."""
-    from PIL import Image
+    """Ink on black, prepared as digits are: uint8 [28, 28]."""
+    from training.picture import fitted
 
-    if (box := page.getbbox()) is None:
-        return np.zeros((SIDE, SIDE), np.uint8)
-    ink = page.crop(box)
-    scale = BOX / max(ink.size)
-    width, height = (max(1, round(side * scale)) for side in ink.size)
-    small = np.asarray(ink.resize((width, height), Image.Resampling.BOX), np.float64)
-    y, x = (np.average(np.arange(small.shape[axis]), weights=small.sum(axis=1 - axis)) for axis in (0, 1))
-    top, left = (int(np.clip(round(13.5 - at), 0, SIDE - n)) for at, n in ((y, height), (x, width)))
-    picture = np.zeros((SIDE, SIDE))
-    picture[top : top + height, left : left + width] = small
-    return _ink(picture)
+    return fitted(np.asarray(page, np.float32) / np.float32(FULL_INK))
 
 
 def _ink(values: np.ndarray) -> Images:

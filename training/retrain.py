@@ -17,7 +17,7 @@ from training.evaluate import predict
 from training.fit import before_first_epoch, fit
 from training.gate import Decision
 from training.job import make_card
-from training.report.reliability import reliability
+from training.reliability import reliability
 from training.store import CHAMPION
 
 if TYPE_CHECKING:

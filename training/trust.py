@@ -11,10 +11,10 @@ from scipy.stats import rankdata
 from training.answers import ACCEPTED, NOT_A_DIGIT, NOVELTY, UNCERTAIN
 from training.drift import KINDS, Window
 from training.errors import DigitsError
-from training.evaluate import columns
+from training.evaluate import columns, predict, score
 from training.outliers import TEST, outliers
 from training.paired import highest_share
-from training.report.reliability import reliability
+from training.reliability import reliability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 COVERAGES = (0.95, 0.99, 0.995, 0.999)
 CONFIDENCE = 0.95
 """Of the upper bound of the risk."""
+RENDERED, UCI = 2000, 1797
+"""So many digits as pictures; to render and prepare one takes 10 to 20 ms."""
 WINDOW_ROWS, LOOK_EVERY = 500, 50
 
 
@@ -77,6 +79,17 @@ class Family(msgspec.Struct, frozen=True):
     """The share that is accepted, 0…1; the others are uncertain."""
 
 
+class Pictures(msgspec.Struct, frozen=True):
+    """Digits that came as PNG pictures."""
+
+    name: str
+    images: int
+    errors: int
+    """Misread ones."""
+    error: float
+    """errors / images, 0…1."""
+
+
 class Drifting(msgspec.Struct, frozen=True):
     """Drift of the digits in windows of 500, in random order: in their own, one writer may follow the other."""
 
@@ -98,6 +111,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     sets: tuple[Coverage, ...]
     families: tuple[Family, ...]
     mean_auroc: float
+    pictures: tuple[Pictures, ...]
     drift: tuple[Drifting, ...]
 
 
@@ -114,8 +128,11 @@ class Measured(NamedTuple):
     """Of the outliers, by family."""
 
     @classmethod
-    def of(cls, predictor: Predictor, digits: Digits, sources: Sources = TEST) -> Self:
-        """Of a version, on digits it has never seen. Raises NoTrust for a card that says nothing of it."""
+    def of(cls, predictor: Predictor, digits: Digits, pictures: Mapping[str, Digits], sources: Sources = TEST) -> Self:
+        """Of a version, on digits it has never seen, and on digits that came as `pictures`, by kind.
+
+        Raises NoTrust for a card that says nothing of it.
+        """
         if (trust := predictor.card.trust) is None:
             raise NoTrust(
                 f"{predictor.name} version {predictor.version} has a card of format {predictor.card.format}, which "
@@ -135,9 +152,17 @@ class Measured(NamedTuple):
             sets=tuple(_coverage(predictor, answers.probabilities, digits, wanted) for wanted in COVERAGES),
             families=found,
             mean_auroc=float(np.mean([family.auroc for family in found])),
+            pictures=tuple(_pictures(name, predictor, of) for name, of in pictures.items()),
             drift=_drift(trust, computed),
         )
         return cls(figures, computed, wrong, families, {name: of[:, NOVELTY] for name, of in of_families.items()})
+
+
+def as_pictures(digits: Digits) -> dict[str, Digits]:
+    """Digits as they come out of pictures, by kind: 2,000 of these at most, and all of scikit-learn's."""
+    from training.enlarged import rendered_digits, uci_digits
+
+    return {"rendered": rendered_digits(digits, RENDERED), "load_digits": uci_digits(UCI)}
 
 
 def auroc(inside: NDArray[np.floating], outside: NDArray[np.floating]) -> float:
@@ -184,6 +209,11 @@ def _family(name: str, of: NDArray[np.float32], digits: NDArray[np.float32], pre
         refused=float((verdicts == NOT_A_DIGIT).mean()),
         accepted=float((verdicts == ACCEPTED).mean()),
     )
+
+
+def _pictures(name: str, predictor: Predictor, of: Digits) -> Pictures:
+    metrics = score(predict(predictor, of), of.labels)
+    return Pictures(name, metrics.images, metrics.errors, metrics.error)
 
 
 def _drift(trust: Trust, computed: NDArray[np.float32]) -> tuple[Drifting, ...]:

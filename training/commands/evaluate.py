@@ -38,7 +38,9 @@ def evaluate(
     ink: InkOption = Ink.WHITE,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Also calibration, what is accepted, pictures of no digit, and drift."),
+        typer.Option(
+            "--trust", help="Also calibration, what is accepted, pictures of no digit, digits as pictures, and drift."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,10 +61,10 @@ def evaluate(
             probabilities = predict(predictor, digits, watch=lambda rows: progress.advance(task, rows))
         figures = None
         if trust:
-            from training.trust import Measured
+            from training.trust import Measured, as_pictures
 
-            with stderr.status("measuring what can be trusted"):
-                figures = Measured.of(predictor, digits).figures
+            with stderr.status("measuring what can be trusted (a minute)"):
+                figures = Measured.of(predictor, digits, as_pictures(digits)).figures
     metrics = score(probabilities, digits.labels)
     if as_json:
         answer = {"model": model, "version": predictor.version, **msgspec.to_builtins(metrics)}
@@ -101,17 +103,20 @@ def _trust_tables(figures: "Figures") -> "list[Table | str]":
         f"a digit {accepted.not_a_digit:.2%}"
     )
     sets = Table("coverage", "found", "digits in a set", title="prediction sets", box=None)
-    for of in figures.sets:
-        sets.add_row(f"{of.wanted:.1%}", f"{of.found:.2%}", f"{of.digits:.3f}")
+    for asked in figures.sets:
+        sets.add_row(f"{asked.wanted:.1%}", f"{asked.found:.2%}", f"{asked.digits:.3f}")
     families = Table("no digits", "pictures", "AUROC", "refused", "accepted", title="not a digit", box=None)
     for family in figures.families:
         shares = (f"{family.refused:.1%}", f"{family.accepted:.1%}")
         families.add_row(family.name, f"{family.images:,}", f"{family.auroc:.4f}", *shares)
     families.add_row("mean", "", f"{figures.mean_auroc:.4f}", "", "")
+    pictures = Table("digits as PNG", "pictures", "wrong", "error", title="pictures", box=None)
+    for of in figures.pictures:
+        pictures.add_row(of.name, f"{of.images:,}", f"{of.errors:,}", f"{of.error:.2%}")
     drift = Table("of", "largest index", "alarms", title="drift in windows of 500", box=None)
     for kind in figures.drift:
         drift.add_row(kind.kind, f"{kind.largest:.3f}", f"{kind.alarms} of {kind.looks}")
-    return [words, sets, families, drift]
+    return [words, sets, families, pictures, drift]
 
 
 def _confusion_table(counts: "NDArray[np.int64]") -> "Table":

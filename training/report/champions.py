@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from training.evaluate import predict, score
 from training.manifest import StoreError
 from training.predictor import Predictor
-from training.trust import Measured
+from training.trust import Measured, as_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,12 +47,16 @@ def champions(store: Store, digits: Digits, watch: Callable[[str], object] = lam
     as `Predictor.load` does: a leaderboard that leaves out what it cannot load would be a lie.
     """
     found = []
+    pictures: dict[str, Digits] = {}
     for name in names(store):
         watch(name)
         predictor = Predictor.load(store, name, row_sizes=ROW_SIZES)
         probabilities = predict(predictor, digits)
         metrics = score(probabilities, digits.labels)
-        measured = Measured.of(predictor, digits) if predictor.card.trust else None
+        measured = None
+        if predictor.card.trust:
+            pictures = pictures or as_pictures(digits)
+            measured = Measured.of(predictor, digits, pictures)
         found.append(Champion(predictor.card, predictor.version, probabilities, metrics, measured))
     return sorted(found, key=lambda champion: (champion.metrics.errors, champion.metrics.log_loss))
 

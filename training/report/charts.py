@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from training.card import Card
-    from training.report.reliability import Reliability
+    from training.reliability import Reliability
     from training.report.standing import Standing
     from training.trust import Measured
 

@@ -15,10 +15,10 @@ from training.evaluate import confusion
 from training.layers import count_weights
 from training.recipe import Distortion, Recipe
 from training.rejection import uncalibrated
+from training.reliability import reliability
 from training.report import charts, pictures
 from training.report.board import ranked
 from training.report.drawing import stages
-from training.report.reliability import reliability
 from training.report.wording import count, duration, interval, percent, several, shape
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from training.data.digits import Digits
     from training.layers import Layers
     from training.network import Params
+    from training.reliability import Reliability
     from training.report.champions import Champion
     from training.report.drawing import Stage
-    from training.report.reliability import Reliability
     from training.report.standing import Standing
     from training.trust import Family, Measured
 
