@@ -24,7 +24,8 @@ def main(url: str) -> None:
             draw(page, digit)
             shows(page, digit)
             page.mouse.move(0, 0)
-            expect(page.locator("#spoken")).not_to_be_empty()  # the answer stands
+            page.wait_for_timeout(1500)  # the answer is that to the last stroke
+            expect(page.locator("#spoken")).not_to_be_empty()
             page.screenshot(path=FOLDER / f"{name}.png")
         browser.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import sqlite3
 from contextlib import contextmanager
 
@@ -156,6 +157,7 @@ def test_digits_that_are_drawn_are_read(page):
     for digit in STROKES:
         draw(page, digit)
         shows(page, digit)
+        expect(page.locator("#state")).to_have_text(re.compile("^(Accepted|Refused: .+)$"))
         page.keyboard.press("Escape")
         expect(page.locator("#sure")).to_have_text("Nothing to read yet")
 

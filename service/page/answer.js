@@ -42,7 +42,7 @@ export class Answer {
   }
 
   show({ digit, confidence, probabilities, pixels, model, accepted, reason }) {
-    const state = accepted === undefined ? "answered" : accepted ? "accepted" : "refused";
+    const state = accepted == null ? "answered" : accepted ? "accepted" : "refused";
     const words = { answered: "", accepted: "Accepted", refused: `Refused: ${REASONS[reason] ?? reason}` }[state];
     this.#state(state, words);
     this.#parts.digit.textContent = digit;

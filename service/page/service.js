@@ -1,6 +1,6 @@
 // The service, asked by paths relative to the page, so that both may stand behind a prefix.
 
-const FIELDS = "digit,confidence,probabilities,pixels";
+const FIELDS = "digit,confidence,probabilities,accepted,reason,pixels";
 const PATIENCE_MS = 15_000;
 
 // What went wrong, in words; `retryAfter` in seconds when it may go right soon.
