@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from service.headers import Headers
     from service.live_version import LiveVersion
     from training.answers import Answers
     from training.images import Images
@@ -46,12 +47,14 @@ class Inference(NamedTuple, Generic[Asked]):
     """By what `POST /feedback` finds the pictures again; empty where nothing is remembered."""
 
 
-async def infer(request: Request, version: LiveVersion, decode: Decode[Asked], *, named: bool) -> Inference[Asked]:
+async def infer(
+    request: Request, headers: Headers, version: LiveVersion, decode: Decode[Asked], *, named: bool
+) -> Inference[Asked]:
     """The answer of a version, or of a challenger on trial if the request has not `named` the version.
 
     Raises what `decode`, `read_body`, `timeout_of` and `LiveVersion.answer` raise.
     """
-    settings, trial, headers = current_settings(request), current_trial(request), dict(request.scope["headers"])
+    settings, trial = current_settings(request), current_trial(request)
     deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
     version.batcher.check_room()  # a full queue is told before the body is read
     body = await read_body(request.receive, headers, settings.body_limit_bytes)

@@ -103,6 +103,7 @@ async def predict(request: Request) -> Response:
         pictures = current_pictures(request)
         inference = await infer(
             request,
+            headers,
             version,
             lambda body, deadline_s: _decode(body, question, query, limit_rows, pictures, deadline_s),
             named=query.version is not None,

@@ -73,10 +73,11 @@ async def predict(request: Request) -> Response:
 
     A picture is 784 numbers, 28 x 28 or 28 x 28 x 1, or `{"b64": …}` of 784 bytes, by itself or as `{"pixels": …}`.
     """
-    limit_rows = current_settings(request).request_limit_rows
+    limit_rows, headers = current_settings(request).request_limit_rows, dict(request.scope["headers"])
     with _asked(request) as version:
         inference = await infer(
             request,
+            headers,
             version,
             lambda body, _: decode_rows(body, limit_rows=limit_rows),
             named=len(request.path_params) > 1,

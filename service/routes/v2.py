@@ -126,6 +126,7 @@ async def infer(request: Request) -> Response:
     with current_live(request).resolve(**request.path_params) as version:
         asked, version, answers, id_header = await inference.infer(
             request,
+            headers,
             version,
             lambda body, _: decode_inference(body, headers, limit_rows=limit_rows),
             named=len(request.path_params) > 1,
