@@ -62,7 +62,18 @@ def test_the_engine_imports_nothing_of_ours_but_its_queue_and_no_web_framework(n
 
 @pytest.mark.parametrize("path", files("service"), ids=str)
 def test_the_service_uses_training_by_its_few_doors(path):
-    names = "predictor", "answers", "drift", "store", "images", "picture", "settings", "errors", "corrections"
+    names = (
+        "predictor",
+        "answers",
+        "drift",
+        "store",
+        "images",
+        "picture",
+        "settings",
+        "errors",
+        "corrections",
+        "processors",
+    )
     doors = {f"training.{door}" for door in names}
     used = {".".join(name.split(".")[:2]) for name in ours(path) if name.startswith("training.")}
     assert used <= doors

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.follow import Refusal
 from service.trial import Trial
 from tests.service_fakes import FakePredictor, app_with, client_of, picture
+from training.drift import KINDS
 
 pytestmark = pytest.mark.anyio
 FOLDER = Path(__file__).parent.parent / "k8s" / "components" / "monitoring"
@@ -50,6 +51,7 @@ async def scraped():
         metrics.failed(version)
         metrics.compared(version, pictures=1, differing=1)
         metrics.shadow_dropped(version)
+        metrics.drift(version.predictor)(dict.fromkeys(KINDS, (0.3, True)))
         metrics.canary(Trial(app.state.settings, metrics)._canary("lenet", version))
         metrics.show(live, [Refusal("lenet", 9, ValueError("damaged"), 1, 0.0)])
         text = (await client.get("/metrics")).text

@@ -12,8 +12,6 @@ FOLDER: Final = Path(__file__).parent.parent / "page"
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",  # a browser asks each time, and is told 304 as long as the ETag is the same
 }
 
