@@ -31,6 +31,7 @@ RUN sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
     && uv venv /opt/venv
 
 # Dependencies and project are installed apart, so that changed code does not install, push and pull everything again.
+# The tests of NumPy and SciPy are 49 MB that nothing imports.
 FROM builder AS service-dependencies
 ARG ACCELERATOR
 COPY pyproject.toml .
@@ -39,7 +40,8 @@ RUN uv pip install --require-hashes --only-binary :all: --constraints requiremen
          cpu) ;; \
          cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
          *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
-       esac
+       esac \
+    && find /opt/venv/lib/python3.11/site-packages/numpy /opt/venv/lib/python3.11/site-packages/scipy -type d -name tests -prune -exec rm -r {} +
 
 FROM builder AS training-dependencies
 ARG ACCELERATOR
