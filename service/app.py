@@ -169,6 +169,7 @@ def create_app(
             if state.trial:
                 await state.trial.close()
             await state.live.close(patience_s)
+            metrics.refresh(None)  # what the last requests have left behind
             if tracing:
                 await asyncio.to_thread(tracing.close)
 

@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.engine_watch import EngineWatch
 from service.processes import Processes
 from service.tally import Tally
 from training.drift import KINDS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics import MetricWrapperBase
 
-    from service.batching import Batch, Watch
+    from service.batching import Watch
     from service.canary import Canary
     from service.drift import Tell
     from service.follow import Refusal
@@ -187,6 +188,7 @@ class Metrics:
             multiprocess_mode="livemax",
         ).labels(version("digits"), version("jax")).set(1)
         self._routes: dict[tuple[str, str], RouteWatch] = {}
+        self._engines: dict[Labels, EngineWatch] = {}
         self._informed: set[Labels] = set()
         self._shown: set[Labels] = set()
         self._out: set[Labels] = set()
@@ -203,16 +205,15 @@ class Metrics:
     def watch(self, predictor: Predictor) -> Watch:
         """What an engine reports its batches to."""
         labels = _labels(predictor)
-        batch_rows, padding_rows = self._batch_rows.labels(*labels), self._padding_rows.labels(*labels)
-        inference, wait = self._inference.labels(*labels), self._wait.labels(*labels)
-
-        def watch(batch: Batch) -> None:
-            batch_rows.observe(batch.rows)
-            padding_rows.inc(predictor.padded(batch.rows) - batch.rows)
-            inference.observe(batch.seconds)
-            for seconds in batch.waited_s:
-                wait.observe(seconds)
-
+        if labels in self._engines:
+            self._engines[labels].flush()
+        self._engines[labels] = watch = EngineWatch(
+            predictor,
+            self._padding_rows.labels(*labels),
+            Tally(self._batch_rows.labels(*labels), ROWS),
+            Tally(self._inference.labels(*labels), INFERENCE_S),
+            Tally(self._wait.labels(*labels), WAIT_S),
+        )
         return watch
 
     def drift(self, predictor: Predictor) -> Tell:
@@ -241,8 +242,13 @@ class Metrics:
         for watch in self._routes.values():
             watch.flush()
             self._in_flight.labels(watch.method, watch.route).set(watch.in_flight)
+        self._flush_engines()
         for loaded in live.versions() if live else ():
             self._queue.labels(*_labels(loaded)).set(loaded.batcher.waiting_rows)
+
+    def _flush_engines(self) -> None:
+        for engine in list(self._engines.values()):
+            engine.flush()
 
     def show(self, live: Live, refusals: Iterable[Refusal]) -> None:
         """Says what is loaded and what stays out, and forgets what was before: its labels do not outlive it by long."""
@@ -253,6 +259,8 @@ class Metrics:
             for name, model in live.models().items()
             for number, loaded_version in model.versions.items()
         }
+        for labels in self._shown - loaded:
+            self._engines.pop(labels, None)
         self._forget(self._shown - loaded, self._live, *self._by_version)
         for kind in KINDS:
             gone = {(*labels, kind) for labels in self._shown - loaded}
@@ -303,6 +311,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All of it, in Prometheus' text format."""
+        self._flush_engines()
         registry = self._registry
         if SHARED_FOLDER in os.environ:
             registry = CollectorRegistry()

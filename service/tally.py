@@ -1,7 +1,7 @@
-"""Times that are counted in passing, and added to Prometheus' own histogram now and then.
+"""Numbers that are counted in passing, and added to Prometheus' own histogram now and then.
 
-That takes two locks for each time, and where workers share their counts two writes to a file: some microseconds of the
-fifty that a request takes. Counted here it is a tenth of it.
+That takes two locks for each number, and where workers share their counts two writes to a file: some microseconds of
+the fifty that a request takes. Counted here it is a tenth of it.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 class Tally:
-    """Times in seconds that are not in `histogram` yet, whose buckets end at `bounds`; for one thread."""
+    """Numbers that are not in `histogram` yet, whose buckets end at `bounds`; for one thread at a time."""
 
-    __slots__ = ("_bounds", "_counts", "_histogram", "_sum_s")
+    __slots__ = ("_bounds", "_counts", "_histogram", "_sum")
 
     def __init__(self, histogram: Histogram, bounds: Sequence[float]) -> None:
         self._histogram, self._bounds = histogram, bounds
-        self._counts, self._sum_s = [0] * (len(bounds) + 1), 0.0
+        self._counts, self._sum = [0] * (len(bounds) + 1), 0.0
 
-    def add(self, seconds: float) -> None:
-        """Counts a time."""
-        self._counts[bisect_left(self._bounds, seconds)] += 1
-        self._sum_s += seconds
+    def add(self, number: float) -> None:
+        """Counts a number."""
+        self._counts[bisect_left(self._bounds, number)] += 1
+        self._sum += number
 
     def flush(self) -> None:
         """Adds to the histogram what has been counted since the last time."""
         if any(self._counts):
-            self._histogram._sum.inc(self._sum_s)
+            self._histogram._sum.inc(self._sum)
             for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):
                 if count:
                     bucket.inc(count)
-            self._counts, self._sum_s = [0] * len(self._counts), 0.0
+            self._counts, self._sum = [0] * len(self._counts), 0.0
