@@ -3,10 +3,9 @@
 #
 # What is large in the service's image, of at most 1.1 GB unpacked (tests/container/ measures it):
 #
-#   base image                Debian, Python and pip
+#   base image        125 MB  Debian, Python and pip
 #   jaxlib            349 MB  XLA and LLVM: the compiler is the library, whatever is left out of it
-#   scipy             143 MB  jax imports it
-#   numpy              73 MB  with OpenBLAS
+#   scipy              81 MB  jax imports it, and pictures are cleaned with it
 #   tensorstore        66 MB  what Orbax reads checkpoints with
 #
 # ACCELERATOR=cuda and =tpu add JAX's plugin. jax and jaxlib are those of the lock, and so is the plugin's version, which
