@@ -3,7 +3,7 @@
 #
 # What is large in the service's image, of at most 1.1 GB unpacked (tests/container/ measures it):
 #
-#   base image        125 MB  Debian, Python and pip
+#   base image                Debian, Python and pip
 #   jaxlib            349 MB  XLA and LLVM: the compiler is the library, whatever is left out of it
 #   scipy              81 MB  jax imports it, and pictures are cleaned with it
 #   tensorstore        66 MB  what Orbax reads checkpoints with
