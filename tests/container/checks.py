@@ -102,7 +102,7 @@ def test_it_has_a_numbered_user_and_neither_compiler_nor_caches():
 
 
 def test_it_answers_with_the_model_that_is_baked_in():
-    """How soon is a figure, wanted within READY_WITHIN_S, and no verdict: that depends on what else the machine does."""
+    """How soon is a figure, and no verdict: that depends on what else the machine does."""
     seconds = []
     for _ in range(3):
         port = free_port()
