@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
+import re
 import secrets
 import sys
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 Right: TypeAlias = Literal["manage", "predict", "metrics"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
 KEY_BYTES: Final = 32
+DIGEST: Final = re.compile("[0-9a-f]{64}")
 HEADER: Final = "Authorization: Bearer KEY"
+log = logging.getLogger(__name__)
 bearer: Final = HTTPBearer(auto_error=False, description="A management key")
 given: Final = Depends(bearer)
 
@@ -44,6 +48,7 @@ class Keys:
         self._path = path
         self._read: tuple[int, int, int] | None = None
         self._keys: list[Key] = []
+        self._told = ""
 
     def check(self, authorization: str | None, right: Right) -> str:
         """The name of the key that an Authorization header brings.
@@ -74,11 +79,20 @@ class Keys:
             stat = self._path.stat()
             now = stat.st_mtime_ns, stat.st_size, stat.st_ino
             if now != self._read:
-                self._keys, self._read = list(_keys(self._path.read_text())), now
+                self._keys, self._read, self._told = list(_keys(self._path.read_text())), now, ""
         except (OSError, UnicodeDecodeError) as error:
+            self._tell(f"the file of keys cannot be read, and opens nothing: {error}")
             self._keys, self._read = [], None
-            raise Forbidden(f"{kind}_closed", f"{kind} is closed: the file of keys cannot be read: {error}") from None
+            raise Forbidden(
+                f"{kind}_closed", f"{kind} is closed: the file of keys cannot be read; the log of the service says why"
+            ) from None
         return self._keys
+
+    def _tell(self, problem: str) -> None:
+        """To the log, once."""
+        if problem != self._told:
+            log.error("%s", problem)
+        self._told = problem
 
 
 async def require_key(request: Request, credentials: HTTPAuthorizationCredentials | None = given) -> str:
@@ -88,12 +102,16 @@ async def require_key(request: Request, credentials: HTTPAuthorizationCredential
 
 
 def _keys(text: str) -> Iterator[Key]:
-    for line in text.splitlines():
+    """The keys of a file. A line that is none opens nothing, and is told to the log by its number."""
+    for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
-        if len(words) < 2 or line.startswith("#"):
+        if not words or line.startswith("#"):
             continue
-        *name, right = words[:-1] if words[-2] in RIGHTS and len(words) > 2 else [*words[:-1], "manage"]
-        yield Key(" ".join(name), right, words[-1])
+        name, right, digest = (words[0], "manage", words[1]) if len(words) == 2 else (*words, "", "")[:3]
+        if len(words) > 3 or right not in RIGHTS or not DIGEST.fullmatch(digest):
+            log.error("line %d of the file of keys is none, want NAME [%s] SHA-256", number, "|".join(RIGHTS))
+            continue
+        yield Key(name, right, digest)
 
 
 def _digest(key: str) -> str:

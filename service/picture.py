@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
+from contextlib import nullcontext
 from queue import Full
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +20,20 @@ from service.media import JPEG, PNG
 from service.thread_pool import ThreadPool
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from PIL import Image
 
     from training.picture import Ink
 
 THREADS: Final = 2
 LIMIT_WAITING: Final = 64
+LIMIT_WAITING_BYTES: Final = 2**26
+"""Of the bodies that wait, together."""
+LIMIT_SIDE: Final = 2**14
+"""No camera has more pixels in a row; one line of 25 million takes 1 GB to make smaller."""
+LARGE_PIXELS: Final = 2**21
+"""Larger pictures are prepared one at a time: each takes up to 400 MB for a moment."""
 LIMIT_SCANS: Final = 64
 """Of a progressive JPEG: each is a pass over the whole picture, and a few bytes. Cameras make about ten."""
 SCAN: Final = b"\xff\xda"
@@ -46,6 +56,8 @@ class Pictures:
     def __init__(self, limit_pixels: int, *, threads: int = THREADS, limit_waiting: int = LIMIT_WAITING) -> None:
         self._limit_pixels, self._threads, self._limit_waiting = limit_pixels, threads, limit_waiting
         self._pool: ThreadPool | None = None
+        self._waiting_bytes = 0
+        self._large = threading.Lock()
 
     async def prepare(self, body: bytes, media_type: str, ink: Ink | None, deadline_s: float) -> Decoded:
         """The picture of a body.
@@ -54,16 +66,23 @@ class Pictures:
         """
         if self._pool is None:
             self._pool = ThreadPool(self._threads, self._limit_waiting, "picture")
+        if self._waiting_bytes + len(body) > LIMIT_WAITING_BYTES:
+            raise _busy(f"{self._waiting_bytes} bytes of pictures")
         try:
-            future = self._pool.submit(lambda: decode_picture(body, media_type, ink, limit_pixels=self._limit_pixels))
+            future = self._pool.submit(lambda: self._decode(body, media_type, ink))
         except Full:
-            message = f"{self._limit_waiting} pictures wait to be prepared, and that is the limit; try again later"
-            raise NotReady("queue_full", message) from None
+            raise _busy(f"{self._limit_waiting} pictures") from None
+        self._waiting_bytes += len(body)
         try:
             async with asyncio.timeout(deadline_s - time.monotonic()):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise DeadlineExceeded from None
+        finally:
+            self._waiting_bytes -= len(body)
+
+    def _decode(self, body: bytes, media_type: str, ink: Ink | None) -> Decoded:
+        return decode_picture(body, media_type, ink, limit_pixels=self._limit_pixels, large=self._large)
 
     def close(self) -> None:
         """Ends the threads, without waiting for them."""
@@ -71,8 +90,19 @@ class Pictures:
             self._pool.close()
 
 
-def decode_picture(body: bytes, media_type: str, ink: Ink | None, *, limit_pixels: int) -> Decoded:
-    """The picture of a PNG or JPEG body, prepared as MNIST's were.
+def _busy(waiting: str) -> NotReady:
+    return NotReady("queue_full", f"{waiting} wait to be prepared, and that is the limit; try again later")
+
+
+def decode_picture(
+    body: bytes,
+    media_type: str,
+    ink: Ink | None,
+    *,
+    limit_pixels: int,
+    large: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
+) -> Decoded:
+    """The picture of a PNG or JPEG body, prepared as MNIST's were; a large one is prepared within `large`.
 
     How large it is says its header: nothing of a picture over the limit is decoded. Raises MalformedBody,
     WrongMediaType, TooLarge, and WrongValue for a picture that is animated or blank.
@@ -81,6 +111,9 @@ def decode_picture(body: bytes, media_type: str, ink: Ink | None, *, limit_pixel
 
     picture = _opened(body, media_type)
     width, height = picture.size
+    if max(picture.size) > LIMIT_SIDE:
+        found, wanted = f"{width} x {height} pixels", f"sides of at most {LIMIT_SIDE} pixels"
+        raise TooLarge("picture_too_large", f"the picture has {found}, want {wanted}", found=found, wanted=wanted)
     if width * height > limit_pixels:
         found, wanted = f"{width} x {height} pixels", f"at most {limit_pixels} pixels"
         raise TooLarge("picture_too_large", f"the picture has {found}, want {wanted}", found=found, wanted=wanted)
@@ -88,14 +121,15 @@ def decode_picture(body: bytes, media_type: str, ink: Ink | None, *, limit_pixel
     if frames != 1:
         message = f"the picture has {frames} frames, want 1: a still picture"
         raise WrongValue("animated_picture", message, found=f"{frames} frames", wanted="1 frame")
-    try:
-        _load(picture)
-    except Exception as error:  # whatever Pillow's readers raise for what is damaged
-        raise _invalid(media_type, error) from None
-    try:
-        return Decoded(prepare(picture, ink)[None], many=False)  # [1, 28, 28]
-    except NoInk as error:
-        raise WrongValue("no_ink", str(error), found="no ink", wanted="a digit") from None
+    with large if width * height > LARGE_PIXELS else nullcontext():
+        try:
+            _load(picture)
+        except Exception as error:  # whatever Pillow's readers raise for what is damaged
+            raise _invalid(media_type, error) from None
+        try:
+            return Decoded(prepare(picture, ink)[None], many=False)  # [1, 28, 28]
+        except NoInk as error:
+            raise WrongValue("no_ink", str(error), found="no ink", wanted="a digit") from None
 
 
 def _opened(body: bytes, media_type: str) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+import orjson
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -57,6 +58,21 @@ class Limits(NamedTuple):
     body_timeout_s: float
     keep_alive_timeout_s: float
     connections: int
+
+
+TRAILERS: Final = encode_problem(
+    "invalid_http",
+    "the body is followed by trailers, want none: headers stand before it; the connection is closed",
+    found="trailers",
+    wanted="none",
+)
+FRAMING: Final = encode_problem(
+    "invalid_http",
+    f"the body has more than {HEAD_LIMIT_BYTES} bytes between its chunks; the connection is closed",
+    wanted=f"at most {HEAD_LIMIT_BYTES} bytes",
+)
+FRAMING_PER_BYTE: Final = 8
+"""A chunk of one byte takes five more."""
 
 
 class JoiningTransport:
@@ -115,6 +131,8 @@ class HttpProtocol(HttpToolsProtocol):
     limits: Limits | None = None
     _in_head = True
     _head_bytes = 0
+    _framing_bytes = 0
+    """What has come of a body that is not in it: the sizes of chunks, and whatever else stands between them."""
     _crowded = False
     _since_s: float | None = None
     """Since when the client has owed the rest of a head or body, or all of a first one."""
@@ -126,6 +144,10 @@ class HttpProtocol(HttpToolsProtocol):
     _malformed_status = 400
     _refusal = b""
     """The last answer of all: what the connection was refused with."""
+
+    @staticmethod
+    def count_refusal(code: str, /) -> None:
+        """Told of the code of each refusal, which no application sees; whoever counts them takes its place."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to serve."""
@@ -178,6 +200,12 @@ class HttpProtocol(HttpToolsProtocol):
         elif self._idle_since_s is not None and now_s - self._idle_since_s > limits.keep_alive_timeout_s:
             self.transport.close()
 
+    def shutdown(self) -> None:
+        """Ends the connection after the answer that it owes. A TLS client need not say that it has heard of that."""
+        super().shutdown()
+        if self.transport.is_closing() and self.transport.get_extra_info("ssl_object"):
+            self.loop.call_later(PRESENCE_S, self.transport.abort)
+
     def _cut(self, why: str) -> None:
         answered = not self._in_head and self.cycle.response_complete
         if answered or (self._in_head and not self._head_bytes):  # nobody waits for words
@@ -203,6 +231,8 @@ class HttpProtocol(HttpToolsProtocol):
             if b"pgrade" in data:
                 head, end, rest = data.partition(b"\r\n\r\n")
                 data = UPGRADE.sub(b"\r\nIgnored", head) + end + rest
+        else:
+            self._framing_bytes += len(data)
         try:
             self._parse(memoryview(data))
         except HttpParserError:
@@ -216,7 +246,22 @@ class HttpProtocol(HttpToolsProtocol):
             except HttpParserUpgrade as upgrade:  # it stops after such a head, though HTTP/1.1 goes on behind it
                 data = data[upgrade.args[0] :]
             else:
-                return
+                break
+        if self._framing_bytes > HEAD_LIMIT_BYTES:
+            self._malformed = FRAMING
+            raise HttpParserError("too much between chunks")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header. Raises HttpParserError for one behind the body, which RFC 9110, 6.5.1, forbids to merge."""
+        if not self._in_head:
+            self._malformed = TRAILERS
+            raise HttpParserError("trailers")
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of the body, which allows for some of what stands around it."""
+        self._framing_bytes -= (1 + FRAMING_PER_BYTE) * len(body)
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """Stops to count. Raises HttpParserError for a body that the parser would take for the next request.
@@ -245,11 +290,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Starts to count again: the next thing to come is another head."""
-        self._in_head, self._head_bytes, self._since_s = True, 0, None
+        self._in_head, self._head_bytes, self._framing_bytes, self._since_s = True, 0, 0, None
         super().on_message_complete()
 
     def _refuse(self, status: int, body: bytes, headers: bytes = b"") -> None:
         """Stops to parse, and answers so as soon as all requests are answered that were complete before."""
+        self.count_refusal(orjson.loads(body)["error"]["code"])
         head = f"content-type: {JSON}\r\ncontent-length: {len(body)}\r\nx-content-type-options: nosniff\r\n"
         self._refusal = STATUS_LINE[status] + head.encode() + headers + b"connection: close\r\n\r\n" + body
         self.flow.resume_reading()  # to throw away what comes: for what is unread, a closed connection is reset

@@ -60,7 +60,8 @@ class DrainingServer(uvicorn.Server):
             settings.keep_alive_timeout_s,
             settings.connection_limit,
         )
-        self._protocol = type("LimitedHttpProtocol", (HttpProtocol,), {"limits": self._limits})
+        count = staticmethod(app.state.metrics.refused)
+        self._protocol = type("LimitedHttpProtocol", (HttpProtocol,), {"limits": self._limits, "count_refusal": count})
         super().__init__(
             uvicorn.Config(
                 app,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
@@ -149,6 +150,8 @@ class ServiceSettings(StoreSettings):
     def _keys_have_a_file(self) -> Self:
         if self.require_key and self.keys_file is None:
             raise ValueError("require_key wants keys_file: without a file of keys nobody has one")
+        if self.keys_file is not None and not os.access(self.keys_file, os.R_OK):
+            raise ValueError(f"keys_file {self.keys_file} cannot be read: nobody could use a key")
         return self
 
     @model_validator(mode="after")

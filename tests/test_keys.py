@@ -66,7 +66,8 @@ async def test_a_key_that_is_taken_out_of_the_file_opens_no_more(tmp_path):
 
 
 async def test_a_file_of_keys_that_cannot_be_read_closes(tmp_path):
-    response = await reload_with(tmp_path / "missing", "Bearer anything")
+    (tmp_path / "folder").mkdir()
+    response = await reload_with(tmp_path / "folder", "Bearer anything")
     assert (response.status_code, response.json()["error"]["code"]) == (403, "management_closed")
     (tmp_path / "odd").write_text("not-a-line\nanna \n")
     assert (await reload_with(tmp_path / "odd", "Bearer x")).status_code == 401
@@ -199,3 +200,31 @@ def test_the_command_explains_itself():
         1,
         "usage: python -m service.keys NAME [manage|predict|metrics] >> FILE   (a name of letters, digits and _)\n",
     )
+
+
+def test_a_line_that_is_no_key_opens_nothing_and_is_told(tmp_path, caplog):
+    """A right that was written wrongly used to be taken for a part of the name, and the key for a manager's."""
+    key, line = made("shop", "predict")
+    line, path = line.strip(), tmp_path / "keys"
+    keys = Keys(path)
+    for wrong in (line.replace("predict", "predikt"), line.replace("predict", "Predict"), line[:-3], f"{line} more"):
+        path.write_text(f"# a comment\n{wrong}\n")
+        for right in RIGHTS:
+            with pytest.raises(Unauthorised):
+                keys.check(f"Bearer {key}", right)
+        assert "line 2 of the file of keys is none, want NAME [manage|predict|metrics] SHA-256" in caplog.text
+        caplog.clear()
+
+
+def test_a_file_of_keys_that_is_gone_is_told_to_the_log_and_not_to_strangers(tmp_path, caplog):
+    with pytest.raises(ValidationError, match="keys cannot be read: nobody could use a key"):
+        ServiceSettings(keys_file=tmp_path / "keys")
+    keys = Keys(tmp_path / "keys")
+    for _ in range(2):
+        with pytest.raises(Forbidden) as caught:
+            keys.check("Bearer x", "predict")
+        assert (
+            str(caught.value) == "predict is closed: the file of keys cannot be read; the log of the service says why"
+        )
+    (record,) = caplog.records
+    assert str(tmp_path / "keys") in record.getMessage()

@@ -198,7 +198,7 @@ def test_one_click_sends_the_right_digit_to_the_database(page, database):
     give(page, "drop", png(image))
     shows(page, 4)
     page.locator("#bars button").nth(9).click()
-    expect(page.locator("#feedback")).to_have_text("Thank you. Kept: it is a 9.")
+    expect(page.locator("#feedback")).to_have_text("Thank you. Kept as 9.")
     with sqlite3.connect(database) as connection:
         rows = connection.execute("SELECT digit, predicted, pixels FROM corrections ORDER BY id").fetchall()
     connection.close()
@@ -250,7 +250,7 @@ def test_the_keyboard_alone_will_do(chromium, url):
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
         page.keyboard.press("Enter")
-        expect(page.locator("#feedback")).to_have_text("Thank you. Kept: it is a 3.")
+        expect(page.locator("#feedback")).to_have_text("Thank you. Kept as 3.")
 
 
 def test_models_and_versions_can_be_chosen(chromium):

@@ -122,6 +122,21 @@ def test_a_line_of_one_pixel_is_drawn_with_a_pen_that_mnist_has():
     assert 1.2 < (image / 255).sum() / 30.5 < 2  # ink for each pixel of its length: 10 + 20 / cos(17 degrees)
 
 
+def test_a_blot_has_no_strokes_and_a_ring_has():
+    for draw_blot in ("ellipse", "rectangle"):
+        for room in (4, 30, 200):
+            picture = Image.new("L", (300, 300), 255)
+            getattr(ImageDraw.Draw(picture), draw_blot)((40, 40, 40 + room, 40 + room), fill=0)
+            with pytest.raises(NoInk):
+                prepare(picture)
+    picture = Image.new("L", (300, 300), 255)
+    ImageDraw.Draw(picture).ellipse((40, 40, 240, 240), outline=0, width=40)
+    assert prepare(picture).any()
+    ImageDraw.Draw(picture).rectangle((0, 0, 300, 300), fill=255)
+    ImageDraw.Draw(picture).rectangle((140, 40, 170, 240), fill=0)  # a one
+    assert prepare(picture).any()
+
+
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_picture_of_one_colour_has_no_ink(level):
     for picture in (Image.new("L", (300, 200), level), Image.new("L", (1, 1), level)):
@@ -283,7 +298,14 @@ def animated():
             PNG,
             TooLarge,
             "picture_too_large",
-            "the picture has 100000 x 100000 pixels, want at most 1000000 pixels",
+            "the picture has 100000 x 100000 pixels, want sides of at most 16384 pixels",
+        ),
+        (
+            bomb(1, 1_000_000),
+            PNG,
+            TooLarge,
+            "picture_too_large",
+            "the picture has 1 x 1000000 pixels, want sides of at most 16384 pixels",
         ),
         (
             animated(),

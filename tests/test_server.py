@@ -386,6 +386,49 @@ def test_a_head_that_is_too_large_is_told_so():
         assert (status, answer["error"]["code"]) == (431, "head_too_large")
 
 
+CHUNKED = request_with(b"", "Transfer-Encoding: chunked")
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"Authorization: Bearer x\r\n\r\n", b"X-Request-Id: mine\r\n\r\n"], ids=["authorization", "id"]
+)
+def test_headers_behind_the_body_are_refused_and_not_merged(trailer):
+    """They came from whoever sends the body, past a proxy that had looked at the head."""
+    chunk = b"%x\r\n%b\r\n0\r\n" % (len(GOOD), GOOD)
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall(CHUNKED + chunk + trailer)
+        ((status, content),) = answers(connection, 1)
+        assert (status, content["error"]["code"]) == (400, "invalid_http")
+        assert content["error"]["message"].startswith("the body is followed by trailers, want none")
+        connection.close()
+        answers_well(address)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"1\r\n \r\n0\r\nX-A: " + b"a" * 2**19, b"1;" + b"a" * 2**19, b"1\r\n \r\n1;" + b"a" * 2**19],
+    ids=["trailer", "extension", "second extension"],
+)
+def test_what_stands_between_chunks_is_limited(endless):
+    """It is in no body, so no limit of bodies sees it."""
+    app = app_with(FakePredictor())
+    with served(app) as address, connected(address) as connection:
+        with contextlib.suppress(OSError):  # it is told before it has sent all
+            connection.sendall(CHUNKED + endless)
+        ((status, content),) = answers(connection, 1)
+        assert (status, content["error"]["code"]) == (400, "invalid_http")
+        assert "between its chunks" in content["error"]["message"]
+        assert b'digits_refused_requests_total{code="invalid_http"} 1.0' in app.state.metrics.exposition()
+        answers_well(address)
+
+
+def test_a_body_in_chunks_of_one_byte_is_read():
+    body = b"".join(b"1\r\n%c\r\n" % byte for byte in GOOD * 1 + b" " * 20_000) + b"0\r\n\r\n"
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall(CHUNKED + body)
+        assert answers(connection, 1)[0][0] == 200
+
+
 def test_connections_that_are_reset_harm_nobody():
     predictor = FakePredictor()
     with served(app_with(predictor)) as address:

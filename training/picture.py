@@ -55,6 +55,9 @@ BOX_LEVEL: Final = 0.3
 """A pixel with this share of full ink belongs to the digit, when its size is taken."""
 THIN, THIN_PEN = 1.0, 1.6
 """Strokes thinner than the first, in pixels of 28 x 28, are made as wide as the second."""
+SQUARE, SOLID = 0.6, 0.77
+"""A box that is nearly square, and filled to more than this share, holds a blot: of a disc it is π/4, and of the 14,951
+such digits among MNIST's first 20,000 training images at most 0.764."""
 RANGES: Final = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 """What is white in the modes that have more than 8 bits and say how many."""
 UPRIGHT: Final = {
@@ -70,7 +73,7 @@ UPRIGHT: Final = {
 
 
 class NoInk(DigitsError, ValueError):
-    """The picture is all one colour, or as good as that, or at least has no strokes of a colour."""
+    """The picture is all one colour, or as good as that, or has a blot but no strokes of a colour."""
 
     def __init__(self, ink: Ink) -> None:
         super().__init__(f"the picture is all one colour or has no {ink} strokes, want a digit on it")
@@ -79,7 +82,11 @@ class NoInk(DigitsError, ValueError):
 def prepare(picture: Image.Image, ink: Ink | None = None) -> Images:
     """The picture as uint8 [28, 28]; the border says which colour its ink has, unless that is given. Raises NoInk."""
     grey = unenlarged(levels(picture, ink))
-    return fitted(thickened(inked(grey, ink or polarity(grey))))
+    ink = ink or polarity(grey)
+    strokes = thickened(inked(grey, ink))
+    if solid(strokes):
+        raise NoInk(ink)
+    return fitted(strokes)
 
 
 def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
@@ -196,6 +203,13 @@ def thickened(ink: Levels) -> Levels:
     wide = np.pad(ink, int(np.ceil(radius)) + 1)
     away = ndimage.distance_transform_edt(wide <= 0.5)
     return np.maximum(wide, np.clip(radius + 1 - away, 0, 1)).astype(np.float32)
+
+
+def solid(ink: Levels) -> bool:
+    """Whether the ink is one blot: a dot, a disc, a square, and not strokes."""
+    rows, columns = _box(ink)
+    box = ink[slice(*rows), slice(*columns)]
+    return min(box.shape) > SQUARE * max(box.shape) and (box > 0.5).mean() > SOLID
 
 
 def fitted(ink: Levels) -> Images:

@@ -18,7 +18,7 @@ const paper = new Paper(document.getElementById("drawing"), strokes, { began: dr
 
 let chosen = null; // the photo, as it is sent
 let shown = null; // the answer on the screen
-let timer = 0;
+let timer = 0; // runs when something is to be asked soon
 let asking = null; // the one question that is under way
 let stale = false; // whether there is something newer to ask about
 
@@ -28,7 +28,7 @@ function changed() {
   undo.disabled = strokes.empty;
   clear.disabled = strokes.empty && chosen === null;
   stale = true;
-  wait(PAUSE_MS);
+  if (!timer) wait(PAUSE_MS); // and not anew with each move, or who draws without a pause would see nothing
 }
 
 function wait(milliseconds) {
@@ -37,6 +37,7 @@ function wait(milliseconds) {
 }
 
 async function ask() {
+  timer = 0;
   if (asking || !stale) return;
   stale = false;
   if (strokes.empty && !chosen) return;
@@ -73,6 +74,7 @@ function words(error) {
 
 function forget() {
   clearTimeout(timer);
+  timer = 0;
   asking?.abort();
   asking = shown = null;
   stale = false;
@@ -84,6 +86,7 @@ function dropPhoto() {
   URL.revokeObjectURL(photo.src);
   photo.removeAttribute("src");
   photo.hidden = inkChoice.hidden = true;
+  ink.selectedIndex = 0;
   chosen = null;
   forget();
 }
@@ -123,7 +126,7 @@ async function send(digit) {
   answer.feedback("Sending …");
   try {
     await correct(of, digit);
-    if (of === shown) answer.feedback(`Thank you. Kept: it is a ${digit}.`, "kept", digit);
+    if (of === shown) answer.feedback(`Thank you. Kept as ${digit}.`, "kept", digit);
   } catch (error) {
     if (of !== shown) return;
     const off = error.code === "feedback_off";

@@ -2,6 +2,7 @@
 
 const SPOKEN = ["image/png", "image/jpeg"];
 const LIMIT_BYTES = 12 * 2 ** 20;
+const LIMIT_PIXELS = 16e6;
 const LIMIT_SIDE = 2048;
 
 // The first picture of what was dropped, pasted or chosen.
@@ -11,8 +12,9 @@ export function firstPicture(files) {
 
 // Throws when the browser cannot read the file either.
 export async function sendable(file) {
-  if (SPOKEN.includes(file.type) && file.size <= LIMIT_BYTES) return file;
   const picture = await createImageBitmap(file);
+  const small = file.size <= LIMIT_BYTES && picture.width * picture.height <= LIMIT_PIXELS;
+  if (SPOKEN.includes(file.type) && small) return file;
   const part = Math.min(1, LIMIT_SIDE / Math.max(picture.width, picture.height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(picture.width * part));

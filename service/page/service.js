@@ -50,7 +50,7 @@ export async function correct(answer, digit) {
   const sent = { pixels, digit, model: model.name, version: model.version, predicted };
   if (!prediction) return post(sent);
   try {
-    return await post({ prediction, digit }, `${prediction}-${digit}`);
+    return await post({ prediction, digit });
   } catch (problem) {
     if (problem.code !== "unknown_prediction") throw problem;
     return post(sent);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, Self
 
 import httpx
@@ -106,6 +107,11 @@ class Server:
 
     def _any_model(self) -> str:
         """The name of a model that the server has. Raises NoServer when it names none."""
+        with suppress(Deviation):  # which its features are judged by
+            return self._named()
+        raise NoServer(f"{self.url} does not say in JSON what models it has, want --model NAME")
+
+    def _named(self) -> str:
         index = self.post("/v2/repository/index", {})
         if index.status == 200 and type(entries := index.json()) is list:
             ready = sorted(entries, key=lambda entry: entry.get("state") != "READY")
