@@ -47,17 +47,15 @@ log = logging.getLogger("uvicorn.error")
 class Worker:
     """A process that serves; `place` of how many it is decides about its processors.
 
-    If it fails by itself while it loads, the next one is to wait for `pause_s`, and it says why unless it is `silent`.
+    If it fails by itself while it loads, the next one is to wait for `pause_s`. It tells what it serves, or why not.
     """
 
-    def __init__(self, settings: ServiceSettings, place: int, pause_s: float, *, silent: bool) -> None:
+    def __init__(self, settings: ServiceSettings, place: int, pause_s: float) -> None:
         context = get_context("spawn")
         self.place, self.pause_s, self.ready = place, pause_s, False
         self.told, telling = context.Pipe(duplex=False)
         self.connections, taken = channel()
-        self.process = context.Process(
-            target=_work, args=(settings, taken, place, telling, silent), name=f"worker-{place}"
-        )
+        self.process = context.Process(target=_work, args=(settings, taken, place, telling), name=f"worker-{place}")
         self.process.start()
         telling.close()
         taken.close()
@@ -133,8 +131,7 @@ class _Supervisor:
 
     def _start(self, place: int, pause_s: float = SHORTEST_PAUSE_S) -> None:
         if not self._stopping:
-            silent = place > 0 and not self._announced  # at first, the others have the same to say
-            self._workers.append(Worker(self._settings, place, pause_s, silent=silent))
+            self._workers.append(Worker(self._settings, place, pause_s))
 
     def _start_again(self) -> None:
         for again in [again for again in self._again if self._stopping or again.due_s <= time.monotonic()]:
@@ -173,6 +170,12 @@ class _Supervisor:
         try:
             served = worker.told.recv()
         except EOFError:  # it died, which its sentinel tells, too
+            return
+        if isinstance(served, DigitsError):
+            if self._announced or not self._exit_code:  # at first, the others have the same to say
+                sys.stderr.write(f"error: {served}\n")
+            if not self._announced:
+                self._exit_code = 1
             return
         worker.ready = True
         if not self._announced and len(self._workers) == self._settings.workers:
@@ -229,7 +232,7 @@ class _Supervisor:
                 os.kill(worker.process.pid, sig)
 
 
-def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection, silent: bool) -> None:
+def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection) -> None:
     from service.logs import configure_logs
     from service.worker import serve as serve_alone
 
@@ -242,8 +245,7 @@ def _work(settings: ServiceSettings, connections: socket.socket, place: int, tel
     try:
         serve_alone(settings, telling.send, connections=connections, place=place, tell_others=_tell_parent)
     except (DigitsError, OSError, ImportError) as error:
-        if not silent:
-            sys.stderr.write(f"error: {error}\n")
+        telling.send(DigitsError(str(error)))
         sys.exit(1)
 
 

@@ -102,8 +102,8 @@ def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, st
         for _ in range(20):  # connections of their own, so that both get some
             answer = httpx.post(f"{url}/predict", json={"pixels": [0] * 784})
             assert answer.status_code == 200
-        assert rows_counted(url) == 20
-        eventually(lambda: requests_counted(url) == 20)  # of the other one as of the last second
+        eventually(lambda: rows_counted(url) == 20)  # of the other one as of the last second
+        eventually(lambda: requests_counted(url) == 20)
         process.send_signal(stop)
         assert process.communicate(timeout=PATIENCE_S) == ("", "")
         assert process.returncode == 0
