@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import socket
 import threading
 import time
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 ALIASES = {"lenet": {"champion": 3, "stable": 3, "previous": 2}, "mlp": {"champion": 1}}
 CARD = {"model": "lenet", "layers": [], "validation": {"error": 0.0044}}
 TRACES = 2**16
-THRESHOLDS = gc.get_threshold()
 VERDICTS = {8: UNCERTAIN, 9: NOT_A_DIGIT}
 """Of digits that FakePredictor does not accept."""
 
@@ -173,8 +171,6 @@ def served(app: FastAPI) -> Iterator[tuple[str, int]]:
             server.should_exit = True
             thread.join(10)
             assert not thread.is_alive()
-            gc.unfreeze()  # a server keeps what it has for the life of its process: here, for all tests to come
-            gc.set_threshold(*THRESHOLDS)
 
 
 def eventually(condition, timeout_s: float = 5.0) -> None:
