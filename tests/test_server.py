@@ -423,7 +423,7 @@ def test_what_stands_between_chunks_is_limited(endless):
 
 
 def test_a_body_in_chunks_of_one_byte_is_read():
-    body = b"".join(b"1\r\n%c\r\n" % byte for byte in GOOD * 1 + b" " * 20_000) + b"0\r\n\r\n"
+    body = b"".join(b"1\r\n%c\r\n" % byte for byte in GOOD + b" " * 20_000) + b"0\r\n\r\n"
     with served(app_with(FakePredictor())) as address, connected(address) as connection:
         connection.sendall(CHUNKED + body)
         assert answers(connection, 1)[0][0] == 200
