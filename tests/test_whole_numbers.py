@@ -1,0 +1,94 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service import decode
+from service.errors import RequestError
+from service.whole_numbers import LIMIT_BYTES, whole_numbers
+
+PICTURE = [value % 256 for value in range(784)]
+ONE = json.dumps({"pixels": PICTURE}).encode()
+TWO = json.dumps({"instances": [PICTURE, PICTURE[::-1]]}).encode()
+PIECES = [
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b",",
+    b"0",
+    b"-1",
+    b"1.0",
+    b"256",
+    b"1e2",
+    b"true",
+    b"null",
+    b" ",
+    b"\n",
+    b'"',
+    b"[]",
+    b"{}",
+]
+
+
+def read(body: bytes) -> object:
+    """What is said of a body, without the way that the usual ones take."""
+    try:
+        return decode.read_object(body, decode.QUESTION, lambda request, booleans: decode._decode(request, 4, booleans))
+    except RequestError as error:
+        return str(error)
+
+
+def same(body: bytes) -> bool:
+    found, wanted = whole_numbers(body), read(body)
+    return found is None or (np.array_equal(found[0], wanted[0]) and found[1] == wanted[1])
+
+
+@pytest.mark.parametrize(("body", "many"), [(ONE, False), (TWO, True), (ONE.replace(b" ", b"\n"), False)])
+def test_what_most_clients_send_is_read_this_way(body, many):
+    images, found = whole_numbers(body)
+    assert (images.shape, images.dtype, found) == ((1 + many, 28, 28), np.uint8, many)
+    assert images[0].ravel().tolist() == PICTURE
+
+
+@given(st.sampled_from([ONE, TWO]), st.data())
+def test_a_body_with_something_else_in_it_is_never_read_otherwise(body, data):
+    for _ in range(data.draw(st.integers(1, 3))):
+        place, piece = data.draw(st.integers(0, len(body))), data.draw(st.sampled_from(PIECES))
+        body = body[:place] + piece + body[place + data.draw(st.integers(0, 4)) :]
+    assert same(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + ONE,
+        ONE + b"0",
+        ONE + b"\0",
+        ONE.replace(b"}", b"") + b', "pixels": []}',
+        b"[" + ONE + b"]",
+        json.dumps({"pixels": [PICTURE]}).encode(),
+        json.dumps({"pixels": [[], *PICTURE]}).encode(),
+        json.dumps({"instances": [PICTURE[1:], [*PICTURE, 0]]}).encode(),
+        json.dumps({"instances": [PICTURE, [*PICTURE[:-1], [7]]]}).encode(),
+        json.dumps({"instances": [[*PICTURE[:-1], []], PICTURE]}).encode(),
+        json.dumps({"instances": PICTURE}).encode(),
+        json.dumps({"instances": []}).encode(),
+        json.dumps({"pixels": [True, *PICTURE[1:]]}).encode(),
+        json.dumps({"pixels": [2**64, *PICTURE[1:]]}).encode(),
+        json.dumps({"pixels": [256, *PICTURE[1:]]}).encode(),
+        json.dumps({"picture": PICTURE}).encode(),
+        b'{"pixels": ' + b"[" * 2000 + b"]" * 2000 + b"}",
+        TWO + b" " * LIMIT_BYTES,
+    ],
+)
+def test_whatever_is_not_the_usual_is_left_to_others(body):
+    assert whole_numbers(body) is None
+    assert same(body)
+
+
+def test_an_error_leaves_the_next_body_alone():
+    assert whole_numbers(ONE[:-1]) is None
+    assert whole_numbers(ONE) is not None
