@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import jax
@@ -17,7 +17,7 @@ from training.network import abstract_params, forward
 from training.novelty import NOWHERE, NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jax.stages import Compiled
     from numpy.typing import NDArray
@@ -27,9 +27,16 @@ if TYPE_CHECKING:
     from training.network import Params
     from training.novelty import Distance
 
+    Weights = tuple[Params, np.float32, NDArray[np.float32], NDArray[np.float32]]
+
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
 
+ALONE = 1
+"""The batch that is compiled together with the weights: XLA packs them for its convolutions once and not with every
+picture, which takes a fifth of the time (LeNet, two cores: 162 us, without 129). More rows share the packing."""
+WEIGHTS_COMPILED_IN = 1_000_000
+"""Networks with more of them are too large to be compiled anew for each version."""
 NETWORKS_TO_KEEP = 8
 """Compiled ones, for versions to come: each is a few hundred kilobytes."""
 
@@ -61,8 +68,15 @@ class CompiledNetwork:
         row_sizes: Sequence[int] = ROW_SIZES,
     ) -> None:
         self.row_sizes = tuple(sorted(row_sizes))
-        self._weights = jax.device_put((params, np.float32(temperature), *distance))
-        self._compiled = _compile(layers, self.row_sizes)
+        weights = params, np.float32(temperature), *distance
+        on_device = jax.device_put(weights)
+        alone = ALONE in self.row_sizes and sum(map(np.size, jax.tree.leaves(params))) <= WEIGHTS_COMPILED_IN
+        shared = self.row_sizes[1:] if alone else self.row_sizes
+        self._compiled: dict[int, Callable[[Images], jax.Array]] = {
+            rows: partial(columns, *on_device) for rows, columns in _compile(layers, shared).items()
+        }
+        if alone:
+            self._compiled[ALONE] = _compile_with(layers, jax.tree.map(np.asarray, weights))
 
     def __call__(self, images: Images) -> NDArray[np.float32]:
         """Probabilities float32 [n, 10] for images uint8 [n, 28, 28], n >= 1."""
@@ -85,12 +99,32 @@ class CompiledNetwork:
             # new memory each time, for JAX may read it in place; NumPy's copy would let go of the interpreter
             padded = b"".join([np.ascontiguousarray(images).data, bytes((size - rows) * PIXELS)])
             images = np.frombuffer(padded, np.uint8).reshape(size, SIDE, SIDE)
-        return np.asarray(self._compiled[size](*self._weights, images))[:rows]
+        return np.asarray(self._compiled[size](images))[:rows]
 
 
 @lru_cache(NETWORKS_TO_KEEP)
 def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
     """Functions of weights, temperature, distance and images. Versions that differ in these alone share them."""
+
+    def shaped(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+    weights = abstract_params(layers, inference_form()), shaped(), shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS)
+    lower = jax.jit(_columns(layers)).lower
+    return {rows: lower(*weights, _pictures(rows)).compile() for rows in row_sizes}
+
+
+def _compile_with(layers: Layers, weights: Weights) -> Compiled:
+    """A function of one image."""
+    return jax.jit(partial(_columns(layers), *weights)).lower(_pictures(ALONE)).compile()
+
+
+def _pictures(rows: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)
+
+
+def _columns(layers: Layers) -> Callable[..., jax.Array]:
+    """The function of weights, temperature, whitening, means and images uint8 [n, 28, 28] that gives columns."""
     network = forward(layers, inference_form())
 
     def columns(
@@ -103,12 +137,7 @@ def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
         others = jnp.stack([certainty, novelty, mean_ink(ink)], axis=1)
         return jnp.concatenate([probabilities, others], axis=1)  # [n, 13]
 
-    def shaped(*shape: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-    weights = abstract_params(layers, inference_form()), shaped(), shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS)
-    lower = jax.jit(columns).lower
-    return {rows: lower(*weights, jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)).compile() for rows in row_sizes}
+    return columns
 
 
 def _squared_distance(whitened: jax.Array, means: jax.Array) -> jax.Array:
