@@ -203,6 +203,14 @@ def test_png_of_every_kind_is_the_same_picture(picture):
     assert np.abs(decoded(encoded(picture)).astype(int) - prepare(BLACK)).max() <= 2
 
 
+@pytest.mark.parametrize(("ink", "nothing"), [("black", 30_000), ("white", 30_000), ("white", 65_535)])
+def test_the_level_of_16_bits_that_stands_for_nothing_is_paper(ink, nothing):
+    deep = np.asarray(BLACK).astype(np.uint16) * 257
+    deep = np.where(deep == 65_535, nothing, deep if ink == "black" else 65_534 - deep).astype(np.uint16)
+    body = encoded(Image.fromarray(deep), transparency=nothing)
+    assert np.abs(decoded(body, ink=ink).astype(int) - prepare(BLACK)).max() <= 2
+
+
 def test_png_of_one_bit():
     assert off(decoded(encoded(BLACK.convert("1", dither=Image.Dither.NONE)))) < 8
 

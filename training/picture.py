@@ -114,12 +114,15 @@ def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
 
 def _reduced(band: Image.Image, ink: Ink | None, factor: int) -> Levels:
     """Grey levels float32 [h, w] of a part of a picture, so many times smaller."""
+    paper = "black" if ink == "white" else "white"
     if band.mode in RANGES:
-        deep = np.asarray(band, np.float32) * np.float32(FULL_INK / RANGES[band.mode])
-        grey = Image.fromarray(deep)
+        deep = np.asarray(band)
+        grey = Image.fromarray(deep.astype(np.float32) * np.float32(FULL_INK / RANGES[band.mode]))
+        if band.has_transparency_data:  # one of the 65,536 levels, which Pillow lays on nothing
+            grey.paste(paper, mask=Image.fromarray(deep == band.info["transparency"]))
     elif band.has_transparency_data:
-        paper = Image.new("RGBA", band.size, "black" if ink == "white" else "white")
-        grey = Image.alpha_composite(paper, band.convert("RGBA")).convert("L")
+        sheet = Image.new("RGBA", band.size, paper)
+        grey = Image.alpha_composite(sheet, band.convert("RGBA")).convert("L")
     else:
         grey = band.convert("L")
     if factor > 1:
