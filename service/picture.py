@@ -33,7 +33,10 @@ LIMIT_WAITING_BYTES: Final = 2**26
 LIMIT_SIDE: Final = 2**14
 """No camera has more pixels in a row; one line of 25 million takes 1 GB to make smaller."""
 LARGE_PIXELS: Final = 2**21
-"""Larger pictures are prepared one at a time: each takes up to 400 MB for a moment."""
+"""Larger pictures are prepared one at a time: each takes 120 MB for a moment."""
+BLOCK_BYTES: Final = 2**27
+"""Pillow takes memory in blocks of at most so much. A picture in one block goes back to the system when closed; of the
+16 MB blocks that it takes by default, the C library keeps some for each thread."""
 LIMIT_SCANS: Final = 64
 """Of a progressive JPEG: each is a pass over the whole picture, and a few bytes. Cameras make about ten."""
 SCAN: Final = b"\xff\xda"
@@ -107,7 +110,7 @@ def decode_picture(
     How large it is says its header: nothing of a picture over the limit is decoded. Raises MalformedBody,
     WrongMediaType, TooLarge, and WrongValue for a picture that is animated or blank.
     """
-    from training.picture import NoInk, prepare
+    from training.picture import NoInk, levels, prepare_levels
 
     picture = _opened(body, media_type)
     width, height = picture.size
@@ -126,8 +129,10 @@ def decode_picture(
             _load(picture)
         except Exception as error:  # whatever Pillow's readers raise for what is damaged
             raise _invalid(media_type, error) from None
+        grey = levels(picture, ink)
+        picture.close()  # the rest needs no pixels, and memory of its own
         try:
-            return Decoded(prepare(picture, ink)[None], many=False)  # [1, 28, 28]
+            return Decoded(prepare_levels(grey, ink)[None], many=False)  # [1, 28, 28]
         except NoInk as error:
             raise WrongValue("no_ink", str(error), found="no ink", wanted="a digit") from None
 
@@ -159,8 +164,11 @@ def _opened(body: bytes, media_type: str) -> Image.Image:
 
 def _load(picture: Image.Image) -> None:
     """Decodes the picture; a JPEG only its luminance, and no finer than is looked at."""
+    from PIL import Image
+
     from training.picture import LONGEST
 
+    Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined] # documented, not typed
     if picture.format == "JPEG":
         part = min(LONGEST / max(picture.size), 1)
         picture.draft("L", (round(picture.width * part), round(picture.height * part)))

@@ -35,7 +35,7 @@ PARAMETERS: Final = {
     ),
     "coverage": (
         "Predictions also have a `prediction_set`, which holds the right digit with this probability; with such a "
-        "field and without this, 0.99",
+        "field and without this, 0.99. Only with answers in JSON",
         f"a number from {LOWEST_COVERAGE:g} to below 1",
     ),
     "scale": (
@@ -59,13 +59,17 @@ class Query(NamedTuple):
     fields: tuple[str, ...] = DEFAULT_FIELDS
     scale: float | None = None
     coverage: float | None = None
-    """None: no sets are asked for."""
     ink: Ink | None = None
 
     @property
     def full_ink(self) -> float:
         """The value of full ink."""
         return FULL_INK if self.scale is None else self.scale
+
+    @property
+    def set_coverage(self) -> float | None:
+        """The coverage of prediction sets; None: none are asked for."""
+        return (self.coverage or COVERAGE) if SET in self.fields else None
 
 
 EMPTY: Final = Query()
@@ -85,7 +89,7 @@ def parse_query(query: bytes) -> Query:
         given.get("version"),
         fields,
         _scale(given["scale"]) if "scale" in given else None,
-        (coverage or COVERAGE) if SET in fields else None,
+        coverage,
         _ink(given["ink"]) if "ink" in given else None,
     )
 

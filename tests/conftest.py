@@ -1,6 +1,8 @@
-"""What tests share: a few real digits, a small network trained on them once, and a PostgreSQL server."""
+"""What tests share: a file of keys, a few real digits, a small network trained on them, and a PostgreSQL server."""
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,14 @@ from training.data.digits import Digits
 from training.job import run
 from training.network import Params
 from training.store import Store
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    """A file with one key of management, `secret`."""
+    path = tmp_path / "keys"
+    path.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
+    return path
 
 
 @pytest.fixture(scope="session")

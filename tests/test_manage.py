@@ -1,5 +1,3 @@
-import hashlib
-
 import pytest
 
 from tests.service_fakes import FakePredictor, Shelf, app_following, client_of
@@ -11,13 +9,6 @@ AUTHORIZATION = {"Authorization": "Bearer secret"}
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
-
-
-@pytest.fixture
-def keys_file(tmp_path):
-    path = tmp_path / "keys"
-    path.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
-    return path
 
 
 @pytest.fixture

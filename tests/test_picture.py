@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import threading
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +203,14 @@ def test_png_of_every_kind_is_the_same_picture(picture):
     assert np.abs(decoded(encoded(picture)).astype(int) - prepare(BLACK)).max() <= 2
 
 
+@pytest.mark.parametrize(("ink", "nothing"), [("black", 30_000), ("white", 30_000), ("white", 65_535)])
+def test_the_level_of_16_bits_that_stands_for_nothing_is_paper(ink, nothing):
+    deep = np.asarray(BLACK).astype(np.uint16) * 257
+    deep = np.where(deep == 65_535, nothing, deep if ink == "black" else 65_534 - deep).astype(np.uint16)
+    body = encoded(Image.fromarray(deep), transparency=nothing)
+    assert np.abs(decoded(body, ink=ink).astype(int) - prepare(BLACK)).max() <= 2
+
+
 def test_png_of_one_bit():
     assert off(decoded(encoded(BLACK.convert("1", dither=Image.Dither.NONE)))) < 8
 
@@ -228,6 +239,47 @@ def test_a_photo_is_turned_upright_as_its_exif_says(orientation):
 def test_a_large_jpeg_is_decoded_no_finer_than_is_looked_at():
     body = encoded(large(times=100, ink="black"), "JPEG")
     assert off(decoded(body, JPEG, limit_pixels=10**7)) < 3
+
+
+LARGE = """
+import sys, threading
+from pathlib import Path
+from service.picture import decode_picture
+
+def megabytes(what):
+    return int(Path("/proc/self/status").read_text().partition(what)[2].split()[0]) // 1024
+
+def decode(path):
+    decode_picture(Path(path).read_bytes(), "image/png", None, limit_pixels=25_000_000, large=one_at_a_time)
+
+def decode_and_stay(path):
+    decode(path)
+    all_done.wait()
+
+small, large = sys.argv[1:]
+one_at_a_time, all_done = threading.Lock(), threading.Barrier(4)
+decode(small)
+before = megabytes("VmRSS:")
+for _ in range(3):
+    threading.Thread(target=decode_and_stay, args=[large]).start()
+all_done.wait()
+print(megabytes("VmHWM:") - before, megabytes("VmRSS:") - before)
+"""
+"""Prints by how much a process grows at most, and how much it keeps, when three threads decode a large picture each."""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how large a process was")
+def test_a_picture_that_takes_100_mb_takes_little_more_and_gives_it_back(tmp_path):
+    """Whole copies in other colours, and what threads kept of them, came to 750 MB, and a pod has 1 GB for all."""
+    large = Image.new("RGBA", (5000, 5000))
+    ImageDraw.Draw(large).line([(1500, 1000), (3500, 1000), (2500, 4200)], "black", 400)
+    paths = [tmp_path / "small.png", tmp_path / "large.png"]
+    for path, picture in zip(paths, (BLACK, large), strict=True):
+        picture.save(path, compress_level=1)
+    told = subprocess.run([sys.executable, "-c", LARGE, *paths], capture_output=True, text=True, check=True)
+    most, kept = map(int, told.stdout.split())
+    assert most < 400
+    assert kept < 220
 
 
 # What is refused

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.service_fakes import FakePredictor, app_with, client_of, eventually, picture
+from tests.test_app import problem
 
 pytestmark = pytest.mark.anyio
 PICTURES = np.stack([picture(digit, trace=digit * 100) for digit in (7, 2, 1)])
@@ -280,3 +281,14 @@ async def test_a_coverage_that_makes_no_sense_is_refused(client, coverage, code)
     error = response.json()["error"]
     assert (error["code"], error["field"], error["found"]) == (code, "coverage", coverage)
     assert error["message"] == f"query parameter coverage has {coverage!r}, want a number from 0.9 to below 1"
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "application/x-npy"])
+async def test_a_coverage_is_refused_where_the_answer_has_no_room_for_sets(client, kind):
+    """It was left out of such answers without a word."""
+    headers = {**OCTETS, "Accept": kind}
+    response = await client.post("/predict?coverage=0.95", content=picture(7).tobytes(), headers=headers)
+    message = f"query parameter coverage goes with answers in application/json; with {kind}, want none: it has no "
+    problem(response, 422, "unknown_parameter", message + "prediction_set", "coverage")
+    response = await client.post("/predict", content=picture(7).tobytes(), headers=headers)
+    assert response.status_code == 200

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import hashlib
 import json
 
 import numpy as np
@@ -422,13 +421,6 @@ async def test_an_unknown_model_or_version_is_404(client, end):
     ask = client.post if end == "/infer" else client.get
     refused(await ask(f"/v2/models/resnet{end}"), 404, "model 'resnet' is not loaded; loaded: lenet, mlp")
     refused(await ask(f"/v2/models/lenet/versions/9{end}"), 404, "version '9' of lenet is not loaded; loaded: 3 (")
-
-
-@pytest.fixture
-def keys_file(tmp_path):
-    path = tmp_path / "keys"
-    path.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
-    return path
 
 
 @pytest.fixture

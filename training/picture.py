@@ -33,6 +33,8 @@ Ink = Literal["white", "black"]
 
 LONGEST: Final = 1024
 """Pictures with a longer side are made smaller first: more of a digit than that is not seen in 28 x 28."""
+BAND_PIXELS: Final = 2**18
+"""Large pictures are made grey and smaller in bands of so many pixels: whole copies take three times their memory."""
 FIT: Final = 20
 """The side of the square that MNIST's digits fill."""
 MIDDLE: Final = SIDE // 2
@@ -81,7 +83,12 @@ class NoInk(DigitsError, ValueError):
 
 def prepare(picture: Image.Image, ink: Ink | None = None) -> Images:
     """The picture as uint8 [28, 28]; the border says which colour its ink has, unless that is given. Raises NoInk."""
-    grey = unenlarged(levels(picture, ink))
+    return prepare_levels(levels(picture, ink), ink)
+
+
+def prepare_levels(grey: Levels, ink: Ink | None = None) -> Images:
+    """The same for a picture's grey levels: who has them has no more use for the picture, which may be 100 MB."""
+    grey = unenlarged(grey)
     ink = ink or polarity(grey)
     strokes = thickened(inked(grey, ink))
     if solid(strokes):
@@ -96,18 +103,30 @@ def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
     """
     orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
     factor = -(-max(picture.size) // LONGEST)
-    if picture.mode in RANGES:
-        deep = np.asarray(picture, np.float32) * np.float32(FULL_INK / RANGES[picture.mode])
-        grey = Image.fromarray(deep)
-    elif picture.has_transparency_data:
-        paper = Image.new("RGBA", picture.size, "black" if ink == "white" else "white")
-        grey = Image.alpha_composite(paper, picture.convert("RGBA")).convert("L")
+    width, height = picture.size
+    rows = max(BAND_PIXELS // width // factor, 1) * factor
+    bands = (picture.crop((0, top, width, min(top + rows, height))) for top in range(0, height, rows))
+    grey = np.concatenate([_reduced(band, ink, factor) for band in bands])
+    if orientation in UPRIGHT:
+        grey = np.asarray(Image.fromarray(grey).transpose(UPRIGHT[orientation]))
+    return grey
+
+
+def _reduced(band: Image.Image, ink: Ink | None, factor: int) -> Levels:
+    """Grey levels float32 [h, w] of a part of a picture, so many times smaller."""
+    paper = "black" if ink == "white" else "white"
+    if band.mode in RANGES:
+        deep = np.asarray(band)
+        grey = Image.fromarray(deep.astype(np.float32) * np.float32(FULL_INK / RANGES[band.mode]))
+        if band.has_transparency_data:  # one of the 65,536 levels, which Pillow lays on nothing
+            grey.paste(paper, mask=Image.fromarray(deep == band.info["transparency"]))
+    elif band.has_transparency_data:
+        sheet = Image.new("RGBA", band.size, paper)
+        grey = Image.alpha_composite(sheet, band.convert("RGBA")).convert("L")
     else:
-        grey = picture.convert("L")
+        grey = band.convert("L")
     if factor > 1:
         grey = grey.convert("F").reduce(factor)
-    if orientation in UPRIGHT:
-        grey = grey.transpose(UPRIGHT[orientation])
     return np.asarray(grey, np.float32)
 
 

@@ -100,6 +100,7 @@ async def predict(request: Request) -> Response:
     with current_live(request).resolve(query.model, query.version) as version:
         headers = dict(request.scope["headers"])
         question, answer = type_of_body(headers), type_of_answer(headers)
+        _check_coverage(query, answer)
         pictures = current_pictures(request)
         inference = await infer(
             request,
@@ -112,6 +113,16 @@ async def predict(request: Request) -> Response:
     response = _response(inference, answer, query)
     note_stage("encode", began_s)
     return response
+
+
+def _check_coverage(query: Query, media_type: str) -> None:
+    """Raises WrongValue for a coverage with an answer of a type that has no room for sets."""
+    if query.coverage is not None and media_type != JSON:
+        message = (
+            f"query parameter coverage goes with answers in {JSON}; with {media_type}, want none: it has no "
+            "prediction_set"
+        )
+        raise WrongValue("unknown_parameter", message, field="coverage", found=f"{query.coverage:g}", wanted="none")
 
 
 def _decode(
@@ -138,7 +149,8 @@ def _decode(
 def _response(inference: Inference[Decoded], media_type: str, query: Query) -> Response:
     (images, many), version, answers, id_header = inference
     if media_type == JSON:
-        sets = version.predictor.prediction_sets(answers.probabilities, query.coverage) if query.coverage else None
+        coverage = query.set_coverage
+        sets = version.predictor.prediction_sets(answers.probabilities, coverage) if coverage else None
         content = encode_json(
             answers, images, name=version.name, version=version.version, many=many, fields=query.fields, sets=sets
         )
