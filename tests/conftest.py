@@ -1,4 +1,4 @@
-"""What tests share: a file of keys, a few real digits, a small network trained on them, and a PostgreSQL server."""
+"""What tests share: keys, some digits, a small network trained on them once, a PostgreSQL server, compiled code."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,10 +11,29 @@ from tests.postgres import Postgres, running_postgres
 from tests.small import QUICK, TINY, nobody_watching
 from training import mnist, trust
 from training.card import Card
+from training.compile_cache import keep_compiled
 from training.data.digits import Digits
 from training.job import run
 from training.network import Params
 from training.store import Store
+
+COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled"
+LONGEST_FIRST = ("test_readme", "test_retraining_loop", "test_parallel", "test_estimator", "test_fit", "test_workers")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes begin first: when one began last, a processor had nothing to do until it was done."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> None:
+    """What XLA compiles for a test, later ones and both workers read: compiling is most of the time of a small network.
+
+    Processes that tests start do as their store says.
+    """
+    keep_compiled(COMPILED)
 
 
 @pytest.fixture

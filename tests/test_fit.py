@@ -1,3 +1,4 @@
+import os
 import re
 import signal
 import subprocess
@@ -224,16 +225,27 @@ def command(folder: Path, *options: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
+def compiling_once(tmp_path_factory) -> dict[str, str]:
+    """An environment in which processes that are stopped and that resume compile what they train with but once."""
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Store:
-    """What the command leaves on the real 60,000 when nothing happens to it."""
+    """What the command leaves on the real 60,000 when nothing happens to it, with code that it compiled itself."""
     folder = tmp_path_factory.mktemp("undisturbed")
     subprocess.run(command(folder), capture_output=True, check=True)
     return Store(folder)
 
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_process_stopped_in_the_middle_resumes_bit_identical(tmp_path, undisturbed, ending, code):
-    with subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+def test_a_process_stopped_in_the_middle_resumes_bit_identical(tmp_path, undisturbed, compiling_once, ending, code):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": compiling_once}
+    with subprocess.Popen(command(tmp_path), **pipes) as process:
         for line in process.stdout:
             if re.match(r" +3 ", line):
                 break
@@ -244,7 +256,8 @@ def test_a_process_stopped_in_the_middle_resumes_bit_identical(tmp_path, undistu
     assert "Traceback" not in said
     assert Store(tmp_path).models() == []
 
-    resumed = subprocess.run(command(tmp_path, "--resume"), capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command(tmp_path, "--resume"), capture_output=True, text=True, check=True, env=compiling_once)
+    resumed = done.stdout
     assert not re.search(r"^ +[12] ", resumed, re.MULTILINE), "epochs that were done are not done again"
     assert re.search(r"^ +6 ", resumed, re.MULTILINE)
     card, params = Store(tmp_path).load("tiny", 1)
