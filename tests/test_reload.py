@@ -76,8 +76,8 @@ def test_versions_are_swapped_under_load_without_a_failed_or_a_mixed_up_answer(t
 
 
 async def test_a_promoted_version_answers_with_its_own_probabilities_and_compiles_nothing_for_a_request(store):
+    publish_variant(store, "tiny", 0.5)  # which compiles, too
     async with serving(store) as (client, follower, _):
-        publish_variant(store, "tiny", 0.5)
         store.promote("tiny", 2)
         answers = await asked_meanwhile(client, follower.follow(client._transport.app.state.live))
         answers.append(await client.post("/predict", content=IMAGES.tobytes(), headers=OCTETS))

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from training import manifest
 from training.card import EpochRow
+from training.durable import locked
 from training.manifest import MANIFEST, CorruptVersion, StoreError
 from training.store import Store, UnknownModel, UnknownVersion
 
@@ -232,6 +233,20 @@ def test_two_processes_that_publish_at_once_get_a_version_each_and_all_are_whole
     assert store.versions("tiny") == list(range(1, 11))
     assert_whole(store, "tiny", params)
     assert store.aliases("tiny") == {"champion": 1}
+
+
+def test_a_version_that_another_process_has_just_finished_is_no_dead_writer(store, trained, monkeypatch):
+    store.publish(*trained)
+    (store.path / "tiny" / ".new-other").mkdir()
+
+    def finished_before(path, *, wait=True):
+        if path.name == ".new-other" and path.exists():
+            path.rename(path.parent / "2")
+        return locked(path, wait=wait)
+
+    monkeypatch.setattr("training.store.locked", finished_before)
+    assert store.publish(*trained) == 3
+    assert (store.path / "tiny" / "2").is_dir()
 
 
 def test_a_full_disk_while_publishing_leaves_no_trace(store, trained, monkeypatch):

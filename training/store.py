@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -235,7 +235,10 @@ def _aside(folder: epath.Path) -> Iterator[epath.Path]:
     with ExitStack() as held:
         with locked(folder):  # so that nobody takes the new folder for a dead writer's before it is locked
             for child in folder.glob(".new-*"):
-                with locked(child, wait=False) as dead:
+                with (
+                    suppress(FileNotFoundError),
+                    locked(child, wait=False) as dead,
+                ):  # its writer may rename it just now
                     if dead:
                         child.rmtree(missing_ok=True)
             aside = folder / f".new-{uuid.uuid4().hex}"
