@@ -34,7 +34,7 @@ ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 
 ALONE = 1
 """The batch that is compiled together with the weights: XLA packs them for its convolutions once and not with every
-picture, which takes a fifth of the time (LeNet, two cores: 162 us, without 129). More rows share the packing."""
+picture (LeNet, two cores, medians: 148 us without, 114 with that). More rows share the packing."""
 WEIGHTS_COMPILED_IN = 1_000_000
 """Networks with more of them are too large to be compiled anew for each version."""
 NETWORKS_TO_KEEP = 8

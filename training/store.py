@@ -235,10 +235,8 @@ def _aside(folder: epath.Path) -> Iterator[epath.Path]:
     with ExitStack() as held:
         with locked(folder):  # so that nobody takes the new folder for a dead writer's before it is locked
             for child in folder.glob(".new-*"):
-                with (
-                    suppress(FileNotFoundError),
-                    locked(child, wait=False) as dead,
-                ):  # its writer may rename it just now
+                # its writer may rename it just now
+                with suppress(FileNotFoundError), locked(child, wait=False) as dead:
                     if dead:
                         child.rmtree(missing_ok=True)
             aside = folder / f".new-{uuid.uuid4().hex}"
