@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
 
-from training.answers import ACCEPTED, REASONS
+from training.answers import ACCEPTED, CONFIDENCE, REASONS
+from training.images import CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from numpy.typing import NDArray
 
@@ -19,9 +20,40 @@ if TYPE_CHECKING:
     from training.images import Images
 
     Probabilities = NDArray[np.float32]
+    Sets = NDArray[np.bool_]
+    Column = Callable[[Answers, Images, Sets | None], Iterable[Any]]
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 """float32 as it is, 0.998 and not 0.9980000257492065; and a prompt that curl does not write over."""
+
+
+def _verdicts(answers: Answers) -> list[int | None]:
+    verdicts = answers.verdicts
+    return [None] * len(answers.columns) if verdicts is None else verdicts.tolist()
+
+
+def _accepted(answers: Answers, *_: object) -> list[bool | None]:
+    return [None if verdict is None else verdict == ACCEPTED for verdict in _verdicts(answers)]
+
+
+def _reasons(answers: Answers, *_: object) -> list[str | None]:
+    return [REASONS[verdict or ACCEPTED] for verdict in _verdicts(answers)]
+
+
+def _sets(answers: Answers, _: Images, sets: Sets | None) -> list[list[int] | None]:
+    return [None] * len(answers.columns) if sets is None else [np.flatnonzero(inside).tolist() for inside in sets]
+
+
+COLUMNS: Final[dict[str, Column]] = {
+    "digit": lambda answers, *_: answers.digits.tolist(),
+    "confidence": lambda answers, *_: answers.columns[:, CONFIDENCE],
+    "probabilities": lambda answers, *_: answers.columns[:, :CLASSES],
+    "accepted": _accepted,
+    "reason": _reasons,
+    "prediction_set": _sets,
+    "pixels": lambda _, images, *__: images.reshape(len(images), -1),
+}
+"""What the fields of n predictions are."""
 
 
 def encode_json(
@@ -32,33 +64,18 @@ def encode_json(
     version: int,
     many: bool,
     fields: Collection[str],
-    sets: NDArray[np.bool_] | None = None,
+    sets: Sets | None = None,
 ) -> bytes:
     """The body for n answers about images uint8 [n, 28, 28]; n is 1 unless the request was for many pictures.
 
     `sets` are their prediction sets.
     """
-    probabilities = answers.probabilities
-    verdicts = [None] * len(probabilities) if answers.verdicts is None else answers.verdicts.tolist()
-    columns: dict[str, Iterable[Any]] = {
-        "digit": answers.digits.tolist(),
-        "confidence": probabilities.max(axis=1),
-        "probabilities": probabilities,
-        "accepted": [None if verdict is None else verdict == ACCEPTED for verdict in verdicts],
-        "reason": [REASONS[verdict or 0] for verdict in verdicts],
-        "prediction_set": [None] * len(probabilities) if sets is None else map(_listed, sets),
-        "pixels": images.reshape(len(images), -1),
-    }
-    rows = zip(*(columns[field] for field in fields), strict=True)
-    predictions = [dict(zip(fields, row, strict=True)) for row in rows]
+    columns = [COLUMNS[field](answers, images, sets) for field in fields]
+    predictions = [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
     model = {"name": name, "version": version}
     if many:
         return orjson.dumps({"predictions": predictions, "model": model}, option=OPTIONS)
     return orjson.dumps({**predictions[0], "model": model}, option=OPTIONS)
-
-
-def _listed(inside: NDArray[np.bool_]) -> list[int]:
-    return np.flatnonzero(inside).tolist()
 
 
 def encode_problem(

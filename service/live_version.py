@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING, Self
+
+import numpy as np
 
 from service.batching import Batcher, PredictFailed
 from service.drift import Drift
 from service.errors import BrokenAnswer
 from service.seen import CURRENT
+from training.answers import VERDICT
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from service.metrics import Metrics
@@ -44,14 +45,18 @@ class LiveVersion:
         drift_window_rows: int = 0,
     ) -> Self:
         """The version with an engine of its own. Its last answers are followed for drift, if it has a reference."""
-        compute = predictor.columns
-        if drift_window_rows and (reference := predictor.reference):
-            drift = Drift(reference, drift_window_rows, metrics.drift(predictor))
+        reference = predictor.reference if drift_window_rows else None
+        drift = Drift(reference, drift_window_rows, metrics.drift(predictor)) if reference else None
 
-            def compute(images: Images) -> NDArray[np.float32]:
-                columns = predictor.columns(images)
+        def compute(images: Images) -> NDArray[np.float32]:
+            columns = predictor.columns(images)
+            if np.isnan(columns[:, VERDICT]).any():  # JSON has no word for such numbers, and nobody a use
+                raise BrokenAnswer(
+                    f"{predictor.name} version {predictor.version} answered with numbers that are not finite"
+                )
+            if drift:
                 drift.follow(columns)
-                return columns
+            return columns
 
         batcher = Batcher(
             compute,
@@ -75,7 +80,7 @@ class LiveVersion:
     async def answer(self, images: Images, deadline_s: float) -> Answers:
         """Answers to images uint8 [n, 28, 28].
 
-        Raises what `Batcher.submit` raises, and BrokenAnswer for what are no probabilities.
+        Raises what `Batcher.submit` raises: PredictFailed for what are no probabilities, too.
         """
         seen = CURRENT.get()
         if seen is not None:
@@ -86,9 +91,6 @@ class LiveVersion:
         except PredictFailed:
             self._metrics.failed(self)
             raise
-        if not math.isfinite(columns.sum()):  # JSON has no word for them, and nobody a use
-            self._metrics.failed(self)
-            raise BrokenAnswer(f"{self.name} version {self.version} answered with probabilities that are not finite")
         return self.predictor.read(columns)
 
     async def retire(self) -> None:

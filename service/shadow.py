@@ -35,7 +35,7 @@ class Shadow:
         self._executor = ThreadPoolExecutor(1, "shadow", initializer=_step_back)
         self._comparing: asyncio.Task[None] | None = None
 
-    def copy(self, champion: LiveVersion, challenger: LiveVersion, images: Images, given: NDArray[np.intp]) -> None:
+    def copy(self, champion: LiveVersion, challenger: LiveVersion, images: Images, given: NDArray[np.uint8]) -> None:
         """Compares the challenger's digits with those that the champion has given, if there is time for it."""
         if self._comparing or champion.batcher.waiting_rows or challenger.batcher.waiting_rows:
             self._metrics.shadow_dropped(challenger)
@@ -48,7 +48,7 @@ class Shadow:
             await self._comparing
         self._executor.shutdown()
 
-    async def _compare(self, challenger: LiveVersion, images: Images, given: NDArray[np.intp]) -> None:
+    async def _compare(self, challenger: LiveVersion, images: Images, given: NDArray[np.uint8]) -> None:
         loop = asyncio.get_running_loop()
         try:
             with challenger:

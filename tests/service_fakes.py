@@ -20,7 +20,7 @@ from service.metrics import Metrics
 from service.policy import choose
 from service.server import DrainingServer
 from service.settings import ServiceSettings
-from training.answers import ACCEPTED, COLUMNS, NOT_A_DIGIT, UNCERTAIN, Answers, probabilities_of
+from training.answers import ACCEPTED, COLUMNS, CONFIDENCE, DIGIT, NOT_A_DIGIT, UNCERTAIN, VERDICT, Answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,14 @@ def trace_of(confidence: float) -> int:
     return round((confidence - 0.5) * 4 * TRACES)
 
 
+def columns_of(probabilities: np.ndarray) -> np.ndarray:
+    """What a network computes of pictures with these probabilities [n, 10], of no certainty, novelty or ink."""
+    columns = np.zeros((len(probabilities), COLUMNS), np.float32)
+    columns[:, :10] = probabilities
+    columns[:, CONFIDENCE], columns[:, DIGIT] = probabilities.max(axis=1), probabilities.argmax(axis=1)
+    return columns
+
+
 class FakePredictor:
     """Reads digit and trace from the first three pixels. Waits while `gate` is closed, raises for a poison digit."""
 
@@ -62,11 +70,15 @@ class FakePredictor:
         return next(size for size in self.row_sizes if size >= rows)
 
     def columns(self, images: np.ndarray) -> np.ndarray:
-        return np.concatenate([self(images), np.zeros((len(images), COLUMNS - 10), np.float32)], axis=1)
+        probabilities = self(images)
+        digits = probabilities.argmax(axis=1)
+        verdicts = [VERDICTS.get(digit, ACCEPTED) for digit in digits.tolist()]
+        columns = columns_of(probabilities)
+        columns[:, VERDICT] = np.where(np.isfinite(probabilities).all(axis=1), verdicts, np.nan)
+        return columns
 
     def read(self, columns: np.ndarray) -> Answers:
-        verdicts = np.array([VERDICTS.get(digit, ACCEPTED) for digit in columns[:, :10].argmax(axis=1)], np.uint8)
-        return Answers(probabilities_of(columns), verdicts)
+        return Answers(columns)
 
     def prediction_sets(self, probabilities: np.ndarray, coverage: float) -> np.ndarray:
         """The two most probable digits."""

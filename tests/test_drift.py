@@ -7,19 +7,18 @@ from scipy.stats import chi2
 from service.drift import ROWS_AT_A_TIME, Drift
 from service.live_version import LiveVersion
 from service.metrics import Metrics
-from tests.service_fakes import FakePredictor
+from tests.service_fakes import FakePredictor, columns_of
 from tests.test_metrics import read
 from training import mnist
-from training.answers import COLUMNS, INK
+from training.answers import COLUMNS, CONFIDENCE, INK
 from training.drift import KINDS, LARGE, SUREST, Histogram, Window, alarm_limit, reference, stability_index
 from training.predictor import Predictor
 
 
 def columns(random, n, ink=0.13, sure=4.0):
-    """Columns [n, 13] as a network gives them, with that mean ink, and the surer the larger `sure` is."""
-    found = np.zeros((n, COLUMNS), np.float32)
+    """Columns [n, 16] as a network gives them, with that mean ink, and the surer the larger `sure` is."""
     logits = random.normal(size=(n, 10)) + sure * np.eye(10)[random.integers(0, 10, n)]
-    found[:, :10] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    found = columns_of(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))
     found[:, INK] = np.clip(random.normal(ink, 0.04, n), 0, 1)
     return found
 
@@ -63,7 +62,7 @@ def test_without_drift_the_index_is_as_large_on_average_as_the_limit_takes_it_fo
 def test_bins_hold_equally_many_and_none_begins_where_processors_differ(wanted):
     assert max(wanted.ink.counts) - min(wanted.ink.counts) <= 2
     sure = np.zeros((1000, COLUMNS), np.float32)
-    sure[:, 3] = 1 - np.logspace(-1, -7, 1000)
+    sure[:, CONFIDENCE] = 1 - np.logspace(-1, -7, 1000)
     edges = reference(sure).confidence.edges
     assert edges[-1] == SUREST
     assert len(edges) == 7  # seven tenths of them are above it

@@ -1,10 +1,22 @@
+import jax
 import msgspec
 import numpy as np
 import pytest
 from scipy.spatial.distance import mahalanobis
 
 from training import mnist
-from training.answers import COLUMNS, INK, NOT_A_DIGIT, NOVELTY, UNCERTAIN
+from training.answers import (
+    ACCEPTED,
+    CERTAINTY,
+    COLUMNS,
+    CONFIDENCE,
+    DIGIT,
+    INK,
+    NOT_A_DIGIT,
+    NOVELTY,
+    UNCERTAIN,
+    VERDICT,
+)
 from training.compiled import CompiledNetwork
 from training.manifest import CorruptVersion
 from training.moments import mean_ink, moments
@@ -68,6 +80,8 @@ def test_columns_are_probabilities_certainty_novelty_and_ink(predictor):
     assert np.array_equal(columns[:, :10], predictor(images))
     assert columns[:, INK] == pytest.approx(images.mean(axis=(1, 2)) / 255, rel=1e-3)
     assert (columns[:, NOVELTY] > 0).all()
+    assert np.array_equal(columns[:, CONFIDENCE], columns[:, :10].max(axis=1))
+    assert np.array_equal(columns[:, DIGIT], columns[:, :10].argmax(axis=1))
 
 
 def test_blank_full_and_noise_are_no_digits_and_most_digits_are(predictor):
@@ -79,11 +93,40 @@ def test_blank_full_and_noise_are_no_digits_and_most_digits_are(predictor):
     assert (digits == NOT_A_DIGIT).mean() < 0.02
 
 
-def test_an_answer_on_the_limit_of_certainty_is_not_accepted(predictor):
-    columns = np.zeros((2, COLUMNS), np.float32)
-    limit = np.float32(predictor.card.trust.rejection.certainty)
-    columns[:, 10] = limit, np.nextafter(limit, np.float32(2))
-    assert predictor.read(columns).verdicts.tolist() == [UNCERTAIN, 0]
+@pytest.mark.parametrize("rows", [1, 4])
+def test_an_answer_on_the_limit_of_certainty_is_not_accepted_and_one_on_that_of_novelty_is(trained, rows):
+    card, params = trained
+    images = mnist.train().images[:1]
+
+    def computed(*limits):
+        network = CompiledNetwork(
+            card.layers, params, distance=card.trust.novelty.distance, limits=limits, row_sizes=(rows,)
+        )
+        return network.columns(images)[0]
+
+    found = computed(-np.inf, np.inf)
+    certainty, novelty = found[CERTAINTY], found[NOVELTY]
+    assert found[VERDICT] == ACCEPTED
+    assert computed(certainty, novelty)[VERDICT] == UNCERTAIN
+    less = np.nextafter(certainty, np.float32(0))
+    assert computed(less, novelty)[VERDICT] == ACCEPTED
+    assert computed(less, np.nextafter(novelty, np.float32(0)))[VERDICT] == NOT_A_DIGIT
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_no_verdict(trained, rows, number):
+    card, params = trained
+    images, (whitening, means) = mnist.train().images[:rows], card.trust.novelty.distance
+    sick, broken = np.full_like(whitening, number), jax.tree.map(lambda leaf: np.full_like(leaf, number), params)
+
+    def verdicts(params, whitening):
+        network = CompiledNetwork(card.layers, params, distance=(whitening, means), row_sizes=(rows,))
+        return network.columns(images)[:, VERDICT]
+
+    assert np.isfinite(verdicts(params, whitening)).all()
+    assert np.isnan(verdicts(broken, whitening)).all()
+    assert np.isnan(verdicts(params, sick)).all()
 
 
 def test_a_card_of_format_1_answers_and_accepts_nothing(trained_store, trained):

@@ -237,7 +237,7 @@ async def test_an_answer_says_whether_it_can_be_acted_on(client, digit, accepted
 async def test_a_version_that_cannot_say_accepts_nothing():
     class Old(FakePredictor):
         def read(self, columns):
-            return super().read(columns)._replace(verdicts=None)
+            return super().read(columns)._replace(judged=False)
 
         def prediction_sets(self, probabilities, coverage):
             return None

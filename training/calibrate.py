@@ -9,12 +9,11 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from training.answers import CERTAINTY, NOVELTY
+from training.answers import CERTAINTY, DIGIT, NOVELTY
 from training.augment import distort
 from training.card import Calibration, Trust
 from training.drift import reference
 from training.fit import compile_logits
-from training.images import CLASSES
 from training.moments import moments
 from training.novelty import Novelty, fit_distance
 from training.rejection import REFUSED, Sets, control_risk, upper_quantile
@@ -68,8 +67,8 @@ def distance_from(layers: Layers, params: Params, training: Digits, distortion: 
 def fit_trust(
     logits: NDArray[np.float32], columns: NDArray[np.float32], labels: NDArray[np.uint8], distance: Distance
 ) -> Trust:
-    """By the logits [n, 10] of held-out digits, the columns [n, 13] computed of them, and the right digits [n]."""
-    wrong = columns[:, :CLASSES].argmax(axis=1) != labels
+    """By the logits [n, 10] of held-out digits, the columns [n, 16] computed of them, and the right digits [n]."""
+    wrong = columns[:, DIGIT] != labels
     limit, refused = upper_quantile(columns[:, NOVELTY], REFUSED)
     whitening, means = distance
     return Trust(

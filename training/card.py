@@ -91,6 +91,11 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference
     """What drift is measured against."""
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Of certainty and novelty: an answer is accepted with more of the one, and no more of the other."""
+        return self.rejection.certainty, self.novelty.limit
+
 
 class Golden(msgspec.Struct, frozen=True):
     """Pictures with the probabilities that the version gave when it was published."""
@@ -139,6 +144,6 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def golden(images: Images, columns: NDArray[np.float32]) -> Golden:
-    """Golden predictions: pictures uint8 [n, 28, 28] with what a network computes of them, columns [n, 13]."""
+    """Golden predictions: pictures uint8 [n, 28, 28] with what a network computes of them, columns [n, 16]."""
     probabilities = tuple(tuple(row) for row in columns[:, :CLASSES].tolist())
     return Golden(images.tobytes(), probabilities, tuple(columns[:, NOVELTY].tolist()))

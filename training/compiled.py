@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training.answers import probabilities_of
+from training.answers import EVERYTHING, NOT_A_DIGIT, probabilities_of
 from training.convolution import inference_form
 from training.images import CLASSES, PIXELS, SIDE
 from training.moments import mean_ink, moments
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from training.network import Params
     from training.novelty import Distance
 
-    Weights = tuple[Params, np.float32, NDArray[np.float32], NDArray[np.float32]]
+    Weights = tuple[Params, np.float32, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
@@ -50,9 +50,10 @@ def compute_in_place() -> None:
 
 
 class CompiledNetwork:
-    """Probabilities of a network whose logits are divided by `temperature`, and how far pictures are from digits.
+    """Probabilities of a network whose logits are divided by `temperature`, and which of them can be acted on.
 
-    `distance` is whitening and means of the latter (training.novelty); without it, every distance is 0.
+    `distance` is whitening and means of how far pictures are from digits (training.novelty); without it, every distance
+    is 0. An answer is accepted with a certainty above the first of `limits` and a novelty of the second one at most.
 
     Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
     batches. Safe to call from several threads.
@@ -65,10 +66,11 @@ class CompiledNetwork:
         *,
         temperature: float = 1.0,
         distance: Distance = NOWHERE,
+        limits: tuple[float, float] = EVERYTHING,
         row_sizes: Sequence[int] = ROW_SIZES,
     ) -> None:
         self.row_sizes = tuple(sorted(row_sizes))
-        weights = params, np.float32(temperature), *distance
+        weights = params, np.float32(temperature), *distance, np.array(limits, np.float32)
         on_device = jax.device_put(weights)
         alone = ALONE in self.row_sizes and sum(map(np.size, jax.tree.leaves(params))) <= WEIGHTS_COMPILED_IN
         shared = self.row_sizes[1:] if alone else self.row_sizes
@@ -83,7 +85,7 @@ class CompiledNetwork:
         return probabilities_of(self.columns(images))
 
     def columns(self, images: Images) -> NDArray[np.float32]:
-        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 13], as training.answers names it."""
+        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 16], as training.answers names it."""
         largest = self.row_sizes[-1]
         parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -104,12 +106,13 @@ class CompiledNetwork:
 
 @lru_cache(NETWORKS_TO_KEEP)
 def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
-    """Functions of weights, temperature, distance and images. Versions that differ in these alone share them."""
+    """Functions of weights, temperature, distance, limits, images. Versions that differ in these alone share them."""
 
     def shaped(*shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, jnp.float32)
 
-    weights = abstract_params(layers, inference_form()), shaped(), shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS)
+    distance = shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS)
+    weights = abstract_params(layers, inference_form()), shaped(), *distance, shaped(2)
     lower = jax.jit(_columns(layers)).lower
     return {rows: lower(*weights, _pictures(rows)).compile() for rows in row_sizes}
 
@@ -124,18 +127,27 @@ def _pictures(rows: int) -> jax.ShapeDtypeStruct:
 
 
 def _columns(layers: Layers) -> Callable[..., jax.Array]:
-    """The function of weights, temperature, whitening, means and images uint8 [n, 28, 28] that gives columns."""
+    """The function of weights, temperature, whitening, means, limits, images uint8 [n, 28, 28] that gives columns."""
     network = forward(layers, inference_form())
 
     def columns(
-        params: Params, temperature: jax.Array, whitening: jax.Array, means: jax.Array, images: jax.Array
+        params: Params,
+        temperature: jax.Array,
+        whitening: jax.Array,
+        means: jax.Array,
+        limits: jax.Array,
+        images: jax.Array,
     ) -> jax.Array:
         logits, ink = network(params, images), moments(images)
         probabilities = jax.nn.softmax(logits / temperature)
         certainty = jax.nn.softmax(logits).max(axis=1)
         novelty = _squared_distance(jnp.concatenate([ink, logits], axis=1) @ whitening, means)
-        others = jnp.stack([certainty, novelty, mean_ink(ink)], axis=1)
-        return jnp.concatenate([probabilities, others], axis=1)  # [n, 13]
+        confidence, digit = probabilities.max(axis=1), probabilities.argmax(axis=1)
+        uncertain = ~(certainty > limits[0])  # in the network's own precision: an answer on the limit is not accepted
+        verdict = jnp.where(novelty > limits[1], NOT_A_DIGIT, uncertain)
+        verdict = jnp.where(jnp.isfinite(confidence + novelty), verdict, jnp.nan)
+        others = jnp.stack([certainty, novelty, mean_ink(ink), confidence, digit, verdict], axis=1)
+        return jnp.concatenate([probabilities, others], axis=1)  # [n, 16]
 
     return columns
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from training.answers import INK
+from training.answers import CONFIDENCE, DIGIT, INK
 from training.images import CLASSES
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 def reference(columns: NDArray[np.float32]) -> Reference:
-    """The histograms of columns [n, 13]."""
+    """The histograms of columns [n, 16]."""
     ink, confidence, digit = measured(columns)
     return Reference(
         Histogram.of(ink, _quantiles(ink)),
@@ -60,9 +60,8 @@ def reference(columns: NDArray[np.float32]) -> Reference:
 
 
 def measured(columns: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
-    """What is counted of columns [n, 13], in the order of KINDS: [n] each."""
-    probabilities = columns[:, :CLASSES]
-    return columns[:, INK], probabilities.max(axis=1), probabilities.argmax(axis=1).astype(np.float32)
+    """What is counted of columns [n, 16], in the order of KINDS: [n] each."""
+    return columns[:, INK], columns[:, CONFIDENCE], columns[:, DIGIT]
 
 
 def stability_index(counts: NDArray[np.integer], reference: NDArray[np.integer]) -> float:
@@ -98,7 +97,7 @@ class Window:
         self.rows = 0
 
     def add(self, columns: NDArray[np.float32]) -> None:
-        """Takes in columns [n, 13]; what is older than the window is forgotten."""
+        """Takes in columns [n, 16]; what is older than the window is forgotten."""
         size = self._bins.shape[1]
         columns = columns[-size:]
         places = (self._next + np.arange(len(columns))) % size

@@ -27,11 +27,11 @@ class Computing(Protocol):
     """A compiled network, or a predictor."""
 
     def columns(self, images: Images, /) -> NDArray[np.float32]:
-        """What it computes of images: float32 [n, 13]."""
+        """What it computes of images: float32 [n, 16]."""
 
 
 def columns(network: Computing, digits: Digits, watch: Callable[[int], object] = lambda _: None) -> NDArray[np.float32]:
-    """All that a network computes of every picture, [n, 13]; `watch` is told as it is by `predict`."""
+    """All that a network computes of every picture, [n, 16]; `watch` is told as it is by `predict`."""
     return predict(network.columns, digits, watch)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from training.answers import CERTAINTY, NOT_A_DIGIT, NOVELTY, Answers, probabilities_of
+from training.answers import EVERYTHING, NOVELTY, Answers
 from training.compile_cache import keep_compiled as keep_compiled
 from training.compile_cache import on_compilation as on_compilation
 from training.compiled import ROW_SIZES, CompiledNetwork
@@ -45,9 +45,6 @@ class Predictor:
         self.version = version
         self.card = card
         self._network = network
-        if card.trust:  # in the network's own precision: an answer on the limit is not accepted
-            self._certainty = np.float32(card.trust.rejection.certainty)
-            self._novelty = np.float32(card.trust.novelty.limit)
 
     @classmethod
     def load(
@@ -65,6 +62,7 @@ class Predictor:
             params,
             temperature=card.calibration.temperature,
             distance=card.trust.novelty.distance if card.trust else NOWHERE,
+            limits=card.trust.limits if card.trust else EVERYTHING,
             row_sizes=row_sizes,
         )
         predictor = cls(model, number, card, network)
@@ -90,16 +88,12 @@ class Predictor:
         return self._network(images)
 
     def columns(self, images: Images) -> NDArray[np.float32]:
-        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 13], for `read`."""
+        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 16], for `read`."""
         return self._network.columns(images)
 
     def read(self, columns: NDArray[np.float32]) -> Answers:
-        """Columns [n, 13] as answers. The version's card decides which of them are accepted, if it says so."""
-        if self.card.trust is None:
-            return Answers(probabilities_of(columns), None)
-        uncertain = ~(columns[:, CERTAINTY] > self._certainty)
-        verdicts = np.where(columns[:, NOVELTY] > self._novelty, np.uint8(NOT_A_DIGIT), uncertain.view(np.uint8))
-        return Answers(probabilities_of(columns), verdicts)
+        """Columns [n, 16] as answers. The version's card decides which of them are accepted, if it says so."""
+        return Answers(columns, judged=self.card.trust is not None)
 
     def prediction_sets(self, probabilities: NDArray[np.float32], coverage: float) -> NDArray[np.bool_] | None:
         """Which digits are in the sets of pictures by their probabilities [n, 10]: [n, 10]; 0.9 <= coverage < 1.

@@ -120,7 +120,7 @@ class Measured(NamedTuple):
 
     figures: Figures
     computed: NDArray[np.float32]
-    """Of the digits: columns [n, 13]."""
+    """Of the digits: columns [n, 16]."""
     wrong: NDArray[np.bool_]
     """Which of the digits were misread [n]."""
     outliers: Mapping[str, Images]
