@@ -161,12 +161,19 @@ class Batcher:
         with self._lock:
             self.check_room(request.size)
             self._queue.append(request)
-            if self._idle:
-                self._idle = False
-                if self._inline_rows:
-                    loop.call_soon(self._start, loop)  # who came in the same moment is in the queue by then
-                else:
-                    self._wake.put(None)
+            first, self._idle = self._idle, False
+        if first and self._inline_rows:
+            try:
+                await asyncio.sleep(0)  # who came in the same moment is in the queue after that
+            except asyncio.CancelledError:
+                self._leave(request)
+                self._wake.put(None)  # for them
+                raise
+            self._start(loop)
+            if request.future.done():
+                return request.future.result()
+        elif first:
+            self._wake.put(None)
         timer = None if left_s is None else loop.call_later(left_s, self._expire, request)
         try:
             return await request.future
@@ -206,7 +213,7 @@ class Batcher:
                 self._deliver(self._compute(self._batch), here=loop)
         except BaseException:
             self._die()
-            raise
+            return
         with self._lock:
             self._batch = []
             self._idle = not (self._queue.rows or self._closing)

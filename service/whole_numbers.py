@@ -26,7 +26,7 @@ def whole_numbers(body: bytes) -> tuple[Images, bool] | None:
     nothing else. What another body is, or what is wrong with it, is for others to say: two quotation marks are one
     string, which is the only key then, and the number of brackets tells how deep the lists are.
     """
-    if len(body) > LIMIT_BYTES or body[:1] != b"{" or body.count(b'"') != 2:
+    if len(body) > LIMIT_BYTES or body[:1] != b"{" or body.find(b'"', body.find(b'"') + 1) != body.rfind(b'"'):
         return None
     try:
         request = _parser().parse(body)
@@ -41,9 +41,16 @@ def whole_numbers(body: bytes) -> tuple[Images, bool] | None:
     except (RuntimeError, TypeError, ValueError):  # too deep; not whole; no JSON, or beyond 64 bits
         return None
     rows = len(pictures) if many else 1
-    if body.count(b"[") != rows + many or len(numbers) != rows * PIXELS or not rows or numbers.max() > FULL_INK:
+    if _lists(body) != rows + many or len(numbers) != rows * PIXELS or not rows or numbers.max() > FULL_INK:
         return None
     return numbers.astype(np.uint8).reshape(-1, SIDE, SIDE), many
+
+
+def _lists(body: bytes) -> int:
+    """How many there are in a body, for which `bytes.count` takes as long as the parser does."""
+    if body.find(b"[") == body.rfind(b"["):
+        return 1
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")))
 
 
 def _is_picture(value: object) -> bool:
