@@ -60,7 +60,7 @@ class LiveVersion:
 
         batcher = Batcher(
             compute,
-            max_batch_rows=predictor.row_sizes[-1],
+            max_batch_rows=predictor.rows_at_once,
             queue_limit_rows=queue_limit_rows,
             inline_rows=inline_rows,
             watch=metrics.watch(predictor),

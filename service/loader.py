@@ -32,11 +32,11 @@ class Loader:
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
         # JAX takes seconds, and fakes need none
-        from training.predictor import Predictor, compute_in_place, keep_compiled, on_compilation
+        from training.predictor import Predictor, compute_alone, keep_compiled, on_compilation
 
         self._settings, self._metrics, self._predictor = settings, metrics, Predictor
         self._store = Store(settings.store)
-        compute_in_place()
+        self._threads = compute_alone()
         keep_compiled(self._store.path, settings.compiled)
         on_compilation(self._compiled)
 
@@ -71,7 +71,8 @@ class Loader:
         """A version, compiled, and proven against its golden predictions. Raises StoreError and OSError."""
         loading = _loading.set(True)
         try:
-            predictor = self._predictor.load(self._store, model, version)
+            row_sizes, threads = self._threads
+            predictor = self._predictor.load(self._store, model, version, row_sizes=row_sizes, threads=threads)
         finally:
             _loading.reset(loading)
         return LiveVersion.start(

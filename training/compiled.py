@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from training.images import CLASSES, PIXELS, SIDE
 from training.moments import mean_ink, moments
 from training.network import abstract_params, forward
 from training.novelty import NOWHERE, NUMBERS
+from training.processors import take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
-
+PARTS_PER_THREAD = 2
+"""Of what is computed in one call. A thread that is held up leaves its second part to another one."""
 ALONE = 1
 """The batch that is compiled together with the weights: XLA packs them for its convolutions once and not with every
 picture (LeNet, two cores, medians: 148 us without, 114 with that). More rows share the packing."""
@@ -39,6 +42,13 @@ WEIGHTS_COMPILED_IN = 1_000_000
 """Networks with more of them are too large to be compiled anew for each version."""
 NETWORKS_TO_KEEP = 8
 """Compiled ones, for versions to come: each is a few hundred kilobytes."""
+
+
+class Threads(NamedTuple):
+    """How a process computes: batches of which sizes, and how many at the same time."""
+
+    row_sizes: tuple[int, ...] = ROW_SIZES
+    at_once: int = 1
 
 
 def compute_in_place() -> None:
@@ -49,6 +59,18 @@ def compute_in_place() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", val=False)
 
 
+def compute_alone() -> Threads:
+    """As `compute_in_place`, and no batch takes more than one thread.
+
+    XLA cuts each batch up among its threads, and has to wait for the slowest one: two of them are hardly faster than
+    one with the 64 pictures that its caches hold (LeNet), and twice as expensive. Beside a busy event loop they are
+    slower. Several batches at the same time need not wait for each other.
+    """
+    compute_in_place()
+    count = take_over()
+    return Threads(ROW_SIZES[:-1], count) if jax.default_backend() == "cpu" else Threads()
+
+
 class CompiledNetwork:
     """Probabilities of a network whose logits are divided by `temperature`, and which of them can be acted on.
 
@@ -56,7 +78,7 @@ class CompiledNetwork:
     is 0. An answer is accepted with a certainty above the first of `limits` and a novelty of the second one at most.
 
     Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
-    batches. Safe to call from several threads.
+    batches, at most `threads` at the same time. Safe to call from several threads.
     """
 
     def __init__(
@@ -68,8 +90,11 @@ class CompiledNetwork:
         distance: Distance = NOWHERE,
         limits: tuple[float, float] = EVERYTHING,
         row_sizes: Sequence[int] = ROW_SIZES,
+        threads: int = 1,
     ) -> None:
         self.row_sizes = tuple(sorted(row_sizes))
+        self.rows_at_once = self.row_sizes[-1] * (PARTS_PER_THREAD * threads if threads > 1 else 1)
+        self._spread = ThreadPoolExecutor(threads, "batch").map if threads > 1 else map
         weights = params, np.float32(temperature), *distance, np.array(limits, np.float32)
         on_device = jax.device_put(weights)
         alone = ALONE in self.row_sizes and sum(map(np.size, jax.tree.leaves(params))) <= WEIGHTS_COMPILED_IN
@@ -87,16 +112,22 @@ class CompiledNetwork:
     def columns(self, images: Images) -> NDArray[np.float32]:
         """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 16], as training.answers names it."""
         largest = self.row_sizes[-1]
-        parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(images) <= largest:
+            return self._batch(images)
+        return np.concatenate(list(self._spread(self._batch, np.split(images, range(largest, len(images), largest)))))
 
     def padded(self, rows: int) -> int:
-        """The size of the batch that so many rows are computed in, at most the largest size."""
+        """How many rows are computed for so many, in one batch or in several."""
+        largest = self.row_sizes[-1]
+        full, rest = divmod(rows, largest)
+        return full * largest + (self._size(rest) if rest else 0)
+
+    def _size(self, rows: int) -> int:
         return next(size for size in self.row_sizes if size >= rows)
 
     def _batch(self, images: Images) -> NDArray[np.float32]:
         rows = len(images)
-        size = self.padded(rows)
+        size = self._size(rows)
         if size != rows:
             # new memory each time, for JAX may read it in place; NumPy's copy would let go of the interpreter
             padded = b"".join([np.ascontiguousarray(images).data, bytes((size - rows) * PIXELS)])

@@ -10,7 +10,7 @@ from training.answers import EVERYTHING, NOVELTY, Answers
 from training.compile_cache import keep_compiled as keep_compiled
 from training.compile_cache import on_compilation as on_compilation
 from training.compiled import ROW_SIZES, CompiledNetwork
-from training.compiled import compute_in_place as compute_in_place
+from training.compiled import compute_alone as compute_alone
 from training.images import CLASSES
 from training.manifest import CorruptVersion
 from training.novelty import NOWHERE
@@ -48,9 +48,15 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, store: Store, model: str, version: int | str = CHAMPION, *, row_sizes: Sequence[int] = ROW_SIZES
+        cls,
+        store: Store,
+        model: str,
+        version: int | str = CHAMPION,
+        *,
+        row_sizes: Sequence[int] = ROW_SIZES,
+        threads: int = 1,
     ) -> Self:
-        """The predictor of a version in the store, every size of batch compiled.
+        """The predictor of a version in the store, every size of batch compiled; it computes with so many threads.
 
         Raises UnknownModel, UnknownVersion, and CorruptVersion when a file differs from the manifest or when the golden
         predictions on the card do not come out again.
@@ -64,6 +70,7 @@ class Predictor:
             distance=card.trust.novelty.distance if card.trust else NOWHERE,
             limits=card.trust.limits if card.trust else EVERYTHING,
             row_sizes=row_sizes,
+            threads=threads,
         )
         predictor = cls(model, number, card, network)
         predictor.check_golden()
@@ -79,8 +86,13 @@ class Predictor:
         """The compiled sizes of batches, ascending."""
         return self._network.row_sizes
 
+    @property
+    def rows_at_once(self) -> int:
+        """With so many rows in a call, all threads have enough to do."""
+        return self._network.rows_at_once
+
     def padded(self, rows: int) -> int:
-        """The compiled size that a batch of so many rows is filled up to."""
+        """How many rows are computed for so many, for batches are filled up to a compiled size."""
         return self._network.padded(rows)
 
     def __call__(self, images: Images) -> NDArray[np.float32]:

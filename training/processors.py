@@ -29,6 +29,16 @@ def keep_to_limit(among: int = 1, root: Path = ROOT) -> None:
             os.environ[NPROC] = str(wanted)
 
 
+def take_over() -> int:
+    """Leaves XLA one thread for each batch, whoever computes it; call it before JAX computes.
+
+    Returns how many processors there are for batches at the same time: as many as XLA would have used for one.
+    """
+    processors = int(os.environ.get(NPROC, usable()))
+    os.environ[NPROC] = "1"
+    return processors
+
+
 def usable() -> int:
     """How many processors this process may run on, limit or not."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
