@@ -1,12 +1,13 @@
-"""The engine: rows in, rows out. Requests wait in one queue, and one thread computes them batch by batch.
+"""The engine: rows in, rows out. Requests wait in one queue, and threads compute them batch by batch.
 
 Batches are formed by rows and without a timer. An idle engine starts at once; what arrives while it computes forms the
 next batch. Large requests are split across batches and small ones packed together, in order of arrival, so nobody
 starves. Nothing in here knows what a row is, where requests come from, or what computes them.
 
-The thread and the event loop share Python's interpreter, and each of them waits for the other to let go of it. So what
-is done for a batch is done once, in calls that do not let go on the way; and rows so few that they are computed before
-another thread would have woken up need no thread.
+While one thread computes, others do so only with full batches: a few rows more are cheaper in the next batch than in
+one of their own. The threads and the event loop share Python's interpreter, and each of them waits for another to let
+go of it. So what is done for a batch is done once, in calls that do not let go on the way; and rows so few that they
+are computed before another thread would have woken up need no thread.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class Closed(Exception):
 
 
 class EngineDead(Exception):
-    """The engine's thread has ended although nobody closed it; nothing will be computed any more."""
+    """A thread of the engine has ended although nobody closed it; nothing will be computed any more."""
 
     def __init__(self) -> None:
-        super().__init__("the engine's thread has died")
+        super().__init__("a thread of the engine has died")
 
 
 class DeadlineExceeded(Exception):
@@ -78,7 +79,7 @@ class Batch(NamedTuple):
 
 
 class Watch(Protocol):
-    """Told of every batch, on the engine's thread."""
+    """Told of every batch, on the thread that computed it."""
 
     def __call__(self, batch: Batch, /) -> None: ...
 
@@ -88,11 +89,11 @@ def _unwatched(_: Batch) -> None:
 
 
 class Batcher:
-    """Computes rows for many callers at once, on one thread of its own.
+    """Computes rows for many callers at once, on threads of its own.
 
     `predict` takes rows [n, …], 1 <= n <= max_batch_rows, and returns a new array of n rows, of one dtype and width at
-    every call. It is called by one thread at a time: the engine's, or with at most `inline_rows` rows that come to an
-    idle engine, the event loop's. At most `queue_limit_rows` rows wait.
+    every call. It is called by up to `threads` threads at a time: the engine's, or with at most `inline_rows` rows that
+    come to an idle engine, the event loop's alone. At most `queue_limit_rows` rows wait.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Batcher:
         *,
         max_batch_rows: int,
         queue_limit_rows: int,
+        threads: int = 1,
         inline_rows: int = 0,
         watch: Watch = _unwatched,
         name: str = "batcher",
@@ -111,18 +113,20 @@ class Batcher:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._lock = threading.Lock()  # guards all that follows
         self._queue = RowQueue()
-        self._idle = False
+        self._resting = 0  # threads that wait to be woken up
+        self._starting = False  # somebody on an event loop is about to compute
+        self._batches: list[list[Part]] = []  # that are being computed
         self._closing = self._dead = False
-        self._batch: list[Part] = []
         self._rows_per_s = 0.0
         self._last_rows = 0
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether there is a thread that computes; after `close` there is none."""
-        return self._thread.is_alive() and not self._dead
+        """Whether there are threads that compute; after `close` there are none."""
+        return not self._dead and self._threads[0].is_alive()
 
     @property
     def waiting_rows(self) -> int:
@@ -161,19 +165,20 @@ class Batcher:
         with self._lock:
             self.check_room(request.size)
             self._queue.append(request)
-            first, self._idle = self._idle, False
-        if first and self._inline_rows:
+            first = bool(self._inline_rows) and not self._starting and self._resting == len(self._threads)
+            self._starting = self._starting or first
+            if not first:
+                self._wake_up()
+        if first:
             try:
                 await asyncio.sleep(0)  # who came in the same moment is in the queue after that
             except asyncio.CancelledError:
                 self._leave(request)
-                self._wake.put(None)  # for them
+                self._pass_on([])
                 raise
             self._start(loop)
             if request.future.done():
                 return request.future.result()
-        elif first:
-            self._wake.put(None)
         timer = None if left_s is None else loop.call_later(left_s, self._expire, request)
         try:
             return await request.future
@@ -188,60 +193,91 @@ class Batcher:
         """Refuses new requests, returns when the accepted ones are answered; after the timeout, these get Closed."""
         with self._lock:
             self._closing = True
-            self._wake.put(None)
-        await asyncio.to_thread(self._thread.join, timeout_s)
-        if self._thread.is_alive():
+            self._wake_up()
+        await asyncio.to_thread(self._join, timeout_s)
+        if any(thread.is_alive() for thread in self._threads):
             self._abandon(Closed)
+
+    def _join(self, timeout_s: float | None) -> None:
+        end_s = None if timeout_s is None else time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(None if end_s is None else max(0.0, end_s - time.monotonic()))
 
     def _leave(self, request: Request) -> None:
         with self._lock:
             self._queue.leave(request)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Computes the few rows that came to an idle engine, or wakes the thread for more than that.
+        """Computes the few rows that came to an idle engine, or wakes a thread for more than that.
 
-        The batch before must have been as small: where many callers come one after the other, the thread makes one
-        batch of those who come while it wakes up.
+        The batch before must have been as small: where many callers come one after the other, a thread makes one batch
+        of those who come while it wakes up.
         """
         with self._lock:
-            if max(self._queue.rows, self._last_rows) > self._inline_rows or self._closing:
-                self._wake.put(None)
-                return
-            self._batch = self._queue.take(self._inline_rows)
+            few = max(self._queue.rows, self._last_rows) <= self._inline_rows and not self._closing
+            batch = self._take() if few else []
         try:
-            if self._batch:
-                self._deliver(self._compute(self._batch), here=loop)
+            if batch:
+                self._deliver(self._compute(batch), here=loop)
         except BaseException:
             self._die()
-            return
+        self._pass_on(batch)
+
+    def _pass_on(self, before: list[Part]) -> None:
+        """Leaves what there is to the threads; whoever comes to an idle engine next may start it."""
         with self._lock:
-            self._batch = []
-            self._idle = not (self._queue.rows or self._closing)
-            if not self._idle:
-                self._wake.put(None)
+            if before:
+                self._batches.remove(before)
+            self._starting = False
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        """Wakes a thread if there is something for it to do. The lock is held."""
+        if self._resting and not self._starting and (self._closing or self._dead or self._ripe()):
+            self._resting -= 1
+            self._wake.put(None)
+
+    def _ripe(self) -> bool:
+        """Whether another batch is worth computing now. The lock is held."""
+        return bool(self._queue.rows) and (not self._batches or self._queue.rows >= self.max_batch_rows)
+
+    def _take(self) -> list[Part]:
+        """The next batch; an empty one if those who waited have left. The lock is held."""
+        batch = self._queue.take(self.max_batch_rows)
+        if batch:
+            self._batches.append(batch)
+        return batch
 
     def _expire(self, request: Request) -> None:
         if not request.future.done():
             self._leave(request)
             request.future.set_exception(DeadlineExceeded())
 
-    # What follows happens on the engine's thread, or is what both threads do.
+    # What follows happens on the engine's threads, or is what they and the event loop do.
 
     def _run(self) -> None:
+        batch: list[Part] = []
         try:
-            while batch := self._next_batch():
+            while batch := self._next_batch(batch):
                 self._deliver(self._compute(batch))
         except BaseException:
             self._die()
 
-    def _next_batch(self) -> list[Part]:
+    def _next_batch(self, before: list[Part]) -> list[Part]:
         """The batch to compute next; waits until there is one. An empty one says that all is done."""
+        with self._lock:
+            if before:
+                self._batches.remove(before)
         while True:
             with self._lock:
-                self._batch = self._queue.take(self.max_batch_rows)
-                if self._batch or self._closing:
-                    return self._batch
-                self._idle = True
+                batch = self._take() if self._ripe() and not self._starting else []
+                done = self._dead or (self._closing and not self._queue.rows)
+                if not batch and not done:
+                    self._resting += 1
+                else:
+                    self._wake_up()  # there may be enough for another one, or nothing any more for any
+            if batch or done:
+                return batch
             self._wake.get()
 
     def _compute(self, batch: list[Part]) -> list[Request]:
@@ -252,11 +288,14 @@ class Batcher:
             if len(batch) > 1:  # each gets a second chance alone, so that only the culprit fails
                 return [done for part in batch for done in self._compute([part])]
             return [self._fail(batch[0].request, error)]
-        offset = 0
-        for request, start, stop in batch:
-            request.fill(start, stop, answers[offset : offset + stop - start])
-            offset += stop - start
-        return [part.request for part in batch if not part.request.missing]
+        offset, finished = 0, []
+        with self._lock:  # other threads may have other rows of the same request
+            for request, start, stop in batch:
+                request.fill(start, stop, answers[offset : offset + stop - start])
+                offset += stop - start
+                if not request.missing:
+                    finished.append(request)
+        return finished
 
     def _answers(self, batch: list[Part]) -> Rows:
         slices = [part.request.rows[part.start : part.stop] for part in batch]
@@ -266,12 +305,13 @@ class Batcher:
         seconds = time.perf_counter() - began
         if len(answers) != len(rows):
             raise RuntimeError(f"predict returned {len(answers)} rows for {len(rows)}")
-        for part in batch:
-            if part.request.timed:
-                part.request.timed(began, began + seconds)
-        self._last_rows = len(rows)
-        rate = len(rows) / max(seconds, 1e-9)
-        self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
+        with self._lock:
+            for part in batch:
+                if part.request.timed:
+                    part.request.timed(began, began + seconds)
+            self._last_rows = len(rows)
+            rate = len(rows) / max(seconds, 1e-9) * len(self._batches)
+            self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
         self._watch(Batch(len(rows), seconds, [began - part.request.arrived_s for part in batch if not part.start]))
         return answers
 
@@ -301,8 +341,9 @@ class Batcher:
     def _abandon(self, error: type[Closed | EngineDead]) -> None:
         """Fails every request that has no answer yet."""
         with self._lock:
-            requests = {part.request for part in self._batch} | set(self._queue.clear())
+            requests = {part.request for batch in self._batches for part in batch} | set(self._queue.clear())
             self._dead = error is EngineDead
+            self._wake_up()
         for request in requests:
             request.error = request.error or error()
         self._deliver(requests)

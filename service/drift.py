@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,19 +25,21 @@ ROWS_AT_A_TIME: Final = 50
 class Drift:
     """The last rows of a version. `tell` gets the index of each kind and whether it is drift, every 50 rows.
 
-    Called by one thread at a time: the one that computes.
+    Threads that compute may call it at the same time.
     """
 
     def __init__(self, reference: Reference, window_rows: int, tell: Tell) -> None:
         self._window, self._tell = Window(reference, window_rows), tell
         self._waiting: list[NDArray[np.float32]] = []
         self._rows = 0
+        self._lock = threading.Lock()
 
     def follow(self, columns: NDArray[np.float32]) -> None:
         """Takes in what was computed, columns [n, 13]."""
-        self._waiting.append(columns)
-        self._rows += len(columns)
-        if self._rows >= ROWS_AT_A_TIME:
-            self._window.add(np.concatenate(self._waiting))
-            self._waiting, self._rows = [], 0
-            self._tell(self._window.drift())
+        with self._lock:
+            self._waiting.append(columns)
+            self._rows += len(columns)
+            if self._rows >= ROWS_AT_A_TIME:
+                self._window.add(np.concatenate(self._waiting))
+                self._waiting, self._rows = [], 0
+                self._tell(self._window.drift())

@@ -41,10 +41,14 @@ class LiveVersion:
         metrics: Metrics,
         *,
         queue_limit_rows: int,
+        threads: int = 1,
         inline_rows: int = 0,
         drift_window_rows: int = 0,
     ) -> Self:
-        """The version with an engine of its own. Its last answers are followed for drift, if it has a reference."""
+        """The version with an engine of its own, which computes up to `threads` batches at the same time.
+
+        The last answers are followed for drift, if the version has a reference.
+        """
         reference = predictor.reference if drift_window_rows else None
         drift = Drift(reference, drift_window_rows, metrics.drift(predictor)) if reference else None
 
@@ -60,7 +64,8 @@ class LiveVersion:
 
         batcher = Batcher(
             compute,
-            max_batch_rows=predictor.rows_at_once,
+            max_batch_rows=predictor.row_sizes[-1],
+            threads=threads,
             queue_limit_rows=queue_limit_rows,
             inline_rows=inline_rows,
             watch=metrics.watch(predictor),

@@ -71,14 +71,14 @@ class Loader:
         """A version, compiled, and proven against its golden predictions. Raises StoreError and OSError."""
         loading = _loading.set(True)
         try:
-            row_sizes, threads = self._threads
-            predictor = self._predictor.load(self._store, model, version, row_sizes=row_sizes, threads=threads)
+            predictor = self._predictor.load(self._store, model, version, row_sizes=self._threads.row_sizes)
         finally:
             _loading.reset(loading)
         return LiveVersion.start(
             predictor,
             self._metrics,
             queue_limit_rows=self._settings.queue_limit_rows,
+            threads=self._threads.at_once,
             inline_rows=INLINE_ROWS,
             drift_window_rows=self._settings.drift_window_rows,
         )

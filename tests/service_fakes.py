@@ -59,7 +59,7 @@ class FakePredictor:
 
     def __init__(self, name: str = "lenet", version: int = 3, *, row_sizes: tuple[int, ...] = (1, 4, 16)) -> None:
         self.name, self.version, self.card, self.row_sizes = name, version, CARD, row_sizes
-        self.rows_at_once, self.reference = row_sizes[-1], None
+        self.reference = None
         self.gate = threading.Event()
         self.gate.set()
         self.poison: int | None = None

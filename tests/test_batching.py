@@ -538,7 +538,7 @@ async def test_a_full_queue_says_how_long_its_rows_take_at_the_rate_of_the_last_
         await batcher.submit(rows(1, 2, 3, 4))
     gate.clear()
     asked = [asyncio.create_task(batcher.submit(rows(1)))]
-    await until(lambda: batcher.waiting_rows == 0 and batcher._batch)
+    await until(lambda: batcher.waiting_rows == 0 and batcher._batches)
     asked.append(asyncio.create_task(batcher.submit(rows(1, 2, 3, 4, 5))))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull) as refusal:

@@ -124,7 +124,7 @@ class EngineMachine(RuleBasedStateMachine):
             numbers[poison] = POISON
         rows = np.array(numbers, np.int64)[:, None]
         if not self.batch:
-            self.until(lambda: self.batcher._idle)  # its thread may still be on the way to rest
+            self.until(lambda: self.batcher._resting)  # its thread may still be on the way to rest
         deadline_s = time.monotonic() + DEADLINE_S if impatient else None
         task = self.runner.get_loop().create_task(self.batcher.submit(rows, deadline_s))
         self.runner.run(asyncio.sleep(0))

@@ -31,7 +31,6 @@ class Poisonable:
         self.predictor = predictor
         self.name, self.version, self.card, self.row_sizes = "tiny", 1, predictor.card, predictor.row_sizes
         self.padded, self.read, self.reference = predictor.padded, predictor.read, predictor.reference
-        self.rows_at_once = predictor.rows_at_once
 
     def columns(self, images):
         if (images[:, 0, 0] == POISON).any():

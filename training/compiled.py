@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
-PARTS_PER_THREAD = 2
-"""Of what is computed in one call. A thread that is held up leaves its second part to another one."""
 ALONE = 1
 """The batch that is compiled together with the weights: XLA packs them for its convolutions once and not with every
 picture (LeNet, two cores, medians: 148 us without, 114 with that). More rows share the packing."""
@@ -78,7 +75,7 @@ class CompiledNetwork:
     is 0. An answer is accepted with a certainty above the first of `limits` and a novelty of the second one at most.
 
     Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
-    batches, at most `threads` at the same time. Safe to call from several threads.
+    batches. Safe to call from several threads.
     """
 
     def __init__(
@@ -90,11 +87,8 @@ class CompiledNetwork:
         distance: Distance = NOWHERE,
         limits: tuple[float, float] = EVERYTHING,
         row_sizes: Sequence[int] = ROW_SIZES,
-        threads: int = 1,
     ) -> None:
         self.row_sizes = tuple(sorted(row_sizes))
-        self.rows_at_once = self.row_sizes[-1] * (PARTS_PER_THREAD * threads if threads > 1 else 1)
-        self._spread = ThreadPoolExecutor(threads, "batch").map if threads > 1 else map
         weights = params, np.float32(temperature), *distance, np.array(limits, np.float32)
         on_device = jax.device_put(weights)
         alone = ALONE in self.row_sizes and sum(map(np.size, jax.tree.leaves(params))) <= WEIGHTS_COMPILED_IN
@@ -112,22 +106,16 @@ class CompiledNetwork:
     def columns(self, images: Images) -> NDArray[np.float32]:
         """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 16], as training.answers names it."""
         largest = self.row_sizes[-1]
-        if len(images) <= largest:
-            return self._batch(images)
-        return np.concatenate(list(self._spread(self._batch, np.split(images, range(largest, len(images), largest)))))
+        parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def padded(self, rows: int) -> int:
-        """How many rows are computed for so many, in one batch or in several."""
-        largest = self.row_sizes[-1]
-        full, rest = divmod(rows, largest)
-        return full * largest + (self._size(rest) if rest else 0)
-
-    def _size(self, rows: int) -> int:
+        """The size of the batch that so many rows are computed in, at most the largest size."""
         return next(size for size in self.row_sizes if size >= rows)
 
     def _batch(self, images: Images) -> NDArray[np.float32]:
         rows = len(images)
-        size = self._size(rows)
+        size = self.padded(rows)
         if size != rows:
             # new memory each time, for JAX may read it in place; NumPy's copy would let go of the interpreter
             padded = b"".join([np.ascontiguousarray(images).data, bytes((size - rows) * PIXELS)])

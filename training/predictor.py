@@ -48,15 +48,9 @@ class Predictor:
 
     @classmethod
     def load(
-        cls,
-        store: Store,
-        model: str,
-        version: int | str = CHAMPION,
-        *,
-        row_sizes: Sequence[int] = ROW_SIZES,
-        threads: int = 1,
+        cls, store: Store, model: str, version: int | str = CHAMPION, *, row_sizes: Sequence[int] = ROW_SIZES
     ) -> Self:
-        """The predictor of a version in the store, every size of batch compiled; it computes with so many threads.
+        """The predictor of a version in the store, every size of batch compiled.
 
         Raises UnknownModel, UnknownVersion, and CorruptVersion when a file differs from the manifest or when the golden
         predictions on the card do not come out again.
@@ -70,7 +64,6 @@ class Predictor:
             distance=card.trust.novelty.distance if card.trust else NOWHERE,
             limits=card.trust.limits if card.trust else EVERYTHING,
             row_sizes=row_sizes,
-            threads=threads,
         )
         predictor = cls(model, number, card, network)
         predictor.check_golden()
@@ -86,13 +79,8 @@ class Predictor:
         """The compiled sizes of batches, ascending."""
         return self._network.row_sizes
 
-    @property
-    def rows_at_once(self) -> int:
-        """With so many rows in a call, all threads have enough to do."""
-        return self._network.rows_at_once
-
     def padded(self, rows: int) -> int:
-        """How many rows are computed for so many, for batches are filled up to a compiled size."""
+        """The compiled size that a batch of so many rows is filled up to."""
         return self._network.padded(rows)
 
     def __call__(self, images: Images) -> NDArray[np.float32]:
