@@ -459,11 +459,13 @@ async def test_one_wake_up_serves_a_whole_batch(monkeypatch):
         assert len(calls) == 2  # the batch that held, and the batch of 64
 
 
-async def test_every_answer_belongs_to_its_own_question_under_stress():
+@pytest.mark.parametrize("threads", [1, 4])
+async def test_every_answer_belongs_to_its_own_question_under_stress(threads):
     """600 callers of 1…40 rows; some leave while they wait, some carry poison; nobody gets another's rows."""
     chance = random.Random(7)
     poison = {n for n in range(20_000) if n % 997 == 0}
-    async with Engine(Squares(poison=poison), max_batch_rows=16, queue_limit_rows=100_000) as engine:
+    limits = {"max_batch_rows": 16, "queue_limit_rows": 100_000, "threads": threads}
+    async with Engine(Squares(poison=poison), **limits) as engine:
         questions, start = [], 0
         for _ in range(600):
             size = chance.choice([1, 1, 1, 2, 3, 5, 17, 40])
@@ -494,6 +496,71 @@ async def test_every_answer_belongs_to_its_own_question_under_stress():
         assert kinds["left"] > 5
         assert engine.batcher.waiting_rows == 0
         assert max(map(len, engine.predict.batches)) <= 16
+
+
+async def test_another_thread_computes_full_batches_and_no_others():
+    async with Engine(threads=2) as engine:
+        await engine.hold()
+        few = engine.submit(1, 2, 3)
+        await asyncio.sleep(0.05)
+        assert engine.predict.batches == [[1000]]
+        enough = engine.submit(4, 5, 6, 7, 8, 9)
+        await until(lambda: len(engine.predict.batches) == 2)
+        assert engine.predict.batches[1] == [1, 2, 3, 4, 5, 6, 7, 8]
+        await asyncio.sleep(0.05)
+        assert engine.batcher.waiting_rows == 1
+        engine.predict.gate.set()
+        assert (await few).tolist() == answer(1, 2, 3)
+        assert (await enough).tolist() == answer(4, 5, 6, 7, 8, 9)
+        assert len(engine.predict.threads) == 2
+
+
+async def test_the_parts_of_a_request_come_together_from_all_threads():
+    async with Engine(threads=3) as engine:
+        engine.predict.gate.clear()
+        task = engine.submit(*range(100))
+        await until(lambda: len(engine.predict.batches) == 3)
+        engine.predict.gate.set()
+        assert (await task).tolist() == answer(*range(100))
+        assert len(engine.predict.threads) == 3
+
+
+async def test_a_row_alone_is_computed_on_the_event_loop_only_if_all_threads_rest():
+    async with Engine(threads=2, inline_rows=1) as engine:
+        engine.predict.gate.clear()
+        held = engine.submit(*range(8))
+        await until(lambda: engine.predict.batches)
+        alone = engine.submit(9)
+        await asyncio.sleep(0.05)
+        engine.predict.gate.set()
+        assert (await alone).tolist() == answer(9)
+        assert threading.get_ident() not in engine.predict.threads
+        await held
+
+
+async def test_when_one_thread_dies_nobody_waits_for_any(caplog):
+    class Fatal(BaseException):
+        pass
+
+    gate = threading.Event()
+
+    def die(numbers):
+        assert gate.wait(10)
+        if numbers[0] == 0:
+            raise Fatal
+        return numbers
+
+    batcher = Batcher(die, max_batch_rows=1, queue_limit_rows=8, threads=3)
+    tasks = [asyncio.create_task(batcher.submit(rows(n))) for n in (0, 1, 2, 3)]
+    await asyncio.sleep(0.05)
+    gate.set()
+    with caplog.at_level(logging.CRITICAL):
+        outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    assert isinstance(outcomes[0], EngineDead)
+    assert all(isinstance(outcome, EngineDead | np.ndarray) for outcome in outcomes)
+    assert not batcher.alive
+    await asyncio.wait_for(batcher.close(), 5)
+    assert not any(thread.is_alive() for thread in batcher._threads)
 
 
 @settings(deadline=None, max_examples=60)

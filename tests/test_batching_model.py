@@ -6,6 +6,7 @@ The engine computes a batch when a step allows it and not before, so that at eve
 import asyncio
 import threading
 import time
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -17,29 +18,31 @@ from service.batching import Batcher, DeadlineExceeded, PredictFailed, QueueFull
 
 BATCH, LIMIT = 4, 12
 DEADLINE_S = 1000
-POISON = -1
 PATIENCE_S = 10
 
 
 class Stepper:
-    """Answers [n, 2] for rows int64 [n, 1], a number and its square, when it is allowed to; poison makes it raise."""
+    """Answers [n, 2] for rows int64 [n, 1], a number and its square, when it is allowed to; raises for less than 0."""
 
     def __init__(self):
         self.begun = []
-        self.unguarded = 0
+        self.retries = Counter()  # how many calls follow the one that fails, by its numbers
+        self.unguarded = Counter()  # by thread
         self.loop_thread = threading.get_ident()
-        self.allowed = threading.Semaphore(0)
+        self.allowed = defaultdict(lambda: threading.Semaphore(0))
 
     def __call__(self, rows):
         numbers = rows[:, 0].tolist()
-        if self.unguarded:  # the second try of a batch that failed
-            self.unguarded -= 1
-        elif threading.get_ident() == self.loop_thread:  # to wait here would be to wait for oneself
+        thread = threading.get_ident()
+        if self.unguarded[thread]:  # the second try of a batch that failed
+            self.unguarded[thread] -= 1
+        elif thread == self.loop_thread:  # to wait here would be to wait for oneself
             self.begun.append(numbers)
         else:
             self.begun.append(numbers)
-            assert self.allowed.acquire(timeout=PATIENCE_S)
-        if POISON in numbers:
+            assert self.allowed[tuple(numbers)].acquire(timeout=PATIENCE_S)
+            self.unguarded[thread] = self.retries[tuple(numbers)]
+        if min(numbers) < 0:
             raise ValueError("poison")
         return np.concatenate([rows, rows**2], axis=1)
 
@@ -63,22 +66,28 @@ class Asked:
 
 
 class EngineMachine(RuleBasedStateMachine):
-    inline_rows = 0
+    threads, inline_rows = 1, 0
 
     def __init__(self):
         super().__init__()
         self.runner = asyncio.Runner(loop_factory=SkippingLoop)
         self.predict = Stepper()
-        self.batcher = Batcher(self.predict, max_batch_rows=BATCH, queue_limit_rows=LIMIT, inline_rows=self.inline_rows)
+        self.batcher = Batcher(
+            self.predict,
+            max_batch_rows=BATCH,
+            queue_limit_rows=LIMIT,
+            threads=self.threads,
+            inline_rows=self.inline_rows,
+        )
         self.number = 0
         self.queue = []
-        self.batch = []  # what is being computed: a request with some of its numbers, each
+        self.running = []  # what is being computed: batches of requests with some of their numbers, each
         self.batches = 0
         self.last_rows = 0  # of the last batch that did not fail
 
     def teardown(self):
-        while self.batch:
-            self.step()
+        while self.running:
+            self.finish(0)
         self.runner.run(self.batcher.close())
         assert not self.batcher.alive
         self.runner.close()
@@ -86,26 +95,28 @@ class EngineMachine(RuleBasedStateMachine):
     def until(self, condition):
         end = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < end, (self.batch, self.predict.begun, self.batcher.waiting_rows)
+            assert time.monotonic() < end, (self.running, self.predict.begun, self.batcher.waiting_rows)
             self.runner.run(asyncio.sleep(0.0005))
 
     # The model
 
     def take(self):
-        """Forms the next batch."""
-        room = BATCH
-        while room and self.queue:
-            asked = self.queue[0]
-            numbers, asked.waiting = asked.waiting[:room], asked.waiting[room:]
-            self.batch.append((asked, numbers))
-            room -= len(numbers)
-            if not asked.waiting:
-                self.queue.pop(0)
-        if self.batch:
-            self.batches += 1
-            wanted = [number for _, numbers in self.batch for number in numbers]
-            self.until(lambda: len(self.predict.begun) == self.batches)
-            assert self.predict.begun[-1] == wanted
+        """Forms the next batches: one if there is none, and full ones as long as there is a thread for them."""
+        began = []
+        while self.queue and (not self.running or (self.waiting_rows() >= BATCH and len(self.running) < self.threads)):
+            room, batch = BATCH, []
+            while room and self.queue:
+                asked = self.queue[0]
+                numbers, asked.waiting = asked.waiting[:room], asked.waiting[room:]
+                batch.append((asked, numbers))
+                room -= len(numbers)
+                if not asked.waiting:
+                    self.queue.pop(0)
+            self.running.append(batch)
+            began.append(numbers_of(batch))
+        before, self.batches = self.batches, self.batches + len(began)
+        self.until(lambda: len(self.predict.begun) >= self.batches)
+        assert sorted(self.predict.begun[before:]) == sorted(began)
 
     def leave(self, asked):
         if asked in self.queue:
@@ -121,10 +132,10 @@ class EngineMachine(RuleBasedStateMachine):
         numbers = [self.number + i for i in range(size)]
         self.number += size
         if poison < size:
-            numbers[poison] = POISON
+            numbers[poison] = -1 - numbers[poison]
         rows = np.array(numbers, np.int64)[:, None]
-        if not self.batch:
-            self.until(lambda: self.batcher._resting)  # its thread may still be on the way to rest
+        resting = self.threads - len(self.running)
+        self.until(lambda: self.batcher._resting == resting)  # its threads may still be on the way to rest
         deadline_s = time.monotonic() + DEADLINE_S if impatient else None
         task = self.runner.get_loop().create_task(self.batcher.submit(rows, deadline_s))
         self.runner.run(asyncio.sleep(0))
@@ -134,19 +145,18 @@ class EngineMachine(RuleBasedStateMachine):
             assert isinstance(error, QueueFull)
             assert (error.waiting, error.limit) == (self.waiting_rows(), LIMIT)
             return
-        if not self.batch and max(size, self.last_rows) <= self.inline_rows:
+        if not self.running and max(size, self.last_rows) <= self.inline_rows:
             self.compute_inline(numbers, task)
             return
         self.queue.append(Asked(numbers, task, impatient))
-        if not self.batch:
-            self.take()
+        self.take()
 
     def compute_inline(self, numbers, task):
         """The event loop computes it, without anybody's leave."""
         self.until(task.done)
         self.batches += 1
         assert self.predict.begun[-1] == numbers
-        if POISON in numbers:
+        if min(numbers) < 0:
             assert isinstance(task.exception(), PredictFailed)
         else:
             assert task.result().tolist() == [[number, number**2] for number in numbers]
@@ -154,7 +164,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def waiting(self):
         """Requests that have no answer yet."""
-        asked = [*self.queue, *(asked for asked, _ in self.batch if asked not in self.queue)]
+        asked = dict.fromkeys([*self.queue, *(asked for batch in self.running for asked, _ in batch)])
         return [each for each in asked if not each.task.done()]
 
     @rule()
@@ -177,21 +187,25 @@ class EngineMachine(RuleBasedStateMachine):
         assert asked.task.cancelled()
         self.leave(asked)
 
-    @precondition(lambda self: self.batch)
-    @rule()
-    def step(self):
-        batch, self.batch = self.batch, []
-        fails = any(POISON in numbers for _, numbers in batch)
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def step(self, data):
+        self.finish(data.draw(st.integers(0, len(self.running) - 1)))
+
+    def finish(self, index):
+        """One of the batches may end."""
+        batch = self.running.pop(index)
+        fails = min(numbers_of(batch)) < 0
         if fails and len(batch) > 1:
-            self.predict.unguarded = len(batch)
-        self.predict.allowed.release()
+            self.predict.retries[tuple(numbers_of(batch))] = len(batch)
+        self.predict.allowed[tuple(numbers_of(batch))].release()
         if not fails:
             self.last_rows = sum(len(numbers) for _, numbers in batch)
         for asked, numbers in batch:
             asked.missing -= len(numbers)
-            if fails and POISON not in numbers:
+            if fails and min(numbers) >= 0:
                 self.last_rows = len(numbers)
-            if POISON in numbers:
+            if min(numbers) < 0:
                 self.leave(asked)
                 if not asked.task.done():
                     self.until(asked.task.done)
@@ -210,12 +224,23 @@ class EngineMachine(RuleBasedStateMachine):
         assert not any(asked.task.done() for asked in self.queue)
 
 
+def numbers_of(batch):
+    """The rows of a batch, in their order."""
+    return [number for _, numbers in batch for number in numbers]
+
+
+class ThreadsMachine(EngineMachine):
+    """Several batches at the same time."""
+
+    threads = 3
+
+
 class InlineMachine(EngineMachine):
     """As the service has it: a row that comes alone is computed on the event loop."""
 
-    inline_rows = 1
+    threads, inline_rows = 2, 1
 
 
-@pytest.mark.parametrize("machine", [EngineMachine, InlineMachine])
+@pytest.mark.parametrize("machine", [EngineMachine, ThreadsMachine, InlineMachine])
 def test_the_engine_does_what_the_model_does(machine):
     run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
