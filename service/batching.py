@@ -140,7 +140,7 @@ class Batcher:
         """
         if self._closing:
             raise Closed
-        if not self.alive:
+        if self._dead:
             raise EngineDead
         waiting = self._queue.rows
         if waiting + rows > self.queue_limit_rows:

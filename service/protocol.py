@@ -228,9 +228,10 @@ class HttpProtocol(HttpToolsProtocol):
             if self._head_bytes - len(data) > HEAD_LIMIT_BYTES:
                 self._refuse(431, TOO_LARGE)
                 return
-            if b"pgrade" in data:
-                head, end, rest = data.partition(b"\r\n\r\n")
-                data = UPGRADE.sub(b"\r\nIgnored", head) + end + rest
+            end = data.find(b"\r\n\r\n")  # a body, which may be long, is not looked at
+            end = len(data) if end < 0 else end
+            if data.find(b"pgrade", 0, end) >= 0:
+                data = UPGRADE.sub(b"\r\nIgnored", data[:end]) + data[end:]
         else:
             self._framing_bytes += len(data)
         try:

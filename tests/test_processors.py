@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from training import processors
-from training.processors import NPROC, keep_to_limit, limit_of_container
+from training.processors import NPROC, keep_to_limit, limit_of_container, take_over
 
 V2_ROOT, V2_DEEP = "0::/\n", "0::/kubepods.slice/pod1.slice/box\n"
 V1 = "4:memory:/box\n3:cpuset:/box\n2:cpu,cpuacct:/docker/box\n1:name=systemd:/box\n"
@@ -82,15 +82,27 @@ def test_what_the_user_says_stays(tmp_path, monkeypatch):
     assert os.environ[NPROC] == "5"
 
 
+@pytest.mark.parametrize(("said", "processors_to_use"), [(None, 8), ("3", 3)])
+def test_who_takes_over_gets_what_xla_would_have_used(monkeypatch, said, processors_to_use):
+    monkeypatch.setattr(processors, "usable", lambda: 8)
+    monkeypatch.setenv(NPROC, said or "")
+    if said is None:
+        monkeypatch.delenv(NPROC)
+    assert take_over() == processors_to_use
+    assert os.environ.pop(NPROC) == "1"
+
+
 THREADS = """
 import sys
 from pathlib import Path
 from training import processors
 processors.usable = lambda: 64
 processors.keep_to_limit(1, Path(sys.argv[1]))
+from training.compiled import compute_alone
+at_once = compute_alone().at_once if sys.argv[2:] else None
 import jax
 jax.numpy.ones(3).block_until_ready()
-print(sum(p.read_text() == "tf_XLAEigen\\n" for p in Path("/proc/self/task").glob("*/comm")))
+print(at_once, sum(p.read_text() == "tf_XLAEigen\\n" for p in Path("/proc/self/task").glob("*/comm")))
 """
 
 
@@ -101,4 +113,10 @@ def test_xla_starts_as_many_threads_as_the_limit_has_processors(tmp_path, limit)
     root = machine(tmp_path, V2_ROOT, **{"cpu.max": f"{limit}00000 100000\n"})
     environment = {name: value for name, value in os.environ.items() if name not in (NPROC, "XLA_FLAGS")}
     command = [sys.executable, "-c", THREADS, str(root)]
-    assert subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout == f"{limit}\n"
+
+    def found(*arguments):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=True)
+        return done.stdout.strip()
+
+    assert found() == f"None {limit}"
+    assert found("alone") == f"{limit} 1"
