@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from training import processors
-from training.processors import NPROC, keep_to_limit, limit_of_container, take_over
+from training.processors import NPROC, keep_to_limit, limit_of_container, one_thread
 
 V2_ROOT, V2_DEEP = "0::/\n", "0::/kubepods.slice/pod1.slice/box\n"
 V1 = "4:memory:/box\n3:cpuset:/box\n2:cpu,cpuacct:/docker/box\n1:name=systemd:/box\n"
@@ -83,13 +83,15 @@ def test_what_the_user_says_stays(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("said", "processors_to_use"), [(None, 8), ("3", 3)])
-def test_who_takes_over_gets_what_xla_would_have_used(monkeypatch, said, processors_to_use):
+def test_one_thread_for_xla_leaves_what_it_would_have_used_to_others(monkeypatch, said, processors_to_use):
     monkeypatch.setattr(processors, "usable", lambda: 8)
     monkeypatch.setenv(NPROC, said or "")
     if said is None:
         monkeypatch.delenv(NPROC)
-    assert take_over() == processors_to_use
-    assert os.environ.pop(NPROC) == "1"
+    with one_thread() as found:
+        assert os.environ[NPROC] == "1"
+    assert found == processors_to_use
+    assert os.environ.get(NPROC) == said
 
 
 THREADS = """

@@ -15,7 +15,7 @@ from training.images import CLASSES, PIXELS, SIDE
 from training.moments import mean_ink, moments
 from training.network import abstract_params, forward
 from training.novelty import NOWHERE, NUMBERS
-from training.processors import take_over
+from training.processors import one_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,15 +57,16 @@ def compute_in_place() -> None:
 
 
 def compute_alone() -> Threads:
-    """As `compute_in_place`, and no batch takes more than one thread.
+    """As `compute_in_place`, and no batch takes more than one thread; returns what to compute with, then.
 
     XLA cuts each batch up among its threads, and has to wait for the slowest one: two of them are hardly faster than
     one with the 64 pictures that its caches hold (LeNet), and twice as expensive. Beside a busy event loop they are
     slower. Several batches at the same time need not wait for each other.
     """
     compute_in_place()
-    count = take_over()
-    return Threads(ROW_SIZES[:-1], count) if jax.default_backend() == "cpu" else Threads()
+    with one_thread() as processors:
+        on_cpu = jax.default_backend() == "cpu"
+    return Threads(ROW_SIZES[:-1], processors) if on_cpu else Threads()
 
 
 class CompiledNetwork:

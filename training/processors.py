@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NPROC: Final = "NPROC"
 """What XLA reads instead of counting processors. Affinity would do it, too, but pins: containers on one machine know
@@ -29,14 +33,17 @@ def keep_to_limit(among: int = 1, root: Path = ROOT) -> None:
             os.environ[NPROC] = str(wanted)
 
 
-def take_over() -> int:
-    """Leaves XLA one thread for each batch, whoever computes it; call it before JAX computes.
-
-    Returns how many processors there are for batches at the same time: as many as XLA would have used for one.
-    """
-    processors = int(os.environ.get(NPROC, usable()))
+@contextmanager
+def one_thread() -> Iterator[int]:
+    """XLA that starts meanwhile gets one thread; yields how many it would have had."""
+    before = os.environ.get(NPROC)
     os.environ[NPROC] = "1"
-    return processors
+    try:
+        yield int(before or usable())
+    finally:
+        del os.environ[NPROC]
+        if before is not None:
+            os.environ[NPROC] = before
 
 
 def usable() -> int:
