@@ -595,7 +595,10 @@ async def test_a_full_queue_says_how_long_its_rows_take_at_the_rate_of_the_last_
     clock, gate = Clock(), threading.Event()
     gate.set()
 
+    begun = []
+
     def predict(numbers):
+        begun.append(len(numbers))
         assert gate.wait(10)
         return clock(numbers)
 
@@ -605,7 +608,7 @@ async def test_a_full_queue_says_how_long_its_rows_take_at_the_rate_of_the_last_
         await batcher.submit(rows(1, 2, 3, 4))
     gate.clear()
     asked = [asyncio.create_task(batcher.submit(rows(1)))]
-    await until(lambda: batcher.waiting_rows == 0 and batcher._batches)
+    await until(lambda: begun == [4, 4, 4, 1])
     asked.append(asyncio.create_task(batcher.submit(rows(1, 2, 3, 4, 5))))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull) as refusal:
