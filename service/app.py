@@ -21,6 +21,7 @@ from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed
 from service.direct import DirectPaths
 from service.encode import encode_plain_error, encode_problem
 from service.errors import (
+    BrokenAnswer,
     FeedbackOff,
     FeedbackUnavailable,
     FollowsStore,
@@ -121,6 +122,7 @@ STATUS: Final[dict[type[Exception], Status]] = {
     PredictFailed: Status(
         500, "prediction_failed", "the model failed on this request; the log of the service says how"
     ),
+    BrokenAnswer: Status(500, "prediction_failed", "the model's answer made no sense; the log of the service says how"),
     ClientDisconnect: Status(499, "hung_up", "the client hung up"),  # nobody reads this
     Exception: Status(500, "internal_error", "the service failed on this request; its log says how"),
 }

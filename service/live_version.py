@@ -56,7 +56,7 @@ class LiveVersion:
             columns = predictor.columns(images)
             if np.isnan(columns[:, VERDICT]).any():  # JSON has no word for such numbers, and nobody a use
                 raise BrokenAnswer(
-                    f"{predictor.name} version {predictor.version} answered with numbers that are not finite"
+                    f"{predictor.name} version {predictor.version} answered with probabilities that are not finite"
                 )
             if drift:
                 drift.follow(columns)
@@ -85,7 +85,7 @@ class LiveVersion:
     async def answer(self, images: Images, deadline_s: float) -> Answers:
         """Answers to images uint8 [n, 28, 28].
 
-        Raises what `Batcher.submit` raises: PredictFailed for what are no probabilities, too.
+        Raises what `Batcher.submit` raises, and BrokenAnswer for what are no probabilities.
         """
         seen = CURRENT.get()
         if seen is not None:
@@ -93,8 +93,10 @@ class LiveVersion:
         timed = seen.times_of_batches() if seen is not None and seen.stages is not None else None
         try:
             columns = await self.batcher.submit(images, deadline_s, timed)
-        except PredictFailed:
+        except PredictFailed as failure:
             self._metrics.failed(self)
+            if isinstance(failure.__cause__, BrokenAnswer):
+                raise failure.__cause__ from None
             raise
         return self.predictor.read(columns)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.canary import Canary
+from service.errors import BrokenAnswer
 from service.shadow import Shadow
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from training.answers import Answers
     from training.images import Images
 
-ITS_OWN_FAULT = (Closed, EngineDead, PredictFailed, QueueFull)
+ITS_OWN_FAULT = (BrokenAnswer, Closed, EngineDead, PredictFailed, QueueFull)
 """A challenger that fails so harms nobody: the champion answers in its place."""
 
 

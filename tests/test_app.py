@@ -345,9 +345,9 @@ async def test_a_model_that_answers_nan_is_500_and_never_invalid_json(caplog):
     async with client_of(app_with(predictor)) as client:
         with caplog.at_level(logging.ERROR):
             response = await client.post("/predict", json={"instances": [flat(5), flat(6)]})
-    message = "the model failed on this request; the log of the service says how"
+    message = "the model's answer made no sense; the log of the service says how"
     problem(response, 500, "prediction_failed", message)
-    assert "lenet version 3 answered with numbers that are not finite" in caplog.text
+    assert "lenet version 3 answered with probabilities that are not finite" in caplog.text
 
 
 async def test_an_unexpected_failure_is_500_without_a_stack_trace(monkeypatch):

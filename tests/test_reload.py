@@ -38,9 +38,8 @@ def anyio_backend():
 @pytest.fixture
 def store(trained_store, tmp_path, monkeypatch) -> Store:
     """A copy of the store with version 1 of `tiny`, to be changed."""
-    monkeypatch.setattr(
-        "training.predictor.compute_alone", compiled.Threads
-    )  # it is for a whole process, and so is that:
+    # both are for a whole process
+    monkeypatch.setattr("training.predictor.compute_alone", compiled.Threads)
     monkeypatch.setattr("training.predictor.keep_compiled", lambda *_: None)
     shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
     return Store(tmp_path / "store")

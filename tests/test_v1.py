@@ -240,7 +240,7 @@ async def test_a_failing_model_is_500_and_not_200_with_an_error_inside(caplog):
         failed = await client.post(PREDICT, json={"instances": [picture(6).tolist()]})
         refused(failed, 500, "the model failed on this request; the log of the service says how")
         nan = await client.post(PREDICT, json={"instances": [picture(5).tolist()]})
-        refused(nan, 500, "the model failed on this request; the log of the service says how")
+        refused(nan, 500, "the model's answer made no sense; the log of the service says how")
 
 
 async def test_who_gets_no_answer_in_time_gets_504_and_a_full_queue_is_503_with_retry_after():
