@@ -162,6 +162,31 @@ def test_digits_that_are_drawn_are_read(page):
         expect(page.locator("#sure")).to_have_text("Nothing to read yet")
 
 
+def test_a_dot_is_not_asked_about_until_it_has_become_a_stroke(page):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "predict" in request.url else None)
+    box = page.locator("#drawing").bounding_box()
+    middle, top = box["x"] + box["width"] / 2, box["y"] + 0.2 * box["height"]
+    page.mouse.move(middle, top)
+    page.mouse.down()
+    page.wait_for_timeout(500)  # five times the pause before a question
+    page.mouse.move(middle, top + 0.05 * box["height"], steps=4)
+    page.wait_for_timeout(500)
+    assert asked == []
+    expect(page.locator("#sure")).to_have_text("Nothing to read yet")
+    page.mouse.move(middle, top + 0.6 * box["height"], steps=6)
+    page.mouse.up()
+    shows(page, 1)
+    page.keyboard.press("Escape")
+    page.mouse.move(middle, top)
+    page.mouse.down()
+    page.mouse.up()
+    draw(page, 1)
+    shows(page, 1)
+    page.keyboard.press("Control+z")  # and the dot is left
+    expect(page.locator("#sure")).to_have_text("Nothing to read yet")
+
+
 def test_what_the_model_saw_is_what_the_service_prepared(page):
     image = sample(5)
     page.locator("#file").set_input_files({"name": "5.png", "mimeType": "image/png", "buffer": png(image)})

@@ -40,7 +40,7 @@ async function ask() {
   timer = 0;
   if (asking || !stale) return;
   stale = false;
-  if (strokes.empty && !chosen) return;
+  if (strokes.dot && !chosen) return;
   const question = (asking = new AbortController());
   const [name, version] = model.value.split("/");
   let retryAfter = null;
@@ -102,7 +102,7 @@ function clearAll() {
 function undoLast() {
   strokes.undo();
   paper.render();
-  if (strokes.empty) forget();
+  if (strokes.dot) forget();
   changed();
 }
 

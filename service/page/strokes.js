@@ -9,6 +9,15 @@ export class Strokes {
     return this.#strokes.length === 0;
   }
 
+  // Whether there is no more than a dot, as each stroke begins with: the service takes that for a blot.
+  get dot() {
+    const points = this.#strokes.flat();
+    return ["x", "y"].every((axis) => {
+      const places = points.map((point) => point[axis]);
+      return Math.max(...places) - Math.min(...places) < WIDTH;
+    });
+  }
+
   begin(point) {
     this.#strokes.push([point]);
   }
