@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,28 +19,32 @@ if TYPE_CHECKING:
 
     Tell = Callable[[Mapping[str, tuple[float, bool]]], None]
 
-ROWS_AT_A_TIME: Final = 50
-"""Rows are taken in so many at a time: for each alone that would take as long as the answer does."""
-
 
 class Drift:
-    """The last rows of a version. `tell` gets the index of each kind and whether it is drift, every 50 rows.
+    """The last rows of a version. Any thread may call it.
 
-    Threads that compute may call it at the same time.
+    Rows are only kept until somebody wants to know: counting them takes longer than a picture alone does.
     """
 
     def __init__(self, reference: Reference, window_rows: int, tell: Tell) -> None:
-        self._window, self._tell = Window(reference, window_rows), tell
-        self._waiting: list[NDArray[np.float32]] = []
-        self._rows = 0
+        self._window, self._window_rows, self._tell = Window(reference, window_rows), window_rows, tell
+        self._new: deque[NDArray[np.float32]] = deque()
+        self._new_rows = 0
         self._lock = threading.Lock()
 
     def follow(self, columns: NDArray[np.float32]) -> None:
-        """Takes in what was computed, columns [n, 13]."""
+        """Takes in what was computed, columns [n, 16]."""
         with self._lock:
-            self._waiting.append(columns)
-            self._rows += len(columns)
-            if self._rows >= ROWS_AT_A_TIME:
-                self._window.add(np.concatenate(self._waiting))
-                self._waiting, self._rows = [], 0
+            self._new.append(columns)
+            self._new_rows += len(columns)
+            while self._new_rows - len(self._new[0]) >= self._window_rows:  # what the window would forget
+                self._new_rows -= len(self._new.popleft())
+
+    def flush(self) -> None:
+        """Tells the index of each kind and whether it is drift, if anything is new."""
+        with self._lock:
+            if self._new:
+                self._window.add(np.concatenate(self._new))
+                self._new.clear()
+                self._new_rows = 0
                 self._tell(self._window.drift())

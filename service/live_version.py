@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from service.batching import Batcher, PredictFailed
-from service.drift import Drift
 from service.errors import BrokenAnswer
 from service.seen import CURRENT
 from training.answers import VERDICT
@@ -50,7 +49,7 @@ class LiveVersion:
         The last answers are followed for drift, if the version has a reference.
         """
         reference = predictor.reference if drift_window_rows else None
-        drift = Drift(reference, drift_window_rows, metrics.drift(predictor)) if reference else None
+        drift = metrics.drift(predictor, reference, drift_window_rows) if reference else None
 
         def compute(images: Images) -> NDArray[np.float32]:
             columns = predictor.columns(images)

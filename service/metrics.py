@@ -17,6 +17,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.drift import Drift
 from service.engine_watch import EngineWatch
 from service.processes import Processes
 from service.tally import Tally
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
     from service.batching import Watch
     from service.canary import Canary
-    from service.drift import Tell
     from service.follow import Refusal
     from service.live import Live, LiveModel
     from service.live_version import LiveVersion
+    from training.drift import Reference
     from training.predictor import Predictor
 
     Labels = tuple[str, ...]
@@ -189,6 +190,7 @@ class Metrics:
         ).labels(version("digits"), version("jax")).set(1)
         self._routes: dict[tuple[str, str], RouteWatch] = {}
         self._engines: dict[Labels, EngineWatch] = {}
+        self._drifts: dict[Labels, Drift] = {}
         self._informed: set[Labels] = set()
         self._shown: set[Labels] = set()
         self._out: set[Labels] = set()
@@ -216,8 +218,8 @@ class Metrics:
         )
         return watch
 
-    def drift(self, predictor: Predictor) -> Tell:
-        """What a version's drift is reported to."""
+    def drift(self, predictor: Predictor, reference: Reference, window_rows: int) -> Drift:
+        """What follows a version's answers."""
         labels = _labels(predictor)
         gauges = {kind: (self._drift.labels(*labels, kind), self._drift_alarm.labels(*labels, kind)) for kind in KINDS}
 
@@ -227,7 +229,8 @@ class Metrics:
                 statistic.set(index)
                 alarms.set(alarm)
 
-        return tell
+        self._drifts[labels] = drift = Drift(reference, window_rows, tell)
+        return drift
 
     def route(self, method: str, template: str) -> RouteWatch:
         """What requests of a method at a route are reported to."""
@@ -242,13 +245,15 @@ class Metrics:
         for watch in self._routes.values():
             watch.flush()
             self._in_flight.labels(watch.method, watch.route).set(watch.in_flight)
-        self._flush_engines()
+        self._flush_versions()
         for loaded in live.versions() if live else ():
             self._queue.labels(*_labels(loaded)).set(loaded.batcher.waiting_rows)
 
-    def _flush_engines(self) -> None:
+    def _flush_versions(self) -> None:
         for engine in list(self._engines.values()):
             engine.flush()
+        for drift in list(self._drifts.values()):
+            drift.flush()
 
     def show(self, live: Live, refusals: Iterable[Refusal]) -> None:
         """Says what is loaded and what stays out, and forgets what was before: its labels do not outlive it by long."""
@@ -261,6 +266,7 @@ class Metrics:
         }
         for labels in self._shown - loaded:
             self._engines.pop(labels, None)
+            self._drifts.pop(labels, None)
         self._forget(self._shown - loaded, self._live, *self._by_version)
         for kind in KINDS:
             gone = {(*labels, kind) for labels in self._shown - loaded}
@@ -311,7 +317,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """All of it, in Prometheus' text format."""
-        self._flush_engines()
+        self._flush_versions()
         registry = self._registry
         if SHARED_FOLDER in os.environ:
             registry = CollectorRegistry()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from service.drift import ROWS_AT_A_TIME, Drift
+from service.drift import Drift
 from service.live_version import LiveVersion
 from service.metrics import Metrics
 from tests.service_fakes import FakePredictor, columns_of
@@ -97,20 +97,39 @@ def test_nothing_is_drift_before_there_is_anything(wanted):
     assert set(Window(wanted, 500).drift().values()) == {(0.0, False)}
 
 
-def test_drift_is_told_every_few_rows_by_version_and_kind(wanted):
+def test_drift_is_on_the_metrics_by_version_and_kind(wanted):
     metrics = Metrics()
-    drift = Drift(wanted, 500, metrics.drift(FakePredictor()))
+    drift = metrics.drift(FakePredictor(), wanted, 500)
     ink = (("kind", "ink"), ("model", "lenet"), ("version", "3"))
-    shifted = columns(np.random.default_rng(3), 500, ink=0.2)
-    for row in shifted[: ROWS_AT_A_TIME - 1]:
-        drift.follow(row[None])
     assert read(metrics.exposition().decode())["digits_drift_statistic", ink] == 0
-    for row in shifted[ROWS_AT_A_TIME - 1 :]:
+    for row in columns(np.random.default_rng(3), 500, ink=0.2):
         drift.follow(row[None])
     found = read(metrics.exposition().decode())
     assert found["digits_drift_statistic", ink] > 1
     assert found["digits_drift_alarm", ink] == 1
     assert found["digits_drift_alarm", (("kind", "digit"), *ink[1:])] == 0
+
+
+@pytest.mark.parametrize("sizes", [[1] * 130, [99, 1, 1], [100], [250, 3], [30, 64, 64, 2]])
+def test_the_last_rows_are_what_counts_however_they_come_and_whenever_somebody_asks(wanted, sizes):
+    every, told, window, first = columns(np.random.default_rng(6), 2 * sum(sizes)), [], Window(wanted, 100), 0
+    drift = Drift(wanted, 100, told.append)
+    for _ in range(2):
+        for size in sizes:
+            drift.follow(every[first : first + size])
+            first += size
+        drift.flush()
+    window.add(every[-100:])
+    assert told[-1] == window.drift()
+    drift.flush()
+    assert len(told) == 2  # nothing new
+
+
+def test_no_more_is_kept_than_the_window_holds(wanted):
+    drift = Drift(wanted, 100, lambda _: None)
+    for _ in range(50):
+        drift.follow(columns(np.random.default_rng(7), 64))
+    assert sum(map(len, drift._new)) == 128  # two batches have 100 rows; the older one has some of them
 
 
 async def test_a_shift_is_seen_within_500_requests_and_nothing_on_10000_pictures_without_one(trained_store):

@@ -4,14 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.follow import Refusal
 from service.trial import Trial
-from tests.service_fakes import FakePredictor, app_with, client_of, picture
-from training.drift import KINDS
+from tests.service_fakes import FakePredictor, app_with, client_of, columns_of, picture
+from training.drift import reference
 
 pytestmark = pytest.mark.anyio
 FOLDER = Path(__file__).parent.parent / "k8s" / "components" / "monitoring"
@@ -51,7 +52,8 @@ async def scraped():
         metrics.failed(version)
         metrics.compared(version, pictures=1, differing=1)
         metrics.shadow_dropped(version)
-        metrics.drift(version.predictor)(dict.fromkeys(KINDS, (0.3, True)))
+        answered = columns_of(np.random.default_rng(0).dirichlet(np.ones(10), 100))
+        metrics.drift(version.predictor, reference(answered), 500).follow(answered)
         metrics.canary(Trial(app.state.settings, metrics)._canary("lenet", version))
         metrics.show(live, [Refusal("lenet", 9, ValueError("damaged"), 1, 0.0)])
         text = (await client.get("/metrics")).text
