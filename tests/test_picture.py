@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from service.batching import DeadlineExceeded
 from service.errors import MalformedBody, NotReady, RequestError, TooLarge, WrongMediaType, WrongValue
 from service.picture import Pictures, decode_picture
+from tests.problem import problem
 from tests.service_fakes import FakePredictor, app_with, client_of
-from tests.test_app import problem
 from training import mnist
 from training.enlarged import rendered_digits, uci_digits
 from training.picture import NoInk, levels, polarity, prepare

@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 import pytest
 
+from tests.problem import problem
 from tests.service_fakes import FakePredictor, app_with, client_of, eventually, picture
-from tests.test_app import problem
 
 pytestmark = pytest.mark.anyio
 PICTURES = np.stack([picture(digit, trace=digit * 100) for digit in (7, 2, 1)])
