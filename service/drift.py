@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from training.answers import COLUMNS
 from training.drift import Window
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     Tell = Callable[[Mapping[str, tuple[float, bool]]], None]
 
+ROW_BYTES: Final = 4 * COLUMNS
+
 
 class Drift:
     """The last rows of a version. Any thread may call it.
@@ -27,24 +30,25 @@ class Drift:
     """
 
     def __init__(self, reference: Reference, window_rows: int, tell: Tell) -> None:
-        self._window, self._window_rows, self._tell = Window(reference, window_rows), window_rows, tell
-        self._new: deque[NDArray[np.float32]] = deque()
-        self._new_rows = 0
+        self._window, self._tell = Window(reference, window_rows), tell
+        self._new: deque[bytes] = deque()  # of columns: arrays would keep JAX's own memory, and other batches take more
+        self._new_bytes, self._window_bytes = 0, ROW_BYTES * window_rows
         self._lock = threading.Lock()
 
     def follow(self, columns: NDArray[np.float32]) -> None:
-        """Takes in what was computed, columns [n, 16]."""
+        """Takes in what was computed, columns float32 [n, 16]."""
+        new = columns.tobytes()
         with self._lock:
-            self._new.append(columns)
-            self._new_rows += len(columns)
-            while self._new_rows - len(self._new[0]) >= self._window_rows:  # what the window would forget
-                self._new_rows -= len(self._new.popleft())
+            self._new.append(new)
+            self._new_bytes += len(new)
+            while self._new_bytes - len(self._new[0]) >= self._window_bytes:  # what the window would forget
+                self._new_bytes -= len(self._new.popleft())
 
     def flush(self) -> None:
         """Tells the index of each kind and whether it is drift, if anything is new."""
         with self._lock:
             if self._new:
-                self._window.add(np.concatenate(self._new))
+                self._window.add(np.frombuffer(b"".join(self._new), np.float32).reshape(-1, COLUMNS))
                 self._new.clear()
-                self._new_rows = 0
+                self._new_bytes = 0
                 self._tell(self._window.drift())

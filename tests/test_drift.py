@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from service.drift import Drift
+from service.drift import ROW_BYTES, Drift
 from service.live_version import LiveVersion
 from service.metrics import Metrics
 from tests.service_fakes import FakePredictor, columns_of
@@ -129,7 +129,7 @@ def test_no_more_is_kept_than_the_window_holds(wanted):
     drift = Drift(wanted, 100, lambda _: None)
     for _ in range(50):
         drift.follow(columns(np.random.default_rng(7), 64))
-    assert sum(map(len, drift._new)) == 128  # two batches have 100 rows; the older one has some of them
+    assert sum(map(len, drift._new)) == 128 * ROW_BYTES  # two batches have 100 rows; the older one has some of them
 
 
 async def test_a_shift_is_seen_within_500_requests_and_nothing_on_10000_pictures_without_one(trained_store):
