@@ -128,11 +128,11 @@ print(events.count("cache_hits"), events.count("cache_misses"), len(live.predict
 
 def test_nothing_is_compiled_on_the_machine_that_built_it_and_another_processor_is_no_error(tmp_path):
     strict = ("--read-only", "--tmpfs", "/tmp")
-    hits, misses, sizes = map(int, inside("python", "-c", CACHE, options=strict).split())
-    assert hits >= sizes > 1
-    assert misses == 0
+    hits, misses, sizes = inside("python", "-c", CACHE, options=strict).split()
+    assert int(hits) >= int(sizes)
+    assert (misses, sizes) == ("0", "6")
     other = "import pathlib, training.compile_cache as c; c._processor = lambda: 'another one'\n" + CACHE
-    assert inside("python", "-W", "error", "-c", other, options=strict).split()[:2] == ["0", "0"]
+    assert inside("python", "-W", "error", "-c", other, options=strict).split() == ["0", "0", "6"]
 
 
 def test_an_empty_store_that_is_mounted_is_an_error_that_says_so(tmp_path):
