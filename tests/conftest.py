@@ -37,6 +37,12 @@ def compiled_once() -> None:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of tests that are coroutines: the service's. Without a name, AnyIO would run them on Trio, too."""
+    return "asyncio"
+
+
+@pytest.fixture
 def keys_file(tmp_path: Path) -> Path:
     """A file with one key of management, `secret`."""
     path = tmp_path / "keys"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+JSON = {"Content-Type": "application/json"}
 ALIASES = {"lenet": {"champion": 3, "stable": 3, "previous": 2}, "mlp": {"champion": 1}}
 CARD = {"model": "lenet", "layers": [], "validation": {"error": 0.0044}}
 TRACES = 2**16

@@ -8,23 +8,9 @@ import pytest
 
 from service.settings import ServiceSettings
 from tests.problem import problem
-from tests.service_fakes import (
-    CARD,
-    FakePredictor,
-    Shelf,
-    app_with,
-    client_of,
-    picture,
-    trace_of,
-)
+from tests.service_fakes import CARD, JSON, FakePredictor, Shelf, app_with, client_of, picture, trace_of
 
 pytestmark = pytest.mark.anyio
-JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 def flat(digit, trace=0):

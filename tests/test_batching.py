@@ -14,11 +14,6 @@ from tests.engine import Engine, Squares, answer, rows, until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 async def test_each_row_gets_its_own_answer():
     async with Engine() as engine:
         assert (await engine.batcher.submit(rows(3, 1, 2))).tolist() == answer(3, 1, 2)

@@ -14,11 +14,6 @@ from tests.engine import Engine, Squares, answer, rows, until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def test_the_engine_outlives_the_event_loop_of_a_caller():
     predict = Squares()
     batcher = Batcher(predict, max_batch_rows=8, queue_limit_rows=8)

@@ -26,11 +26,6 @@ def columns(random, n, ink=0.13, sure=4.0):
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def wanted():
     return reference(columns(np.random.default_rng(0), 5000))

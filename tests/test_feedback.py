@@ -35,11 +35,6 @@ IDS = "a whole number from 0 to 9223372036854775807"
 WHOLE = {"pixels": PIXELS, "digit": 7, "model": "lenet", "version": 3, "predicted": 1}
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request, tmp_path):
     if request.param == "sqlite":

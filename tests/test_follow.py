@@ -17,11 +17,6 @@ pytestmark = pytest.mark.anyio
 IMAGES = picture(7)[None]
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @asynccontextmanager
 async def following(shelf, metrics=None):
     """A follower of a shelf, and what it has loaded."""

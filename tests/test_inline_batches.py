@@ -12,11 +12,6 @@ from tests.engine import Engine, Squares, answer, rows, until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @pytest.mark.parametrize(("inline_rows", "on_the_loop"), [(0, False), (1, True)])
 async def test_a_row_alone_is_computed_on_the_event_loop_if_that_is_allowed(inline_rows, on_the_loop):
     async with Engine(inline_rows=inline_rows) as engine:

@@ -14,11 +14,6 @@ from tests.service_fakes import FakePredictor, Shelf, app_following, client_of
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def made(name: str, *right: str) -> tuple[str, str]:
     """A key and its line for the file, as the command makes them."""
     command = [sys.executable, "-m", "service.keys", name, *right]

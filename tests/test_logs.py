@@ -20,11 +20,6 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 class Lines(logging.Handler):
     """Keeps what would have been written."""
 

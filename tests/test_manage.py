@@ -7,11 +7,6 @@ AUTHORIZATION = {"Authorization": "Bearer secret"}
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 def shelf():
     return Shelf({"lenet": {1: FakePredictor(version=1), 2: FakePredictor(version=2), 3: ValueError("it is torn")}})
 

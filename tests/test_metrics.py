@@ -12,11 +12,6 @@ pytestmark = pytest.mark.anyio
 LENET = (("model", "lenet"), ("version", "3"))
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def read(exposition):
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value

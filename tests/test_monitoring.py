@@ -23,11 +23,6 @@ OF_THE_SCRAPE = {"namespace", "pod"}
 """Labels that Prometheus adds."""
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def expressions():
     """Every query of the dashboard and of the alerts."""
     panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", [])]

@@ -8,16 +8,10 @@ from service.metrics import REQUEST_S, Metrics, RouteWatch
 from service.observed import LONGEST_PATH, MOST_PATHS
 from service.seen import Seen
 from service.tally import Tally
-from tests.service_fakes import FakePredictor, app_with, client_of, picture
+from tests.service_fakes import JSON, FakePredictor, app_with, client_of, picture
 
 pytestmark = pytest.mark.anyio
 PIXELS = json.dumps({"pixels": picture(7).ravel().tolist()})
-JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 async def counted(client, name="digits_request_duration_seconds_count"):

@@ -6,19 +6,9 @@ import jsonschema_rs
 import pytest
 
 from service.examples import FOUR, SEVEN, drawn
-from tests.service_fakes import (
-    FakePredictor,
-    app_with,
-    client_of,
-)
+from tests.service_fakes import JSON, FakePredictor, app_with, client_of
 
 pytestmark = pytest.mark.anyio
-JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 @pytest.fixture(scope="module")

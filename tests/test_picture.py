@@ -27,11 +27,6 @@ PNG, JPEG = "image/png", "image/jpeg"
 TRAIN = mnist.train()
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 def encoded(picture, form="PNG", **options):
     file = io.BytesIO()
     picture.save(file, form, **options)

@@ -10,18 +10,12 @@ import numpy as np
 import pytest
 
 from tests.problem import problem
-from tests.service_fakes import FakePredictor, app_with, client_of, eventually, picture
+from tests.service_fakes import JSON, FakePredictor, app_with, client_of, eventually, picture
 
 pytestmark = pytest.mark.anyio
 PICTURES = np.stack([picture(digit, trace=digit * 100) for digit in (7, 2, 1)])
 OCTETS = {"Content-Type": "application/octet-stream"}
 NPY = {"Content-Type": "application/x-npy"}
-JSON = {"Content-Type": "application/json"}
-
-
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
 
 
 @pytest.fixture

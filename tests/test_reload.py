@@ -31,11 +31,6 @@ IMAGES = mnist.train().images[:8]
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 def store(trained_store, tmp_path, monkeypatch) -> Store:
     """A copy of the store with version 1 of `tiny`, to be changed."""
     # both are for a whole process

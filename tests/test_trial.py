@@ -16,11 +16,6 @@ pytestmark = pytest.mark.anyio
 SEVEN = {"pixels": picture(7).ravel().tolist()}
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 @asynccontextmanager
 async def trying(challenger=None, **settings):
     """A client of a service with champion 1 and challenger 2, and the challenger's predictor."""

@@ -26,11 +26,6 @@ B64 = {"b64": base64.b64encode(SEVEN.tobytes()).decode()}
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 async def client():
     async with client_of(app_with(FakePredictor(), FakePredictor("mlp", 1), request_limit_rows=8)) as client:
         yield client

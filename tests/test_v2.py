@@ -18,11 +18,6 @@ AUTHORIZATION = {"Authorization": "Bearer secret"}
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
-@pytest.fixture
 async def client():
     async with client_of(app_with(FakePredictor(), FakePredictor("mlp", 1), request_limit_rows=8)) as client:
         yield client
