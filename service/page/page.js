@@ -45,7 +45,7 @@ async function ask() {
   const [name, version] = model.value.split("/");
   let retryAfter = null;
   try {
-    const picture = chosen ?? (await strokes.picture());
+    const picture = chosen ?? strokes.picture();
     const choice = { ink: chosen ? ink.value : "black", model: name, version };
     const found = await predict(picture, choice, question.signal);
     if (question.signal.aborted) return;

@@ -1,5 +1,7 @@
 // Photos as the service takes them: PNG and JPEG go as they are, all else that a browser can show becomes PNG.
 
+import { png } from "./png.js";
+
 const SPOKEN = ["image/png", "image/jpeg"];
 const LIMIT_BYTES = 12 * 2 ** 20;
 const LIMIT_PIXELS = 16e6;
@@ -20,5 +22,5 @@ export async function sendable(file) {
   canvas.width = Math.max(1, Math.round(picture.width * part));
   canvas.height = Math.max(1, Math.round(picture.height * part));
   canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  return png(canvas);
 }

@@ -1,5 +1,7 @@
 // What has been drawn: strokes of points in 0…1 of the paper's side, and pictures of them of any size.
 
+import { png } from "./png.js";
+
 const WIDTH = 0.075; // of the paper's side: as thick as MNIST's pens where a digit fills three quarters of it
 
 export class Strokes {
@@ -59,14 +61,14 @@ export class Strokes {
   }
 
   // A PNG, black on white.
-  async picture(side = 280) {
+  picture(side = 280) {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = side;
     const context = canvas.getContext("2d");
     context.fillStyle = "#fff";
     context.fillRect(0, 0, side, side);
     this.render(context, side);
-    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    return png(canvas);
   }
 }
 
