@@ -159,10 +159,10 @@ def _columns(layers: Layers) -> Callable[..., jax.Array]:
         images: jax.Array,
     ) -> jax.Array:
         logits, ink = network(params, images), moments(images)
-        probabilities = jax.nn.softmax(logits / temperature)
-        certainty = jax.nn.softmax(logits).max(axis=1)
+        probabilities = _softmax(logits / temperature)
+        certainty = _largest(_softmax(logits))
         novelty = _squared_distance(jnp.concatenate([ink, logits], axis=1) @ whitening, means)
-        confidence, digit = probabilities.max(axis=1), probabilities.argmax(axis=1)
+        confidence, digit = _largest(probabilities), (-probabilities).argmin(axis=1)
         uncertain = ~(certainty > limits[0])  # in the network's own precision: an answer on the limit is not accepted
         verdict = jnp.where(novelty > limits[1], NOT_A_DIGIT, uncertain)
         verdict = jnp.where(jnp.isfinite(confidence + novelty), verdict, jnp.nan)
@@ -170,6 +170,21 @@ def _columns(layers: Layers) -> Callable[..., jax.Array]:
         return jnp.concatenate([probabilities, others], axis=1)  # [n, 16]
 
     return columns
+
+
+def _largest(x: jax.Array) -> jax.Array:
+    """The largest of each row, [n, m] -> [n]; and nothing here asks for a maximum otherwise.
+
+    XLA would have the -inf that a maximum begins with in common with the network's max pooling, and no more be sure of
+    it where it fuses that with the convolutions (64 pictures, LeNet: 2,360 us instead of 2,000).
+    """
+    return -(-x).min(axis=1)
+
+
+def _softmax(x: jax.Array) -> jax.Array:
+    """Along the rows, [n, m] -> [n, m]."""
+    powers = jnp.exp(x - _largest(x)[:, None])
+    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _squared_distance(whitened: jax.Array, means: jax.Array) -> jax.Array:
