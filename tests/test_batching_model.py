@@ -118,6 +118,10 @@ class EngineMachine(RuleBasedStateMachine):
         self.until(lambda: len(self.predict.begun) >= self.batches)
         assert sorted(self.predict.begun[before:]) == sorted(began)
 
+    def settle(self):
+        """Waits for threads that are on their way to rest: they may have to note what they did, and nobody else knows."""
+        self.until(lambda: self.batcher._resting == self.threads - len(self.running))
+
     def leave(self, asked):
         if asked in self.queue:
             self.queue.remove(asked)
@@ -134,8 +138,7 @@ class EngineMachine(RuleBasedStateMachine):
         if poison < size:
             numbers[poison] = -1 - numbers[poison]
         rows = np.array(numbers, np.int64)[:, None]
-        resting = self.threads - len(self.running)
-        self.until(lambda: self.batcher._resting == resting)  # its threads may still be on the way to rest
+        self.settle()
         deadline_s = time.monotonic() + DEADLINE_S if impatient else None
         task = self.runner.get_loop().create_task(self.batcher.submit(rows, deadline_s))
         self.runner.run(asyncio.sleep(0))
@@ -214,6 +217,7 @@ class EngineMachine(RuleBasedStateMachine):
                 self.until(asked.task.done)
                 assert asked.task.result().tolist() == [[number, number**2] for number in asked.numbers]
         self.take()
+        self.settle()
 
     @invariant()
     def as_many_rows_wait_as_in_the_model(self):
