@@ -119,7 +119,7 @@ class EngineMachine(RuleBasedStateMachine):
         assert sorted(self.predict.begun[before:]) == sorted(began)
 
     def settle(self):
-        """Waits for threads that are on their way to rest: they may have to note what they did, and nobody else knows."""
+        """Waits for threads on their way to rest: they may have to note what they did, and nobody else knows."""
         self.until(lambda: self.batcher._resting == self.threads - len(self.running))
 
     def leave(self, asked):
