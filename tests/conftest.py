@@ -1,4 +1,4 @@
-"""What tests share: keys, some digits, a small network trained on them once, a PostgreSQL server, compiled code."""
+"""What tests share: keys, some digits, a small network trained on them once, databases, compiled code."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.keys import made
 from tests.postgres import Postgres, running_postgres
 from tests.small import QUICK, TINY, nobody_watching
 from training import mnist, trust
@@ -51,6 +52,15 @@ def keys_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A file of keys, and the headers that open with it."""
+    secret, line = made("anna")
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text(line)
+    return path, {"Authorization": f"Bearer {secret}"}
+
+
+@pytest.fixture(scope="session")
 def few_digits() -> Digits:
     """The first 4,000 training images."""
     return mnist.train().take(np.arange(4000))
@@ -84,3 +94,17 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server. Tests leave it running."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database of corrections, of each kind: SQLite's is not there yet, PostgreSQL's is empty."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/feedback.sqlite3"
+    return request.getfixturevalue("postgres").new_database()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """The URL of a database of corrections in a file that is not there yet."""
+    return f"sqlite:///{tmp_path}/feedback.sqlite3"
