@@ -16,6 +16,7 @@ from training.compile_cache import keep_compiled
 from training.data.digits import Digits
 from training.job import run
 from training.network import Params
+from training.report.champions import Champion, champions
 from training.store import Store
 
 COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled"
@@ -87,6 +88,12 @@ def trained_store(tmp_path_factory: pytest.TempPathFactory, few_digits: Digits) 
 def trained(trained_store: Store) -> tuple[Card, Params]:
     """Card and weights of the model `tiny`."""
     return trained_store.load("tiny", 1)
+
+
+@pytest.fixture(scope="session")
+def tiny(trained_store: Store, few_digits: Digits) -> Champion:
+    """The champion `tiny` on digits it was trained on: enough to draw."""
+    return champions(trained_store, few_digits)[0]
 
 
 @pytest.fixture(scope="session")
