@@ -134,9 +134,10 @@ class Feedback:
             self._open_pool().submit(self._forget)
 
     def _forget(self) -> None:
+        """Where nothing is prepared, there is nothing to forget, or somebody else is just making the file."""
         with suppress(FeedbackUnavailable):
             before = datetime.datetime.now(datetime.UTC) - self._retention
-            self._do(lambda corrections: corrections.purge(before), make=False)
+            self._do(lambda corrections: self._prepared and corrections.purge(before), make=False)
 
 
 def _busy(limit: int) -> FeedbackUnavailable:

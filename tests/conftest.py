@@ -1,12 +1,14 @@
 """What tests share: keys, some digits, a small network trained on them once, databases, compiled code."""
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from service.server import SWITCH_S
 from tests.keys import made
 from tests.postgres import Postgres, running_postgres
 from tests.small import QUICK, TINY, nobody_watching
@@ -36,6 +38,12 @@ def compiled_once() -> None:
     Processes that tests start do as their store says.
     """
     keep_compiled(COMPILED)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads_take_turns_as_served() -> None:
+    """The first server that a test starts would set it anyway, and the order of tests would decide how threads fare."""
+    sys.setswitchinterval(SWITCH_S)
 
 
 @pytest.fixture

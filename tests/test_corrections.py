@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import psycopg
 import pytest
@@ -210,6 +210,19 @@ def test_prepare_waits_for_another_process_that_prepares_sqlite(tmp_path):
         preparing.join(0.3)
         assert preparing.is_alive()
         assert list(tmp_path.iterdir()) == []
+    preparing.join(10)
+    assert corrections.add(**WHOLE).new
+
+
+def test_prepare_waits_for_whoever_writes_into_sqlite_s_file(tmp_path):
+    corrections = Corrections(f"sqlite:///{tmp_path}/feedback.sqlite3")
+    preparing = threading.Thread(target=corrections.prepare)
+    with closing(sqlite3.connect(tmp_path / "feedback.sqlite3", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        preparing.start()
+        preparing.join(0.3)
+        assert preparing.is_alive()
+        connection.execute("COMMIT")
     preparing.join(10)
     assert corrections.add(**WHOLE).new
 

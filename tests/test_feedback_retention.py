@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +45,7 @@ async def test_it_is_forgotten_again_and_again(file, monkeypatch):
     monkeypatch.setattr("service.feedback.PURGE_INTERVAL_S", 0.01)
     purges = []
     monkeypatch.setattr(Corrections, "purge", lambda self, before: purges.append(before))
+    Corrections(file).prepare()
     async with client_with(file):
         await asyncio.to_thread(eventually, lambda: len(purges) >= 3)
 
@@ -54,4 +56,22 @@ async def test_nothing_is_made_on_the_disk_before_there_is_a_correction(file, tm
         await asyncio.to_thread(eventually, lambda: client._transport.app.state.feedback._corrections is not None)
         assert await predicts(client)
     assert list(tmp_path.iterdir()) == []
+    assert "corrections" not in caplog.text
+
+
+async def test_a_file_that_is_just_being_made_is_left_alone(file, monkeypatch, caplog):
+    """By the first correction, on the other thread; the purge finds the file when it has looked for it in vain."""
+    looks, there = [], Corrections.exist.fget
+
+    def exist(corrections):
+        looks.append(len(looks))
+        if len(looks) == 1:
+            return False
+        Path(file.removeprefix("sqlite:///")).touch()
+        return there(corrections)
+
+    monkeypatch.setattr(Corrections, "exist", property(exist))
+    async with client_with(file) as client:
+        await asyncio.to_thread(eventually, lambda: looks)
+        assert (await client.post("/feedback", json=WHOLE)).status_code == 201
     assert "corrections" not in caplog.text

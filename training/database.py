@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,7 +10,7 @@ from alembic.util import CommandError
 from etils import epath
 from sqlalchemy import NullPool, create_engine, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from training.durable import locked
 from training.errors import DigitsError
@@ -98,7 +99,7 @@ class Database:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.file.parent):  # SQLite's own lock does not cover the change to a write-ahead log
                 with self._engine.connect().execution_options(begin="SELECT 1") as connection:
-                    connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                    _log_ahead(connection)
                 with self._transaction(self._writer) as connection:
                     yield connection
 
@@ -153,6 +154,20 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
     return engine
+
+
+def _log_ahead(connection: Connection) -> None:
+    """Changes SQLite's file to a write-ahead log; SQLite itself does not wait with that until others have left it."""
+    end_s = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        except OperationalError:
+            if time.monotonic() > end_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _postgres(url: URL) -> Engine:
