@@ -39,8 +39,9 @@ class Stepper:
         elif thread == self.loop_thread:  # to wait here would be to wait for oneself
             self.begun.append(numbers)
         else:
+            allowed = self.allowed[tuple(numbers)]  # made before anybody is told, or both would make one
             self.begun.append(numbers)
-            assert self.allowed[tuple(numbers)].acquire(timeout=PATIENCE_S)
+            assert allowed.acquire(timeout=PATIENCE_S)
             self.unguarded[thread] = self.retries[tuple(numbers)]
         if min(numbers) < 0:
             raise ValueError("poison")
