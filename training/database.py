@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,6 @@ from training.durable import locked
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
@@ -162,8 +162,9 @@ def _log_ahead(connection: Connection) -> None:
     while True:
         try:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        except OperationalError:
-            if time.monotonic() > end_s:
+        except OperationalError as error:
+            busy = isinstance(error.orig, sqlite3.Error) and error.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > end_s:
                 raise
             time.sleep(0.01)
         else:
