@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from service.server import SWITCH_S
-from tests.keys import made
 from tests.postgres import Postgres, running_postgres
 from tests.small import QUICK, TINY, nobody_watching
 from training import mnist, trust
@@ -52,21 +51,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture
-def keys_file(tmp_path: Path) -> Path:
-    """A file with one key of management, `secret`."""
-    path = tmp_path / "keys"
+@pytest.fixture(scope="session")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with one key of management, `secret`. Tests only read it."""
+    path = tmp_path_factory.mktemp("keys") / "keys"
     path.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
     return path
-
-
-@pytest.fixture(scope="session")
-def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A file of keys, and the headers that open with it."""
-    secret, line = made("anna")
-    path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text(line)
-    return path, {"Authorization": f"Bearer {secret}"}
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +105,7 @@ def postgres() -> Iterator[Postgres]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database of corrections, of each kind: SQLite's is not there yet, PostgreSQL's is empty."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/feedback.sqlite3"
+        return f"sqlite:///{tmp_path}/a folder/feedback.sqlite3"
     return request.getfixturevalue("postgres").new_database()
 
 

@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from etils import epath
 
+from tests.disk import fill
 from tests.postgres import PASSWORD
 from tests.service_fakes import eventually
 from training import database
@@ -35,14 +36,6 @@ from training.errors import DigitsError
 SEVEN = bytes(range(196)) * 4
 WHOLE = {"digit": 7, "pixels": SEVEN, "client_key": "k", "model": "lenet", "version": 3, "predicted": 1}
 NOW = datetime.datetime.now
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
-    """The URL of a database that is not there yet (SQLite), or empty (PostgreSQL)."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/a folder/feedback.sqlite3"
-    return request.getfixturevalue("postgres").new_database()
 
 
 @pytest.fixture
@@ -280,15 +273,7 @@ def in_sqlite(tmp_path):
 
 def test_a_full_disk_is_told_and_what_was_kept_is_still_read(in_sqlite, tmp_path, monkeypatch):
     kept = in_sqlite.add(**WHOLE).id
-    opened = sqlite3.connect
-
-    def full(*arguments, **options):
-        connection = opened(*arguments, **options)
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    monkeypatch.setattr(sqlite3.dbapi2, "connect", full)
+    fill(monkeypatch)
     for _ in range(10):  # the last page has room for a few
         with suppress(CorrectionsUnavailable):
             in_sqlite.add(digit=1, pixels=SEVEN)

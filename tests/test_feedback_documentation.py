@@ -6,22 +6,23 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from tests.keys import AUTHORIZATION
 from tests.service_fakes import FakePredictor, app_with, client_of
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def documented_api(tmp_path_factory, key):
+def documented_api(tmp_path_factory, keys_file):
     url = f"sqlite:///{tmp_path_factory.mktemp('documented')}/feedback.sqlite3"
-    app = app_with(FakePredictor(), feedback_url=url, keys_file=key[0], body_limit_bytes=100_000)
+    app = app_with(FakePredictor(), feedback_url=url, keys_file=keys_file, body_limit_bytes=100_000)
     api = schemathesis.openapi.from_dict(app.openapi())
     api.app = app
     return api
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_schemathesis_finds_nothing_that_differs_from_the_documentation(documented_api, key, method):
+def test_schemathesis_finds_nothing_that_differs_from_the_documentation(documented_api, method):
     operation = documented_api["/feedback"][method]
     # A schema can't say that no pixel is above the scale: pictures that it takes may still be out of range.
     unsaid = [positive_data_acceptance] if method == "POST" else []
@@ -33,7 +34,7 @@ def test_schemathesis_finds_nothing_that_differs_from_the_documentation(document
     )
     @given(operation.as_strategy())
     def validate(case):
-        case.call_and_validate(headers=key[1] if method == "GET" else {}, excluded_checks=unsaid)
+        case.call_and_validate(headers=AUTHORIZATION if method == "GET" else {}, excluded_checks=unsaid)
 
     validate()
 

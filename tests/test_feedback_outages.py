@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -11,18 +10,20 @@ import psycopg
 import pytest
 
 from service.feedback import Feedback
+from tests.disk import fill
 from tests.feedback import WHOLE, client_with, kept, predicts, problem
+from tests.keys import AUTHORIZATION
 from tests.service_fakes import FakePredictor, app_with, client_of, eventually
 from training import database
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_service_without_a_database_takes_no_corrections_and_predicts(key):
-    async with client_with("", keys_file=key[0]) as client:
+async def test_a_service_without_a_database_takes_no_corrections_and_predicts(keys_file):
+    async with client_with("", keys_file=keys_file) as client:
         for response in (
             await client.post("/feedback", content=b"not even read"),
-            await client.get("/feedback", headers=key[1]),
+            await client.get("/feedback", headers=AUTHORIZATION),
         ):
             assert problem(response, 404, "feedback_off") == (
                 "this service takes no corrections: DIGITS_FEEDBACK_URL names no database"
@@ -56,17 +57,9 @@ async def test_a_url_of_another_kind_is_503_and_in_the_log_without_its_password(
 
 
 async def test_a_full_disk_is_503_until_there_is_room_again(file, monkeypatch):
-    opened = sqlite3.connect
-
-    def full(*arguments, **options):
-        connection = opened(*arguments, **options)
-        (pages,) = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
     async with client_with(file) as client:
         assert (await client.post("/feedback", json=WHOLE)).status_code == 201
-        monkeypatch.setattr(sqlite3.dbapi2, "connect", full)
+        fill(monkeypatch)
         while (response := await client.post("/feedback", json=WHOLE)).status_code == 201:
             pass  # the last page has room for a few
         problem(response, 503, "feedback_unavailable")

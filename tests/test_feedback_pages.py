@@ -3,18 +3,18 @@
 import pytest
 
 from tests.feedback import WHOLE, client_with, problem
+from tests.keys import AUTHORIZATION
 
 pytestmark = pytest.mark.anyio
 IDS = "a whole number from 0 to 9223372036854775807"
 
 
-async def test_who_has_a_key_pages_through_all_of_them(url, key):
-    path, headers = key
-    async with client_with(url, keys_file=path) as client:
+async def test_who_has_a_key_pages_through_all_of_them(url, keys_file):
+    async with client_with(url, keys_file=keys_file) as client:
         ids = [(await client.post("/feedback", json=WHOLE)).json()["id"] for _ in range(5)]
         found, after = [], 0
         while after is not None:
-            page = (await client.get(f"/feedback?after={after}&limit=2", headers=headers)).json()
+            page = (await client.get(f"/feedback?after={after}&limit=2", headers=AUTHORIZATION)).json()
             found.append(page["corrections"])
             after = page["next"]
     assert [[c["id"] for c in page] for page in found] == [ids[:2], ids[2:4], ids[4:]]
@@ -29,8 +29,8 @@ async def test_who_has_a_key_pages_through_all_of_them(url, key):
     ("headers", "status", "code"),
     [({}, 401, "missing_key"), ({"Authorization": "Bearer of bad news"}, 401, "wrong_key")],
 )
-async def test_nobody_else_reads_them(file, key, headers, status, code):
-    async with client_with(file, keys_file=key[0]) as client:
+async def test_nobody_else_reads_them(file, keys_file, headers, status, code):
+    async with client_with(file, keys_file=keys_file) as client:
         problem(await client.get("/feedback", headers=headers), status, code)
 
 
@@ -56,12 +56,12 @@ async def test_without_a_file_of_keys_nobody_reads_them(file):
         ("page=1", "unknown_parameter", "query parameter 'page' is not known here, want one of after, limit"),
     ],
 )  # fmt: skip
-async def test_a_page_that_cannot_be_is_refused(file, key, query, code, message):
-    async with client_with(file, keys_file=key[0]) as client:
-        assert problem(await client.get(f"/feedback?{query}", headers=key[1]), 422, code) == message
+async def test_a_page_that_cannot_be_is_refused(file, keys_file, query, code, message):
+    async with client_with(file, keys_file=keys_file) as client:
+        assert problem(await client.get(f"/feedback?{query}", headers=AUTHORIZATION), 422, code) == message
 
 
-async def test_the_last_id_that_there_can_be_is_no_error(url, key):
-    async with client_with(url, keys_file=key[0]) as client:
-        response = await client.get(f"/feedback?after={2**63 - 1}", headers=key[1])
+async def test_the_last_id_that_there_can_be_is_no_error(url, keys_file):
+    async with client_with(url, keys_file=keys_file) as client:
+        response = await client.get(f"/feedback?after={2**63 - 1}", headers=AUTHORIZATION)
     assert response.json() == {"corrections": [], "next": None}

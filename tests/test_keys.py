@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +9,16 @@ from pydantic import ValidationError
 from service.errors import Forbidden, Unauthorised
 from service.keys import RIGHTS, Keys
 from service.settings import ServiceSettings
-from tests.keys import made
 from tests.service_fakes import FakePredictor, Shelf, app_following, client_of
 
 pytestmark = pytest.mark.anyio
+
+
+def made(name: str, *right: str) -> tuple[str, str]:
+    """A key and its line for the file, as the command makes them."""
+    command = [sys.executable, "-m", "service.keys", name, *right]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.fullmatch(rf"the key of {name}, shown this once: (\S{{43}})\n", run.stderr)[1], run.stdout
 
 
 async def reload_with(path, header: str | None):

@@ -1,9 +1,9 @@
 import pytest
 
+from tests.keys import AUTHORIZATION
 from tests.service_fakes import FakePredictor, Shelf, app_following, client_of
 
 pytestmark = pytest.mark.anyio
-AUTHORIZATION = {"Authorization": "Bearer secret"}
 
 
 @pytest.fixture

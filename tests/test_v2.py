@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from service.tensors import DATATYPES
+from tests.keys import AUTHORIZATION
 from tests.service_fakes import FakePredictor, Shelf, app_following, app_with, client_of, eventually, picture, trace_of
 
 pytestmark = pytest.mark.anyio
 INFER = "/v2/models/lenet/infer"
 LENGTH = "Inference-Header-Content-Length"
 PICTURES = np.stack([picture(digit, trace=digit * 10) for digit in (7, 2, 1)])
-AUTHORIZATION = {"Authorization": "Bearer secret"}
 
 
 @pytest.fixture

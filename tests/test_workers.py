@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.workers import share
+from tests.keys import AUTHORIZATION
 from tests.service_fakes import eventually
 from tests.variants import publish_variant
 from training.store import Store
@@ -233,7 +234,7 @@ def test_all_workers_load_a_new_version(trained_store, tmp_path, asked):
         if asked == "by SIGHUP to the parent":
             process.send_signal(signal.SIGHUP)
         else:
-            answer = httpx.post(f"{url}/manage/reload", headers={"Authorization": "Bearer secret"})
+            answer = httpx.post(f"{url}/manage/reload", headers=AUTHORIZATION)
             assert [model["version"] for model in answer.json()["models"]] == [2]
         eventually(lambda: {version_at(url) for _ in range(4)} == {2}, PATIENCE_S)  # dealt out in turn: both twice
 
