@@ -10,10 +10,12 @@ import pytest
 
 from service.server import SWITCH_S
 from tests.postgres import Postgres, running_postgres
+from tests.service_fakes import FakePredictor, Shelf
 from tests.small import QUICK, TINY, nobody_watching
 from training import mnist, trust
 from training.card import Card
 from training.compile_cache import keep_compiled
+from training.corrections import Corrections
 from training.data.digits import Digits
 from training.job import run
 from training.network import Params
@@ -113,3 +115,18 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def file(tmp_path: Path) -> str:
     """The URL of a database of corrections in a file that is not there yet."""
     return f"sqlite:///{tmp_path}/feedback.sqlite3"
+
+
+@pytest.fixture
+def corrections(url: str) -> Iterator[Corrections]:
+    """The corrections in a new database, of each kind."""
+    corrections = Corrections(url)
+    corrections.prepare()
+    yield corrections
+    corrections.close()
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """Three versions of lenet, of which the third can't be loaded."""
+    return Shelf({"lenet": {1: FakePredictor(version=1), 2: FakePredictor(version=2), 3: ValueError("it is torn")}})

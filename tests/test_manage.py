@@ -1,14 +1,9 @@
 import pytest
 
 from tests.keys import AUTHORIZATION
-from tests.service_fakes import FakePredictor, Shelf, app_following, client_of
+from tests.service_fakes import app_following, client_of
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def shelf():
-    return Shelf({"lenet": {1: FakePredictor(version=1), 2: FakePredictor(version=2), 3: ValueError("it is torn")}})
 
 
 async def test_reload_brings_what_is_new_and_says_what_is_loaded(shelf, keys_file):

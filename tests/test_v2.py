@@ -9,7 +9,7 @@ import pytest
 
 from service.tensors import DATATYPES
 from tests.keys import AUTHORIZATION
-from tests.service_fakes import FakePredictor, Shelf, app_following, app_with, client_of, eventually, picture, trace_of
+from tests.service_fakes import FakePredictor, app_following, app_with, client_of, eventually, picture, trace_of
 
 pytestmark = pytest.mark.anyio
 INFER = "/v2/models/lenet/infer"
@@ -416,11 +416,6 @@ async def test_an_unknown_model_or_version_is_404(client, end):
     ask = client.post if end == "/infer" else client.get
     refused(await ask(f"/v2/models/resnet{end}"), 404, "model 'resnet' is not loaded; loaded: lenet, mlp")
     refused(await ask(f"/v2/models/lenet/versions/9{end}"), 404, "version '9' of lenet is not loaded; loaded: 3 (")
-
-
-@pytest.fixture
-def shelf():
-    return Shelf({"lenet": {1: FakePredictor(version=1), 2: FakePredictor(version=2), 3: ValueError("it is torn")}})
 
 
 async def test_load_looks_at_the_store_and_the_index_says_what_there_is(shelf, keys_file):
