@@ -99,7 +99,7 @@ RUN JAX_PLATFORMS=cpu python -m training fit lenet --quick
 # What the service compiles for the model, once: it loads it as it will there.
 FROM service-without-model AS warm
 COPY --from=model --chown=10001:10001 /store /store
-RUN JAX_PLATFORMS=cpu python -c "from service.loader import Loader; from service.metrics import Metrics; from service.settings import ServiceSettings; \
+RUN JAX_PLATFORMS=cpu python -c "from service.models.loader import Loader; from service.observability.metrics import Metrics; from service.settings import ServiceSettings; \
     loader = Loader(ServiceSettings(), Metrics()); loader.load('lenet', loader.plan('lenet').default)" \
     && mv /store/.compiled /tmp/compiled
 

@@ -48,12 +48,12 @@ def serve(
 
 
 def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
-    from service.logs import configure_logs
+    from service.observability.logs import configure_logs
     from training.errors import DigitsError
 
     configure_logs(settings.log_level, settings.log_format)
     if settings.workers > 1:
-        from service.workers import serve as serve_together
+        from service.server.supervisor import serve as serve_together
 
         try:
             code = serve_together(settings, listener, lambda served: _announce(served, settings, listener))
@@ -61,7 +61,7 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
             _fail_to_listen(settings.host, settings.port, error)
         raise typer.Exit(code)
 
-    from service.worker import serve as serve_alone
+    from service.server.worker import serve as serve_alone
 
     try:
         serve_alone(settings, lambda served: _announce(served, settings, listener), listener=listener)
@@ -72,7 +72,7 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
 
 
 def _announce(served: str, settings: "ServiceSettings", listener: socket.socket) -> None:
-    from service.age import process_age_s
+    from service.server.process_age import process_age_s
 
     host, port = listener.getsockname()[:2]
     scheme = "https" if settings.tls_cert else "http"

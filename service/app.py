@@ -17,9 +17,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Mount
 
-from service.batching import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
-from service.direct import DirectPaths
-from service.encode import encode_plain_error, encode_problem
+from service.auth.keys import Keys
+from service.auth.middleware import Guarded
+from service.engine.batcher import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.errors import (
     BrokenAnswer,
     FeedbackOff,
@@ -40,23 +40,25 @@ from service.errors import (
     WrongMediaType,
     WrongValue,
 )
-from service.feedback import Feedback
-from service.follow import Follower
-from service.guard import Guarded
-from service.keys import Keys
-from service.loader import Loader
-from service.media import JSON
-from service.metrics import Metrics
-from service.observed import Observed
-from service.picture import Pictures
-from service.protocol import HEAD_LIMIT_BYTES
-from service.recent import Recent
-from service.routes import feedback, health, manage, models, page, predict, v1, v2
+from service.feedback.async_corrections import Feedback
+from service.feedback.recent_predictions import Recent
+from service.http.fast_path import DirectPaths
+from service.http.media_types import JSON
+from service.models.experiment import Trial
+from service.models.loader import Loader
+from service.models.store_watcher import Follower
+from service.observability.metrics import Metrics
+from service.observability.middleware import Observed
+from service.observability.route_templates import RouteTemplates
+from service.observability.tracing import Tracing, tracing_from_environment
+from service.protocols.native.image_file import Pictures
+from service.protocols.native.response import encode_plain_error, encode_problem
+from service.routes import feedback, health, manage, models, page, predict
 from service.routes import metrics as metrics_route
+from service.routes import open_inference as v2
+from service.routes import tensorflow_serving as v1
+from service.server.http_protocol import HEAD_LIMIT_BYTES
 from service.settings import ServiceSettings
-from service.templates import RouteTemplates
-from service.tracing import Tracing, tracing_from_environment
-from service.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -66,7 +68,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from service.live import Live
+    from service.models.registry import Live
 
 log = logging.getLogger(__name__)
 

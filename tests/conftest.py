@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.server import SWITCH_S
+from service.server.draining_server import SWITCH_S
 from tests.postgres import Postgres, running_postgres
 from tests.service_fakes import FakePredictor, Shelf
 from tests.small import QUICK, TINY, nobody_watching

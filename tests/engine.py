@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 
-from service.batching import Batcher
+from service.engine.batcher import Batcher
 
 
 class Squares:

@@ -3,7 +3,7 @@
 import time
 from contextlib import asynccontextmanager
 
-from service.schemas import FEEDBACK_ERRORS
+from service.protocols.native.schemas import FEEDBACK_ERRORS
 from tests.service_fakes import FakePredictor, app_with, client_of, picture
 from training.corrections import Corrections
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from service.picture import decode_picture
+from service.protocols.native.image_file import decode_picture
 from training import mnist
 
 PNG, JPEG = "image/png", "image/jpeg"

@@ -12,14 +12,14 @@ import httpx
 import numpy as np
 
 from service.app import create_app
-from service.follow import Follower
-from service.live import Live, LiveModel
-from service.live_version import LiveVersion
-from service.loader import Plan
-from service.metrics import Metrics
-from service.policy import choose
-from service.server import DrainingServer
+from service.models.loaded_version import LiveVersion
+from service.models.loader import Plan
+from service.models.registry import Live, LiveModel
+from service.models.store_watcher import Follower
+from service.observability.metrics import Metrics
+from service.server.draining_server import DrainingServer
 from service.settings import ServiceSettings
+from service.version_policy import choose
 from training.answers import ACCEPTED, COLUMNS, CONFIDENCE, DIGIT, NOT_A_DIGIT, UNCERTAIN, VERDICT, Answers
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batching import Batcher, Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
+from service.engine.batcher import Batcher, Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from tests.engine import Engine, Squares, answer, rows, until
 
 pytestmark = pytest.mark.anyio
@@ -306,7 +306,7 @@ async def test_a_full_queue_says_how_long_its_rows_take_at_the_rate_of_the_last_
         assert gate.wait(10)
         return clock(numbers)
 
-    monkeypatch.setattr("service.batching.time.perf_counter", lambda: clock.now_s)
+    monkeypatch.setattr("service.engine.batcher.time.perf_counter", lambda: clock.now_s)
     batcher = Batcher(predict, max_batch_rows=4, queue_limit_rows=6)
     for _ in range(3):
         await batcher.submit(rows(1, 2, 3, 4))

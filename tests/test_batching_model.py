@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from service.batching import Batcher, DeadlineExceeded, PredictFailed, QueueFull
+from service.engine.batcher import Batcher, DeadlineExceeded, PredictFailed, QueueFull
 
 BATCH, LIMIT = 4, 12
 DEADLINE_S = 1000

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from service.batching import Batcher, EngineDead, PredictFailed
+from service.engine.batcher import Batcher, EngineDead, PredictFailed
 from tests.engine import Engine, Squares, answer, rows, until
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.binary import decode_npy, decode_octets
-from service.encode import encode_problem
 from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
+from service.protocols.native.npy import decode_npy, decode_octets
+from service.protocols.native.response import encode_problem
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from service.drift import ROW_BYTES, Drift
-from service.live_version import LiveVersion
-from service.metrics import Metrics
+from service.models.loaded_version import LiveVersion
+from service.observability.drift_monitor import ROW_BYTES, Drift
+from service.observability.metrics import Metrics
 from tests.service_fakes import FakePredictor, columns_of
 from tests.test_metrics import read
 from training import mnist

@@ -9,7 +9,7 @@ import time
 import psycopg
 import pytest
 
-from service.feedback import Feedback
+from service.feedback.async_corrections import Feedback
 from tests.disk import fill
 from tests.feedback import WHOLE, client_with, kept, predicts, problem
 from tests.keys import AUTHORIZATION
@@ -42,7 +42,7 @@ async def test_a_database_that_cannot_be_reached_is_503_and_logged_once(caplog):
                     "the database of corrections does not do it, the log of the service says why; try again later"
                 )
             assert await predicts(client)
-    (record,) = [record for record in caplog.records if record.name == "service.feedback"]
+    (record,) = [record for record in caplog.records if record.name == "service.feedback.async_corrections"]
     assert "Connection refused" in record.getMessage()
     assert f"postgresql+psycopg://u:***@127.0.0.1:{port}/db" in record.getMessage()
     assert "hunter2" not in caplog.text

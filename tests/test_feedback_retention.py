@@ -34,7 +34,7 @@ async def test_what_is_older_than_the_retention_is_forgotten_at_the_start(url, m
 
 
 async def test_without_a_retention_nothing_is_ever_forgotten(file, monkeypatch):
-    monkeypatch.setattr("service.feedback.PURGE_INTERVAL_S", 0)
+    monkeypatch.setattr("service.feedback.async_corrections.PURGE_INTERVAL_S", 0)
     async with client_with(file, feedback_retention_days=0) as client:
         for _ in range(20):  # as many as there are purges, if there are any
             assert (await client.post("/feedback", json=WHOLE)).status_code == 201
@@ -42,7 +42,7 @@ async def test_without_a_retention_nothing_is_ever_forgotten(file, monkeypatch):
 
 
 async def test_it_is_forgotten_again_and_again(file, monkeypatch):
-    monkeypatch.setattr("service.feedback.PURGE_INTERVAL_S", 0.01)
+    monkeypatch.setattr("service.feedback.async_corrections.PURGE_INTERVAL_S", 0.01)
     purges = []
     monkeypatch.setattr(Corrections, "purge", lambda self, before: purges.append(before))
     Corrections(file).prepare()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from service.errors import UnknownVersion
-from service.follow import PATIENCE_S, Follower
-from service.metrics import Metrics
+from service.models.store_watcher import PATIENCE_S, Follower
+from service.observability.metrics import Metrics
 from tests.service_fakes import FakePredictor, Shelf, picture
 from training.answers import DIGIT
 
@@ -130,7 +130,7 @@ async def test_a_refusal_ends_when_nobody_wants_the_version_any_more():
 
 async def test_what_was_refused_is_tried_again_at_once_when_asked_and_else_after_a_while(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr("service.follow.time.monotonic", lambda: now)
+    monkeypatch.setattr("service.models.store_watcher.time.monotonic", lambda: now)
     shelf = shelf_with(1)
     shelf.on_it["lenet"][2] = ValueError("torn")
     async with following(shelf) as (follower, live):

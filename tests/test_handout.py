@@ -3,7 +3,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.handout import channel, give, take
+from service.server.socket_passing import channel, give, take
 
 
 @pytest.fixture

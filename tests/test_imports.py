@@ -53,10 +53,10 @@ def test_training_never_imports_the_service(path):
     assert not any(name.split(".")[0] == "service" for name in imports_of(path))
 
 
-@pytest.mark.parametrize("name", ["batching", "row_queue"])
+@pytest.mark.parametrize("name", ["batcher", "row_queue"])
 def test_the_engine_imports_nothing_of_ours_but_its_queue_and_no_web_framework(name):
-    path = ROOT / f"service/{name}.py"
-    assert all(name.startswith("service.row_queue") for name in ours(path))
+    path = ROOT / f"service/engine/{name}.py"
+    assert all(name.startswith("service.engine.row_queue") for name in ours(path))
     assert not {"jax", "fastapi", "starlette", "uvicorn"} & {name.split(".")[0] for name in imports_of(path)}
 
 
@@ -81,4 +81,6 @@ def test_the_service_uses_training_by_its_few_doors(path):
 
 @pytest.mark.parametrize("path", files("service/routes"), ids=str)
 def test_routes_know_neither_the_application_nor_the_engine(path):
-    assert not {"service.app", "service.server", "service.batching", "service.__main__"} & set(imports_of(path))
+    assert not {"service.app", "service.server.draining_server", "service.engine.batcher", "service.__main__"} & set(
+        imports_of(path)
+    )

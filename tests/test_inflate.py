@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from service.errors import MalformedBody, TooLarge, WrongMediaType
-from service.inflate import LIMIT_MEMBERS, SLICE_BYTES, check_encoding, inflate
+from service.http.compression import LIMIT_MEMBERS, SLICE_BYTES, check_encoding, inflate
 
 TEXT = b'{"pixels": [0, 1, 2]}' * 100
 

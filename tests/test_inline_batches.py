@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from service.batching import Batcher, EngineDead, PredictFailed
+from service.engine.batcher import Batcher, EngineDead, PredictFailed
 from tests.engine import Engine, Squares, answer, rows, until
 
 pytestmark = pytest.mark.anyio

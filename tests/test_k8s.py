@@ -248,7 +248,7 @@ def test_locally_the_model_of_the_image_answers(manifests):
 
 
 def test_the_autoscaler_s_metric_is_one_that_the_service_has_and_the_adapter_makes(manifests):
-    from service.metrics import Metrics
+    from service.observability.metrics import Metrics
 
     metrics = only(manifests["components/queue-wait-metric"], "HorizontalPodAutoscaler")["spec"]["metrics"]
     assert [metric["type"] for metric in metrics] == ["Resource", "Pods"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from service.auth.keys import RIGHTS, Keys
 from service.errors import Forbidden, Unauthorised
-from service.keys import RIGHTS, Keys
 from service.settings import ServiceSettings
 from tests.service_fakes import FakePredictor, Shelf, app_following, client_of
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 def made(name: str, *right: str) -> tuple[str, str]:
     """A key and its line for the file, as the command makes them."""
-    command = [sys.executable, "-m", "service.keys", name, *right]
+    command = [sys.executable, "-m", "service.auth", name, *right]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     return re.fullmatch(rf"the key of {name}, shown this once: (\S{{43}})\n", run.stderr)[1], run.stdout
 
@@ -190,10 +190,10 @@ def test_what_is_no_origin_is_refused(odd):
 
 
 def test_the_command_explains_itself():
-    run = subprocess.run([sys.executable, "-m", "service.keys"], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, "-m", "service.auth"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (
         1,
-        "usage: python -m service.keys NAME [manage|predict|metrics] >> FILE   (a name of letters, digits and _)\n",
+        "usage: python -m service.auth NAME [manage|predict|metrics] >> FILE   (a name of letters, digits and _)\n",
     )
 
 

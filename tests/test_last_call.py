@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.last_call import let_nobody_in
+from service.server.listener import let_nobody_in
 from tests.service_fakes import FakePredictor, app_with, eventually, served
 from tests.test_server import GOOD, answers, answers_well, connected, request_with
 

@@ -11,7 +11,7 @@ import warnings
 import httpx
 import pytest
 
-from service.logs import EXTRA, formatter
+from service.observability.logs import EXTRA, formatter
 from tests.service_fakes import FakePredictor, app_with, client_of, picture
 from tests.test_service_main import start
 
@@ -185,7 +185,7 @@ def test_a_process_writes_json_to_stderr_and_nothing_but_its_announcement_to_std
 def test_warnings_and_uncaught_exceptions_are_lines_too():
     code = """
 import threading, warnings
-from service.logs import configure_logs
+from service.observability.logs import configure_logs
 configure_logs("warning", "json")
 warnings.warn("beware")
 def fail(): raise ValueError("in a thread")

@@ -1,7 +1,7 @@
 import pytest
 
 from service.errors import NotAcceptable
-from service.media import JSON, NPY, OCTETS, type_of_answer
+from service.http.media_types import JSON, NPY, OCTETS, type_of_answer
 
 
 def asking(accept):

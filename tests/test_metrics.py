@@ -4,8 +4,8 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.batching import Batch
-from service.metrics import SHARED_FOLDER, Metrics
+from service.engine.batcher import Batch
+from service.observability.metrics import SHARED_FOLDER, Metrics
 from tests.service_fakes import FakePredictor, app_with, client_of, picture
 
 pytestmark = pytest.mark.anyio
@@ -48,8 +48,8 @@ def test_one_worker_tells_of_all(tmp_path):
     code = f"""
 import os
 os.environ[{SHARED_FOLDER!r}] = {str(tmp_path)!r}
-from service.batching import Batch
-from service.metrics import Metrics
+from service.engine.batcher import Batch
+from service.observability.metrics import Metrics
 from tests.service_fakes import FakePredictor
 metrics = Metrics()
 metrics.watch(FakePredictor())(Batch(2, 0.001, [0.0, 0.0]))

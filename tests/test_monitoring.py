@@ -9,8 +9,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.follow import Refusal
-from service.trial import Trial
+from service.models.experiment import Trial
+from service.models.store_watcher import Refusal
 from tests.service_fakes import FakePredictor, app_with, client_of, columns_of, picture
 from training.drift import reference
 

@@ -4,10 +4,10 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import REQUEST_S, Metrics, RouteWatch
-from service.observed import LONGEST_PATH, MOST_PATHS
-from service.seen import Seen
-from service.tally import Tally
+from service.observability.buffered_histogram import Tally
+from service.observability.metrics import REQUEST_S, Metrics, RouteWatch
+from service.observability.middleware import LONGEST_PATH, MOST_PATHS
+from service.observability.request_context import Seen
 from tests.service_fakes import JSON, FakePredictor, app_with, client_of, picture
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ import json
 import jsonschema_rs
 import pytest
 
-from service.examples import FOUR, SEVEN, drawn
+from service.protocols.native.examples import FOUR, SEVEN, drawn
 from tests.service_fakes import JSON, FakePredictor, app_with, client_of
 
 pytestmark = pytest.mark.anyio

@@ -78,7 +78,7 @@ def test_a_large_jpeg_is_decoded_no_finer_than_is_looked_at():
 LARGE = """
 import sys, threading
 from pathlib import Path
-from service.picture import decode_picture
+from service.protocols.native.image_file import decode_picture
 
 def megabytes(what):
     return int(Path("/proc/self/status").read_text().partition(what)[2].split()[0]) // 1024

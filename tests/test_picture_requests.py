@@ -6,9 +6,9 @@ import threading
 import pytest
 from PIL import Image
 
-from service.batching import DeadlineExceeded
+from service.engine.batcher import DeadlineExceeded
 from service.errors import NotReady
-from service.picture import Pictures, decode_picture
+from service.protocols.native.image_file import Pictures, decode_picture
 from tests.pictures import BLACK, PNG, TRAIN, encoded, large
 from tests.problem import problem
 from tests.service_fakes import FakePredictor, app_with, client_of
@@ -89,7 +89,7 @@ async def test_pictures_wait_for_threads_not_without_limit_and_not_for_ever(monk
         assert gate.wait(20)
         return decode_picture(*args, **kwargs)
 
-    monkeypatch.setattr("service.picture.decode_picture", slow)
+    monkeypatch.setattr("service.protocols.native.image_file.decode_picture", slow)
     pictures = Pictures(10**6, threads=1, limit_waiting=1)
     loop = asyncio.get_running_loop()
 

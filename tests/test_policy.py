@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from service.policy import choose
 from service.settings import ServiceSettings
+from service.version_policy import choose
 
 VERSIONS = [1, 2, 3, 10]
 ALIASES = {"champion": 2, "previous": 1, "challenger": 99}

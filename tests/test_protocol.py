@@ -1,6 +1,6 @@
 import pytest
 
-from service.protocol import JoiningTransport
+from service.server.http_protocol import JoiningTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 

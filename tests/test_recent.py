@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from service import recent as module
 from service.errors import UnknownPrediction, WrongValue
-from service.recent import RECORD_BYTES, TAG_BYTES, Recent, Remembered
+from service.feedback import recent_predictions as module
+from service.feedback.recent_predictions import RECORD_BYTES, TAG_BYTES, Recent, Remembered
 
 RNG = np.random.default_rng(0)
 

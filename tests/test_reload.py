@@ -13,9 +13,9 @@ import pytest
 
 from service.app import create_app
 from service.errors import UnknownVersion
-from service.follow import Follower
-from service.loader import Loader
-from service.metrics import Metrics
+from service.models.loader import Loader
+from service.models.store_watcher import Follower
+from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.load.swapping import swap
 from tests.service_fakes import client_of

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from service.errors import NotReady
-from service.protocol import HEAD_LIMIT_BYTES
+from service.server.http_protocol import HEAD_LIMIT_BYTES
 from tests.service_fakes import FakePredictor, app_with, eventually, picture, served
 
 GOOD = json.dumps({"pixels": picture(7).ravel().tolist()}).encode()

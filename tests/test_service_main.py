@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.examples import SEVEN, drawn
+from service.protocols.native.examples import SEVEN, drawn
+from service.server.worker import serve
 from service.settings import ServiceSettings
-from service.worker import serve
 from tests.service_fakes import eventually
 from training.errors import DigitsError
 
@@ -60,7 +60,7 @@ def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, mo
     def load(settings, metrics):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr("service.loader.Loader", load)
+    monkeypatch.setattr("service.models.loader.Loader", load)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     settings = ServiceSettings(store=str(trained_store.path), model="tiny")
     with socket.socket() as listener, pytest.raises(DigitsError, match=r"^the disk is gone$"):

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from service.protocol import HEADERS_LIMIT, HttpProtocol
+from service.server.http_protocol import HEADERS_LIMIT, HttpProtocol
 from tests.service_fakes import FakePredictor, app_with, eventually, served
 from tests.test_server import GOOD, answers, answers_well, connected, request_with
 

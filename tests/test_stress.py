@@ -10,9 +10,9 @@ from collections import Counter
 import numpy as np
 
 from service.app import create_app
-from service.live import Live, LiveModel
-from service.live_version import LiveVersion
-from service.metrics import Metrics
+from service.models.loaded_version import LiveVersion
+from service.models.registry import Live, LiveModel
+from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.service_fakes import served
 from training.predictor import Predictor

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from service.binary_tensors import bytes_of, joined, split
 from service.errors import WrongValue
-from service.tensors import DATATYPES, check_shape, pictures_of_binary, pictures_of_json
+from service.protocols.open_inference.binary_tensors import bytes_of, joined, split
+from service.protocols.open_inference.tensors import DATATYPES, check_shape, pictures_of_binary, pictures_of_json
 from training.images import quantise
 
 RANDOM = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from queue import Full
 
 import pytest
 
-from service.thread_pool import ThreadPool
+from service.concurrency import ThreadPool
 from tests.service_fakes import eventually
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from service.errors import WrongValue
-from service.timeout import timeout_of
+from service.http.timeout import timeout_of
 
 
 @pytest.mark.parametrize(

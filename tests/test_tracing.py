@@ -5,9 +5,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from service.app import create_app
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
+from service.observability.tracing import Tracing, TracingUnavailable, tracing_from_environment, wanted
 from service.settings import ServiceSettings
-from service.tracing import Tracing, TracingUnavailable, tracing_from_environment, wanted
 from tests.service_fakes import FakePredictor, client_of, live_with, picture
 from tests.test_imports import loaded_after
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from service.canary import Canary
-from service.live_version import LiveVersion
-from service.metrics import Metrics
+from service.models.canary import Canary
+from service.models.loaded_version import LiveVersion
+from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.service_fakes import FakePredictor, Shelf, app_following, client_of, picture
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from service.tensors import DATATYPES
+from service.protocols.open_inference.tensors import DATATYPES
 from tests.keys import AUTHORIZATION
 from tests.service_fakes import FakePredictor, app_following, app_with, client_of, eventually, picture, trace_of
 

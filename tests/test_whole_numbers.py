@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import decode
 from service.errors import RequestError
-from service.whole_numbers import LIMIT_BYTES, whole_numbers
+from service.protocols import decode
+from service.protocols.native.fast_json import LIMIT_BYTES, whole_numbers
 
 PICTURE = [value % 256 for value in range(784)]
 ONE = json.dumps({"pixels": PICTURE}).encode()

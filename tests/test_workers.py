@@ -17,7 +17,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.workers import share
+from service.server.supervisor import share
 from tests.keys import AUTHORIZATION
 from tests.service_fakes import eventually
 from tests.variants import publish_variant

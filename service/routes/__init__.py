@@ -1,1 +1,1 @@
-"""The service's paths, a file for each noun."""
+"""One file a path family: reads, decodes, predicts, encodes. Only here do protocols, models and feedback meet."""

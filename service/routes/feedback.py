@@ -9,15 +9,14 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from service.body import read_body
-from service.correction import KEY, KEY_HEADER, NamedPrediction, client_key, decode_correction
-from service.encode import OPTIONS
-from service.examples import SEVEN, drawn
-from service.keys import require_key
-from service.media import JSON, type_of_body
-from service.query import parameters, wrong_parameter
-from service.routes.current import current_feedback, current_recent, current_settings
-from service.schemas import (
+from service.auth.keys import require_key
+from service.feedback.request import KEY, KEY_HEADER, NamedPrediction, client_key, decode_correction
+from service.http.body import read_body
+from service.http.media_types import JSON, type_of_body
+from service.protocols.native.examples import SEVEN, drawn
+from service.protocols.native.query import parameters, wrong_parameter
+from service.protocols.native.response import OPTIONS
+from service.protocols.native.schemas import (
     FEEDBACK_ERRORS,
     CorrectionsPage,
     KeptCorrection,
@@ -25,6 +24,7 @@ from service.schemas import (
     PredictionCorrection,
     error_answers,
 )
+from service.routes.dependencies import current_feedback, current_recent, current_settings
 
 if TYPE_CHECKING:
     from training.corrections import Correction

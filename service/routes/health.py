@@ -7,9 +7,9 @@ from typing import Final
 from fastapi import APIRouter, Request
 
 from service.errors import NotReady
-from service.routes.current import current_follower, current_live, current_trial
+from service.protocols.native.schemas import Health, Readiness, RefusedVersion, TakenOut, error_answers
+from service.routes.dependencies import current_follower, current_live, current_trial
 from service.routes.models import loaded_versions
-from service.schemas import Health, Readiness, RefusedVersion, TakenOut, error_answers
 
 VERBOSE: Final = {
     "name": "verbose",

@@ -6,11 +6,11 @@ import time
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from service.body import read_body
-from service.hangup import cancel_on_hang_up
-from service.routes.current import current_live, current_recent, current_settings, current_trial
-from service.seen import note_stage
-from service.timeout import timeout_of
+from service.http.body import read_body
+from service.http.disconnect import cancel_on_hang_up
+from service.http.timeout import timeout_of
+from service.observability.request_context import note_stage
+from service.routes.dependencies import current_live, current_recent, current_settings, current_trial
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from service.headers import Headers
-    from service.live_version import LiveVersion
+    from service.models.loaded_version import LiveVersion
     from training.answers import Answers
     from training.images import Images
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, Request
 
+from service.auth.keys import require_key
 from service.errors import VersionRefused
-from service.keys import require_key
-from service.routes.current import current_follower, current_live
+from service.protocols.native.schemas import LoadedModels, error_answers
+from service.routes.dependencies import current_follower, current_live
 from service.routes.models import loaded_versions
-from service.schemas import LoadedModels, error_answers
 
 if TYPE_CHECKING:
-    from service.live import Live
+    from service.models.registry import Live
 
 router = APIRouter(prefix="/manage", tags=["manage"], dependencies=[Depends(require_key)])
 

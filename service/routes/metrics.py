@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from service.metrics import CONTENT_TYPE
-from service.routes.current import current_metrics
+from service.observability.metrics import CONTENT_TYPE
+from service.routes.dependencies import current_metrics
 
 router = APIRouter(tags=["health"])
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from fastapi import APIRouter, Request
 
-from service.routes.current import current_live
-from service.schemas import LoadedModels, LoadedVersion, VersionCard, error_answers
+from service.protocols.native.schemas import LoadedModels, LoadedVersion, VersionCard, error_answers
+from service.routes.dependencies import current_live
 
 if TYPE_CHECKING:
-    from service.live import Live
+    from service.models.registry import Live
 
 PARAMETERS: Final = {
     "name": "The model",

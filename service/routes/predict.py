@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from service.answer import Answer
-from service.binary import decode_npy, decode_octets
-from service.decode import decode_json
-from service.encode import encode_json, encode_npy, encode_octets
 from service.errors import WrongValue
-from service.examples import bodies
-from service.media import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
-from service.query import PARAMETERS, parse_query
-from service.recent import HEADER as ID_HEADER
-from service.routes.current import current_live, current_pictures, current_settings
+from service.feedback.recent_predictions import HEADER as ID_HEADER
+from service.http.media_types import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
+from service.http.openapi import TIMEOUT
+from service.http.response import Answer
+from service.observability.request_context import note_stage
+from service.protocols.decode import decode_json
+from service.protocols.native.examples import bodies
+from service.protocols.native.npy import decode_npy, decode_octets
+from service.protocols.native.query import PARAMETERS, parse_query
+from service.protocols.native.response import encode_json, encode_npy, encode_octets
+from service.protocols.native.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
+from service.routes.dependencies import current_live, current_pictures, current_settings
 from service.routes.inference import infer, model_headers
-from service.routes.parameters import TIMEOUT
-from service.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
-from service.seen import note_stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from service.decode import Decoded
-    from service.picture import Pictures
-    from service.query import Query
+    from service.protocols.decode import Decoded
+    from service.protocols.native.image_file import Pictures
+    from service.protocols.native.query import Query
     from service.routes.inference import Inference
 
 BINARY: Final = {"type": "string", "format": "binary"}

@@ -120,7 +120,9 @@ CACHE = """
 import jax
 events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event.rpartition("/")[2]))
-from service.loader import Loader; from service.metrics import Metrics; from service.settings import ServiceSettings
+from service.models.loader import Loader
+from service.observability.metrics import Metrics
+from service.settings import ServiceSettings
 live = Loader(ServiceSettings(), Metrics()).load("lenet", 1)
 print(events.count("cache_hits"), events.count("cache_misses"), len(live.predictor.row_sizes))
 """

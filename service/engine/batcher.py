@@ -1,0 +1,370 @@
+"""The engine: rows in, rows out. Requests wait in one queue, and threads compute them batch by batch.
+
+Batches are formed by rows and without a timer. An idle engine starts at once; what arrives while it computes forms the
+next batch. Large requests are split across batches and small ones packed together, in order of arrival, so nobody
+starves. Nothing in here knows what a row is, where requests come from, or what computes them.
+
+While one thread computes, others do so only with full batches: a few rows more are cheaper in the next batch than in
+one of their own. The threads and the event loop share Python's interpreter, and each of them waits for another to let
+go of it. So what is done for a batch is done once, in calls that do not let go on the way; and rows so few that they
+are computed before another thread would have woken up need no thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from service.engine.row_queue import Request, RowQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from service.engine.row_queue import Part, Rows, Timed
+
+SMOOTHING = 0.9
+"""How much of the measured rate stays with every new batch."""
+
+log = logging.getLogger(__name__)
+
+
+class QueueFull(Exception):
+    """The queue has no room for a request: `waiting` rows are in it, and `limit` is the most that may wait.
+
+    At the rate of the last batches the queue is empty after `retry_after_s`.
+    """
+
+    def __init__(self, *, waiting: int, limit: int, retry_after_s: int) -> None:
+        super().__init__(f"{waiting} rows are waiting, and the limit is {limit}")
+        self.waiting, self.limit, self.retry_after_s = waiting, limit, retry_after_s
+
+
+class Closed(Exception):
+    """The engine takes no more requests, or was told not to wait for this one any longer."""
+
+    def __init__(self) -> None:
+        super().__init__("the engine is closed")
+
+
+class EngineDead(Exception):
+    """A thread of the engine has ended although nobody closed it; nothing will be computed any more."""
+
+    def __init__(self) -> None:
+        super().__init__("a thread of the engine has died")
+
+
+class DeadlineExceeded(Exception):
+    """The caller's time was up before all its rows were computed."""
+
+
+class PredictFailed(Exception):
+    """`predict` raised for this request, and for this one alone. The reason is the `__cause__`."""
+
+
+class Batch(NamedTuple):
+    """What became of one call of `predict`."""
+
+    rows: int
+    seconds: float
+    waited_s: list[float]
+    """How long each request waited whose first rows were in it."""
+
+
+class Watch(Protocol):
+    """Told of every batch, on the thread that computed it."""
+
+    def __call__(self, batch: Batch, /) -> None: ...
+
+
+def _unwatched(_: Batch) -> None:
+    """Looks away."""
+
+
+class Batcher:
+    """Computes rows for many callers at once, on threads of its own.
+
+    `predict` takes rows [n, …], 1 <= n <= max_batch_rows, and returns a new array of n rows, of one dtype and width at
+    every call. It is called by up to `threads` threads at a time: the engine's, or with at most `inline_rows` rows that
+    come to an idle engine, the event loop's alone. At most `queue_limit_rows` rows wait.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[Rows], Rows],
+        *,
+        max_batch_rows: int,
+        queue_limit_rows: int,
+        threads: int = 1,
+        inline_rows: int = 0,
+        watch: Watch = _unwatched,
+        name: str = "batcher",
+    ) -> None:
+        self.max_batch_rows, self.queue_limit_rows = max_batch_rows, queue_limit_rows
+        self._inline_rows = inline_rows
+        self._predict, self._watch = predict, watch
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._lock = threading.Lock()  # guards all that follows
+        self._queue = RowQueue()
+        self._resting = 0  # threads that wait to be woken up
+        self._starting = False  # somebody on an event loop is about to compute
+        self._batches: list[list[Part]] = []  # that are being computed
+        self._closing = self._dead = False
+        self._rows_per_s = 0.0
+        self._last_rows = 0
+        self._threads = [threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there are threads that compute; after `close` there are none."""
+        return not self._dead and self._threads[0].is_alive()
+
+    @property
+    def waiting_rows(self) -> int:
+        """How many rows wait, without those that are being computed."""
+        return self._queue.rows
+
+    def check_room(self, rows: int = 1) -> None:
+        """Raises what `submit` would raise for so many rows, before anybody takes the trouble to make them.
+
+        Raises QueueFull, Closed, EngineDead.
+        """
+        if self._closing:
+            raise Closed
+        if self._dead:
+            raise EngineDead
+        waiting = self._queue.rows
+        if waiting + rows > self.queue_limit_rows:
+            seconds = waiting / self._rows_per_s if self._rows_per_s else 1.0
+            raise QueueFull(waiting=waiting, limit=self.queue_limit_rows, retry_after_s=max(1, math.ceil(seconds)))
+
+    async def submit(self, rows: Rows, deadline_s: float | None = None, timed: Timed | None = None) -> Rows:
+        """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: leave them alone until the answer is there.
+
+        Raises QueueFull, Closed, EngineDead, PredictFailed, and DeadlineExceeded when `time.monotonic()` passes the
+        deadline, if there is one. Whoever is cancelled or runs out of time takes along the rows that are in no batch.
+        `timed` is told when each batch with some of the rows began and ended, as `time.perf_counter` counts, on the
+        thread that computed it.
+        """
+        if not len(rows):
+            raise ValueError("a request has 0 rows, want at least 1")
+        left_s = None if deadline_s is None else deadline_s - time.monotonic()
+        if left_s is not None and left_s <= 0:
+            raise DeadlineExceeded
+        loop = asyncio.get_running_loop()
+        request = Request(rows, loop, timed)
+        with self._lock:
+            self.check_room(request.size)
+            self._queue.append(request)
+            first = bool(self._inline_rows) and not self._starting and self._resting == len(self._threads)
+            self._starting = self._starting or first
+            if not first:
+                self._wake_up()
+        if first:
+            try:
+                await asyncio.sleep(0)  # who came in the same moment is in the queue after that
+            except asyncio.CancelledError:
+                self._leave(request)
+                self._pass_on([])
+                raise
+            self._start(loop)
+            if request.future.done():
+                return request.future.result()
+        timer = None if left_s is None else loop.call_later(left_s, self._expire, request)
+        try:
+            return await request.future
+        except asyncio.CancelledError:
+            self._leave(request)
+            raise
+        finally:
+            if timer:
+                timer.cancel()
+
+    async def close(self, timeout_s: float | None = None) -> None:
+        """Refuses new requests, returns when the accepted ones are answered; after the timeout, these get Closed."""
+        with self._lock:
+            self._closing = True
+            self._wake_up()
+        await asyncio.to_thread(self._join, timeout_s)
+        if any(thread.is_alive() for thread in self._threads):
+            self._abandon(Closed)
+
+    def _join(self, timeout_s: float | None) -> None:
+        end_s = None if timeout_s is None else time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(None if end_s is None else max(0.0, end_s - time.monotonic()))
+
+    def _leave(self, request: Request) -> None:
+        with self._lock:
+            self._queue.leave(request)
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Computes the few rows that came to an idle engine, or wakes a thread for more than that.
+
+        The batch before must have been as small: where many callers come one after the other, a thread makes one batch
+        of those who come while it wakes up.
+        """
+        with self._lock:
+            few = max(self._queue.rows, self._last_rows) <= self._inline_rows and not self._closing
+            batch = self._take() if few else []
+        try:
+            if batch:
+                self._deliver(self._compute(batch), here=loop)
+        except BaseException:
+            self._die()
+        self._pass_on(batch)
+
+    def _pass_on(self, before: list[Part]) -> None:
+        """Leaves what there is to the threads; whoever comes to an idle engine next may start it."""
+        with self._lock:
+            if before:
+                self._batches.remove(before)
+            self._starting = False
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        """Wakes a thread if there is something for it to do. The lock is held."""
+        if self._resting and not self._starting and (self._closing or self._dead or self._ripe()):
+            self._resting -= 1
+            self._wake.put(None)
+
+    def _ripe(self) -> bool:
+        """Whether another batch is worth computing now. The lock is held."""
+        return bool(self._queue.rows) and (not self._batches or self._queue.rows >= self.max_batch_rows)
+
+    def _take(self) -> list[Part]:
+        """The next batch; an empty one if those who waited have left. The lock is held."""
+        batch = self._queue.take(self.max_batch_rows)
+        if batch:
+            self._batches.append(batch)
+        return batch
+
+    def _expire(self, request: Request) -> None:
+        if not request.future.done():
+            self._leave(request)
+            request.future.set_exception(DeadlineExceeded())
+
+    # What follows happens on the engine's threads, or is what they and the event loop do.
+
+    def _run(self) -> None:
+        batch: list[Part] = []
+        try:
+            while batch := self._next_batch(batch):
+                self._deliver(self._compute(batch))
+        except BaseException:
+            self._die()
+
+    def _next_batch(self, before: list[Part]) -> list[Part]:
+        """The batch to compute next; waits until there is one. An empty one says that all is done."""
+        with self._lock:
+            if before:
+                self._batches.remove(before)
+        while True:
+            with self._lock:
+                batch = self._take() if self._ripe() and not self._starting else []
+                done = self._dead or (self._closing and not self._queue.rows)
+                if not batch and not done:
+                    self._resting += 1
+                else:
+                    self._wake_up()  # there may be enough for another one, or nothing any more for any
+            if batch or done:
+                return batch
+            self._wake.get()
+
+    def _compute(self, batch: list[Part]) -> list[Request]:
+        """Requests that are finished, well or badly, after this batch."""
+        try:
+            answers = self._answers(batch)
+        except Exception as error:  # whatever predict raises
+            if len(batch) > 1:  # each gets a second chance alone, so that only the culprit fails
+                return [done for part in batch for done in self._compute([part])]
+            return [self._fail(batch[0].request, error)]
+        offset, finished = 0, []
+        with self._lock:  # other threads may have other rows of the same request
+            for request, start, stop in batch:
+                request.fill(start, stop, answers[offset : offset + stop - start])
+                offset += stop - start
+                if not request.missing:
+                    finished.append(request)
+        return finished
+
+    def _answers(self, batch: list[Part]) -> Rows:
+        slices = [part.request.rows[part.start : part.stop] for part in batch]
+        rows = slices[0] if len(slices) == 1 else _packed(slices)
+        began = time.perf_counter()
+        answers = self._predict(rows)
+        seconds = time.perf_counter() - began
+        if len(answers) != len(rows):
+            raise RuntimeError(f"predict returned {len(answers)} rows for {len(rows)}")
+        with self._lock:
+            for part in batch:
+                if part.request.timed:
+                    part.request.timed(began, began + seconds)
+            self._last_rows = len(rows)
+            rate = len(rows) / max(seconds, 1e-9) * len(self._batches)
+            self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
+        self._watch(Batch(len(rows), seconds, [began - part.request.arrived_s for part in batch if not part.start]))
+        return answers
+
+    def _fail(self, request: Request, cause: Exception) -> Request:
+        request.error = PredictFailed(f"predict failed on a request of {request.size} rows: {cause!r}")
+        request.error.__cause__ = cause
+        self._leave(request)
+        return request
+
+    def _deliver(self, finished: Iterable[Request], here: asyncio.AbstractEventLoop | None = None) -> None:
+        """Wakes the callers, with one call for each event loop and not for each request; `here` is this one."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[Request]] = {}
+        for request in finished:
+            by_loop.setdefault(request.loop, []).append(request)
+        for loop, requests in by_loop.items():
+            if loop is here:
+                _resolve(requests)
+                continue
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and its callers are gone with it
+                loop.call_soon_threadsafe(_resolve, requests)
+
+    def _die(self) -> None:
+        """A caller whose answer can't come any more must not wait for it."""
+        log.critical("the engine has died", exc_info=True)
+        self._abandon(EngineDead)
+
+    def _abandon(self, error: type[Closed | EngineDead]) -> None:
+        """Fails every request that has no answer yet."""
+        with self._lock:
+            requests = {part.request for batch in self._batches for part in batch} | set(self._queue.clear())
+            self._dead = error is EngineDead
+            self._wake_up()
+        for request in requests:
+            request.error = request.error or error()
+        self._deliver(requests)
+
+
+def _packed(slices: list[Rows]) -> Rows:
+    """Rows of several requests, one after the other. Raises ValueError when they do not go together.
+
+    `np.concatenate` lets go of the interpreter for every slice, and beside a busy event loop waits for it as often.
+    """
+    first = slices[0]
+    if any(rows.dtype != first.dtype or rows.shape[1:] != first.shape[1:] for rows in slices):
+        raise ValueError("rows of other shapes or dtypes would change their neighbours'")  # each is computed alone then
+    return np.frombuffer(b"".join([rows.data for rows in slices]), first.dtype).reshape(-1, *first.shape[1:])
+
+
+def _resolve(requests: list[Request]) -> None:
+    for request in requests:
+        if request.future.done():  # cancelled, expired, or abandoned before
+            continue
+        if request.error:
+            request.future.set_exception(request.error)
+        elif request.answer is not None:
+            request.future.set_result(request.answer)

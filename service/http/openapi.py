@@ -1,0 +1,36 @@
+"""Parameters of paths and headers, as OpenAPI describes them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from service.http.timeout import HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT: Final[dict[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "An answer after so many milliseconds is of no use; 504 is the answer then",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
+def path_parameters(
+    path: str, texts: Mapping[str, str], patterns: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The parameters in the braces of a path, with a text for each, and a pattern for some."""
+    of = patterns or {}
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": texts[name],
+            "schema": {"type": "string", **({"pattern": of[name]} if name in of else {})},
+        }
+        for name in re.findall(r"{(\w+)}", path)
+    ]

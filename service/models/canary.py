@@ -1,0 +1,60 @@
+"""A challenger that answers a share of the requests, until it fails too often or takes too long."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import random
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from service.models.loaded_version import LiveVersion
+    from service.settings import ServiceSettings
+
+WINDOW: Final = 200
+"""So many of a challenger's last requests are looked at."""
+SLOW_LIMIT: Final = 0.05
+"""Of them, this share may take longer than the limit."""
+log = logging.getLogger("uvicorn.error")
+
+
+class Canary:
+    """One challenger, on trial; `taken_out` is the reason why it answers no more, once there is one."""
+
+    def __init__(self, challenger: LiveVersion, settings: ServiceSettings) -> None:
+        self.challenger = challenger
+        self.taken_out: str | None = None
+        self._share = settings.canary_share
+        self._failures_limit = settings.canary_failures_limit
+        self._latency_limit_s = settings.canary_latency_limit_ms / 1000
+        self._salt = f"{challenger.name} {challenger.version}".encode()
+        self._failed: deque[bool] = deque(maxlen=WINDOW)
+        self._slow: deque[bool] = deque(maxlen=WINDOW)
+
+    def wants(self, client: bytes | None) -> bool:
+        """Whether it answers this request: a client's all or none of them, and of others a share at random."""
+        if self.taken_out or not self._share:
+            return False
+        return (random.random() if client is None else self._place(client)) < self._share  # noqa: S311 - no secret
+
+    def note(self, *, failed: bool, seconds: float) -> None:
+        """Learns how a request went, and ends the trial when too many of the last ones went badly."""
+        self._failed.append(failed)
+        self._slow.append(seconds > self._latency_limit_s)
+        if sum(self._failed) > self._failures_limit * WINDOW:
+            self._take_out(self._failed, "failed", self._failures_limit)
+        elif sum(self._slow) > SLOW_LIMIT * WINDOW:
+            self._take_out(self._slow, f"took longer than {self._latency_limit_s * 1000:.0f} ms", SLOW_LIMIT)
+
+    def _place(self, client: bytes) -> float:
+        """Where a client stands between 0 and 1; for each challenger somewhere else, so that all take their turns."""
+        return int.from_bytes(hashlib.blake2b(client, digest_size=7, salt=self._salt[-16:]).digest()) / 2**56
+
+    def _take_out(self, bad: deque[bool], how: str, limit: float) -> None:
+        if not self.taken_out:
+            self.taken_out = (
+                f"{sum(bad)} of its last {len(bad)} requests {how}, want {limit * WINDOW:g} of {WINDOW} at most"
+            )
+            title = f"{self.challenger.name} version {self.challenger.version}"
+            log.error("%s is taken out as a canary: %s", title, self.taken_out)

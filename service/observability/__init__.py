@@ -1,0 +1,1 @@
+"""Metrics, traces, logs, request context. Is told plain labels and numbers; asks nobody."""

@@ -1,0 +1,84 @@
+"""What the service writes to stderr: a line of JSON for each event, or for people at a terminal a line to read.
+
+All code logs with Python's `logging`, uvicorn and warnings included; structlog gives it its form. Of a request its id
+and its trace are in every line, and never its body or a key.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+import structlog
+
+from service.observability.request_context import CURRENT
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+OURS: Final = ("service", "training", "uvicorn", "py.warnings")
+"""Whose level the settings choose; of others warnings and errors are enough."""
+FIRST: Final = ("time", "level", "event")
+EXTRA: Final = ("method", "route", "status", "duration_ms", "model", "version")
+"""What log calls may add. There are no others: who adds pixels finds them left out."""
+
+
+def configure_logs(level: str, form: str) -> None:
+    """Writes what is logged in a form: json, console, or auto, which is console where stderr is a terminal."""
+    terminal = sys.stderr.isatty()
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(for_people=form == "console" or (form == "auto" and terminal), colors=terminal))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for name in OURS:
+        logging.getLogger(name).setLevel(level.upper())
+    logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda thrown: _log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
+
+
+def formatter(*, for_people: bool, colors: bool = False) -> structlog.stdlib.ProcessorFormatter:
+    """Records -> lines."""
+    before: list[Processor] = [
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(allow=EXTRA),
+        _add_request,
+    ]
+    last: list[Processor]
+    if for_people:
+        plain = structlog.dev.plain_traceback  # the other one shows variables, pixels among them
+        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, timestamp_key="time")]
+    else:
+        last = [structlog.processors.format_exc_info, _in_order, structlog.processors.JSONRenderer(serializer=_json)]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=before, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
+    )
+
+
+def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    seen = CURRENT.get()
+    if seen is not None:
+        event["request_id"] = seen.id.decode()
+        if trace_id := seen.trace_id:
+            event["trace_id"] = trace_id
+    return event
+
+
+def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {**{name: event[name] for name in FIRST if name in event}, **event}
+
+
+def _json(event: EventDict, **_: Any) -> str:
+    return orjson.dumps(event, default=repr).decode()
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    if error is None or issubclass(kind, KeyboardInterrupt | SystemExit):
+        return
+    logging.getLogger("service").critical("nobody caught an exception", exc_info=(kind, error, traceback))

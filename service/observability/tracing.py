@@ -1,0 +1,121 @@
+"""OpenTelemetry traces: a span for each request, with spans for decode, queue, compute and encode in it.
+
+They are made when the request is over, from the times that were noted on its way. OpenTelemetry is imported only where
+the environment asks for traces, by the variables that OpenTelemetry itself defines.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+from training.errors import DigitsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.trace import TracerProvider
+    from starlette.types import Scope
+
+    from service.observability.request_context import Seen
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+HTTP: Final = "http/protobuf"
+
+
+class TracingUnavailable(DigitsError):
+    """Traces are asked for in a way that is not possible here."""
+
+
+def wanted(environment: Mapping[str, str]) -> bool:
+    """Whether an environment asks for traces: by an endpoint of OTLP, or OTEL_TRACES_EXPORTER=otlp."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "")
+    if exporter in ("", "otlp"):
+        return exporter == "otlp" or any(environment.get(name) for name in ENDPOINTS)
+    if exporter == "none":
+        return False
+    raise TracingUnavailable(f"OTEL_TRACES_EXPORTER is {exporter!r}, want otlp or none")
+
+
+def tracing_from_environment() -> Tracing | None:
+    """Traces as the environment wants them. Raises TracingUnavailable."""
+    if not wanted(os.environ):
+        return None
+    protocol = next((os.environ[name] for name in PROTOCOLS if os.environ.get(name)), HTTP)
+    if protocol != HTTP:
+        raise TracingUnavailable(f"{PROTOCOLS[1]} is {protocol!r}, want {HTTP}")
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as error:
+        raise TracingUnavailable(
+            f"the environment asks for traces (OTEL_…), and {error.name} is missing; want pip install -e .[tracing]"
+        ) from None
+    service = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "digits"}
+    provider = TracerProvider(resource=Resource.create({"service.version": version("digits"), **service}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return Tracing(provider)
+
+
+class Tracing:
+    """Spans that go to a provider."""
+
+    def __init__(self, provider: TracerProvider) -> None:
+        from opentelemetry import trace
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._provider, self._trace = provider, trace
+        self._tracer = provider.get_tracer("digits", version("digits"))
+        self._propagator = TraceContextTextMapPropagator()
+
+    def begin(self, seen: Seen, scope: Scope, route: str) -> None:
+        """Begins the span of a request, as a child of its client's if `traceparent` names one."""
+        carrier = {
+            name: value.decode("latin-1")
+            for name, value in (("traceparent", seen.traceparent), ("tracestate", seen.tracestate))
+            if value
+        }
+        seen.stages = []
+        seen.span = self._tracer.start_span(
+            f"{scope['method']} {route}",
+            context=self._propagator.extract(carrier),
+            kind=self._trace.SpanKind.SERVER,
+            attributes={
+                "http.request.method": scope["method"],
+                "http.route": route,
+                "url.scheme": scope.get("scheme", "http"),
+                "digits.request_id": seen.id.decode(),
+            },
+        )
+
+    def end(self, seen: Seen, status: int) -> None:
+        """Ends it, and makes the spans of its stages."""
+        span: Any = seen.span
+        since_epoch_s = time.time() - time.perf_counter()
+        if span.is_recording():
+            span.set_attribute("http.response.status_code", status)
+            if seen.model is not None and seen.version is not None:
+                span.set_attributes({"digits.model": seen.model, "digits.version": seen.version})
+            if status >= 500:
+                span.set_attribute("error.type", str(status))
+                span.set_status(self._trace.StatusCode.ERROR)
+            inside = self._trace.set_span_in_context(span)
+            for name, began_s, ended_s in seen.stages or ():
+                child = self._tracer.start_span(name, inside, start_time=_nanoseconds(began_s + since_epoch_s))
+                child.end(_nanoseconds(ended_s + since_epoch_s))
+        span.end()
+
+    def close(self) -> None:
+        """Sends what has not been sent."""
+        self._provider.shutdown()
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)

@@ -1,0 +1,1 @@
+"""Wire formats as pure functions: bytes to pictures, answers to bytes."""

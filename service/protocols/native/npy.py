@@ -1,0 +1,114 @@
+"""Bodies that are no text: bytes as they are, and NumPy's own format."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from service.errors import MalformedBody, WrongValue
+from service.protocols.decode import Decoded, shortened, too_many_rows
+from training.images import FULL_INK, PIXELS, SIDE, PixelError, quantise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LONGEST_HEADER: Final = 10_000
+LONGEST_FOUND: Final = 100
+"""Of what an error repeats from a header."""
+READERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+"""By the version of the format. 3.0 is for tables with names that are not Latin."""
+ONE: Final = ((PIXELS,), (SIDE, SIDE))
+"""The shapes of one picture."""
+ARRAY: Final = (
+    f"an array of numbers [n, {PIXELS}] or [n, {SIDE}, {SIDE}], or of one picture [{PIXELS}] or [{SIDE}, {SIDE}]"
+)
+
+
+def decode_octets(body: bytes, *, limit_rows: int) -> Decoded:
+    """Pictures of 784 bytes each, 0 to 255, without a copy: the array is a view of the body.
+
+    Raises WrongValue, TooLarge.
+    """
+    rows, rest = divmod(len(body), PIXELS)
+    if rest or not rows:
+        raise WrongValue(
+            "wrong_length" if body else "empty",
+            f"the body has {len(body)} bytes, want a multiple of {PIXELS} ({SIDE} x {SIDE}, row by row, for a picture)",
+            found=f"{len(body)} bytes",
+            wanted=f"n x {PIXELS} bytes",
+        )
+    if rows > limit_rows:
+        raise too_many_rows(rows, limit_rows)
+    return Decoded(np.frombuffer(body, np.uint8).reshape(rows, SIDE, SIDE), many=True)
+
+
+def decode_npy(body: bytes, *, limit_rows: int, scale: float = FULL_INK) -> Decoded:
+    """Pictures of an array of any integers or floats in 0…scale. Raises MalformedBody, WrongValue, TooLarge."""
+    numbers = _array(body)
+    one = numbers.shape in ONE
+    if not one and len(numbers) > limit_rows:
+        raise too_many_rows(len(numbers), limit_rows)
+    if numbers.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what 64 bits do not hold is no pixel, and refused as infinite
+            numbers = numbers.astype(np.float64)
+    try:
+        return Decoded(quantise(numbers.reshape(-1, PIXELS), scale), many=not one)
+    except PixelError as error:
+        field = f"[{error.pixel}]" if one else f"[{error.row}][{error.pixel}]"
+        found, wanted = f"{error.value:.15g}", f"a number from 0 to {scale:.15g}"
+        raise WrongValue(
+            "out_of_range", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted
+        ) from None
+
+
+def _array(body: bytes) -> NDArray[Any]:
+    """The numbers that the body holds, of one of the shapes of ARRAY, without a copy.
+
+    Its header is not believed: it may promise what is not there, or what NumPy makes no array of.
+    """
+    if not body:
+        raise MalformedBody("empty_body", f"the body is empty, want {ARRAY}", found="nothing", wanted=ARRAY)
+    file = io.BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(file)
+        shape, fortran, dtype = READERS[version](file, max_header_size=LONGEST_HEADER)
+    except KeyError:
+        raise _invalid(f"it is of version {version[0]}.{version[1]}") from None
+    except Exception as error:  # whatever a header of somebody's making provokes in NumPy's parser
+        raise _invalid(shortened(str(error).partition("\n")[0], LONGEST_FOUND)) from None
+    _check_header(shape, dtype)
+    wanted = dtype.itemsize * math.prod(shape)
+    found = len(body) - file.tell()
+    if found != wanted:
+        raise _invalid(f"its header promises {wanted} bytes, and {found} follow")
+    return np.frombuffer(body, dtype, offset=file.tell()).reshape(shape, order="F" if fortran else "C")
+
+
+def _check_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raises MalformedBody for a shape that no array has, WrongValue for an array that is none of ARRAY."""
+    if dtype.hasobject:
+        raise _wrong_array("wrong_type", "the array holds Python objects", "objects", "numbers")
+    if dtype.kind not in "uif":
+        name = shortened(str(dtype), LONGEST_FOUND)
+        raise _wrong_array("wrong_type", f"the array's dtype is {name}", name, "numbers")
+    found = shortened(str(list(shape)), LONGEST_FOUND)
+    if any(type(size) is not int or size < 0 for size in shape):  # to Python, True is an integer
+        raise _invalid(f"its header has the shape {found}, want whole numbers, none below 0")
+    if shape not in ONE and (shape[1:] not in ONE or not shape[0]):
+        raise _wrong_array("empty" if 0 in shape else "wrong_length", f"the array has the shape {found}", found)
+
+
+def _invalid(reason: str) -> MalformedBody:
+    return MalformedBody(
+        "invalid_npy",
+        f"the body is not a .npy file: {reason}",
+        found=reason,
+        wanted="a .npy file of version 1.0 or 2.0",
+    )
+
+
+def _wrong_array(code: str, what: str, found: str, wanted: str = ARRAY) -> WrongValue:
+    return WrongValue(code, f"{what}, want {wanted}", found=found, wanted=wanted)

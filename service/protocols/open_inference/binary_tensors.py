@@ -1,0 +1,80 @@
+"""The binary tensor data extension: JSON, and behind it tensors as bytes, little-endian, in the order of their names.
+
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from service.errors import WrongValue
+from service.protocols.decode import shortened, wrong_length, wrong_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from service.headers import Headers
+
+HEADER: Final = "Inference-Header-Content-Length"
+LOWER: Final = HEADER.lower().encode()
+SIZE: Final = "binary_data_size"
+DIGITS: Final = 18
+"""Of a length; more are beyond any body."""
+
+
+class Parts(NamedTuple):
+    """A body in two: JSON, and the bytes of tensors. JSON None is a body that is one tensor and nothing else."""
+
+    json: bytes | None
+    tensors: memoryview
+
+
+def split(body: bytes, headers: Headers) -> Parts:
+    """The parts of a body; without the header all of it is JSON. Raises WrongValue for a length that it can't have."""
+    given = headers.get(LOWER)
+    if given is None:
+        return Parts(body, memoryview(b""))
+    text = given.decode("latin-1")
+    wanted = f"how many bytes of the body are JSON, 0 to {len(body)}"
+    if not (text.isascii() and text.isdigit()):
+        raise _wrong_header("wrong_type", repr(shortened(text)), wanted)
+    if len(text) > DIGITS or int(text) > len(body):
+        raise _wrong_header("out_of_range", shortened(text), wanted)
+    length = int(text)
+    return Parts(body[:length] if length else None, memoryview(body)[length:])
+
+
+def check_size(size: Any, wanted_bytes: int, rest: memoryview, field: str, why: str) -> memoryview:
+    """The bytes of the only tensor. `why` says where the wanted number comes from.
+
+    Raises WrongValue when its size is not as it should be, or when the body has more or fewer bytes behind its JSON.
+    """
+    place = f"{field}.parameters.{SIZE}"
+    if type(size) is not int:
+        raise wrong_type(place, size, "a whole number of bytes")
+    if size != wanted_bytes:
+        raise wrong_length(place, f"{size} bytes", f"{wanted_bytes}: {why}")
+    if len(rest) != size:
+        raise wrong_length("the body", f"{len(rest)} bytes behind its JSON", f"{size}, as {place} says")
+    return rest
+
+
+def bytes_of(values: NDArray[Any] | list[list[str]]) -> bytes:
+    """Numbers in little-endian; strings as BYTES, each behind its length in 4 bytes."""
+    if isinstance(values, np.ndarray):
+        return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    return b"".join(struct.pack("<I", len(text)) + text.encode() for row in values for text in row)
+
+
+def joined(json: bytes, tensors: Iterable[bytes]) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """A body of JSON and tensors, and the header that says where the one ends."""
+    return b"".join([json, *tensors]), [(LOWER, b"%d" % len(json))]
+
+
+def _wrong_header(code: str, found: str, wanted: str) -> WrongValue:
+    return WrongValue(code, f"{HEADER} is {found}, want {wanted}", field=HEADER, found=found, wanted=wanted)

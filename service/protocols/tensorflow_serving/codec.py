@@ -1,0 +1,128 @@
+"""Bodies and answers of TensorFlow Serving's REST API, in row form (`instances`) or in column form (`inputs`).
+
+https://www.tensorflow.org/tfx/serving/api_rest
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from service.errors import WrongValue
+from service.protocols.decode import (
+    BodyForm,
+    check_pictures,
+    decode_pictures,
+    describe,
+    one_of,
+    read_object,
+    shortened,
+    wrong_length,
+    wrong_type,
+)
+from service.protocols.native.response import OPTIONS
+from service.protocols.tensorflow_serving.signatures import INPUT, scale_of_signature
+
+if TYPE_CHECKING:
+    from service.protocols.native.response import Probabilities
+    from training.images import Images
+
+FORM: Final = BodyForm(
+    ("instances", "inputs", "signature_name"),
+    '"instances" or "inputs", and "signature_name"',
+    '{"instances": [[784 numbers], …]} or {"inputs": [[784 numbers], …]}',
+)
+B64: Final = "b64"
+NAMED: Final = f'{{"{INPUT}": a picture}} or {{"{B64}": 784 bytes in base64}}'
+
+
+class Rows(NamedTuple):
+    """Pictures uint8 [n, 28, 28], and whether they came in column form: the answer takes the same form."""
+
+    images: Images
+    columns: bool
+
+
+def decode_rows(body: bytes, *, limit_rows: int) -> Rows:
+    """The pictures of a body. Each is 784 numbers, 28 x 28, 28 x 28 x 1, or 784 bytes as `{"b64": …}`.
+
+    In row form a picture may have the name of the input, `{"pixels": …}`; in column form the list of all of them may.
+    Raises MalformedBody, WrongValue, TooLarge.
+    """
+    return read_object(body, FORM, lambda request, booleans: _decode(request, limit_rows, booleans))
+
+
+def encode_rows(probabilities: Probabilities, *, columns: bool) -> bytes:
+    """Probabilities float32 [n, 10] in the form of the question. A single output leaves out its name."""
+    return orjson.dumps({"outputs" if columns else "predictions": probabilities}, option=OPTIONS)
+
+
+def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Rows:
+    field = one_of(request, "instances", "inputs", FORM)
+    columns, given, scale = field == "inputs", request[field], scale_of_signature(request)
+    if columns and type(given) is dict:
+        given, field = _of_name(given, field), f"{field}.{INPUT}"
+    rows = check_pictures(given, field, limit_rows)
+
+    def place(i: int) -> str:
+        named = not columns and type(rows[i]) is dict and INPUT in rows[i]
+        return f"{field}[{i}].{INPUT}" if named else f"{field}[{i}]"
+
+    pictures = [_picture(row, place(i), named=not columns) for i, row in enumerate(rows)]
+    return Rows(decode_pictures(pictures, place, scale, booleans), columns)
+
+
+def _picture(row: Any, field: str, *, named: bool) -> Any:
+    """A row without names, base64 and the axis of a single channel; what is none of these as it is."""
+    if type(row) is list:
+        return _without_channels(row, field) if _has_channels(row) else row
+    if type(row) is not dict:
+        return row
+    if row.keys() == {B64}:
+        return _bytes(row[B64], field)
+    if not named:
+        raise wrong_type(field, row, f'a picture or {{"{B64}": 784 bytes in base64}}')
+    return _picture(_of_name(row, field), field, named=False)
+
+
+def _of_name(value: dict[str, Any], field: str) -> Any:
+    """What an object has under the name of the input, which must be all that it has."""
+    if value.keys() == {INPUT}:
+        return value[INPUT]
+    found = ", ".join(orjson.dumps(shortened(key)).decode() for key in value) or "nothing"
+    message = f"{field} is an object with {shortened(found, 100)}, want {NAMED}"
+    raise WrongValue("unknown_field", message, field=field, found=shortened(found, 100), wanted=NAMED)
+
+
+def _bytes(text: Any, field: str) -> list[int]:
+    if type(text) is not str:
+        raise wrong_type(f"{field}.{B64}", text, "784 bytes in base64")
+    try:
+        return list(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError) as error:
+        found = describe(text)
+        message = f"{field}.{B64} is {found}, want 784 bytes in base64 (RFC 4648, section 4): {error}"
+        raise WrongValue("invalid_base64", message, field=f"{field}.{B64}", found=found, wanted="base64") from None
+
+
+def _has_channels(row: list[Any]) -> bool:
+    return bool(row) and type(row[0]) is list and bool(row[0]) and type(row[0][0]) is list
+
+
+def _without_channels(row: list[Any], field: str) -> list[Any]:
+    """[28][28] for [28][28][1]; what is no list stays, to be refused with its place. Raises WrongValue."""
+    return [
+        [_channel(cell, f"{field}[{i}][{j}]") for j, cell in enumerate(line)] if type(line) is list else line
+        for i, line in enumerate(row)
+    ]
+
+
+def _channel(cell: Any, field: str) -> Any:
+    if type(cell) is not list:
+        raise wrong_type(field, cell, "a list of one number, as those before it")
+    if len(cell) != 1:
+        raise wrong_length(field, f"{len(cell)} numbers", "1: pictures are grey")
+    return cell[0]

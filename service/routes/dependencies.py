@@ -1,0 +1,69 @@
+"""What a request finds in the application it came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.errors import NotReady
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from service.feedback.async_corrections import Feedback
+    from service.feedback.recent_predictions import Recent
+    from service.models.experiment import Trial
+    from service.models.registry import Live
+    from service.models.store_watcher import Follower
+    from service.observability.metrics import Metrics
+    from service.protocols.native.image_file import Pictures
+    from service.settings import ServiceSettings
+
+
+def current_live(request: Request) -> Live:
+    """The loaded versions. Raises NotReady before they are loaded."""
+    live: Live | None = request.app.state.live
+    if live is None:
+        raise NotReady("loading", "the service is loading its model")
+    return live
+
+
+def current_follower(request: Request) -> Follower | None:
+    """Who keeps the loaded versions up to date, if anybody does."""
+    follower: Follower | None = request.app.state.follower
+    return follower
+
+
+def current_trial(request: Request) -> Trial | None:
+    """The trial of challengers, if the settings give them anything to do."""
+    trial: Trial | None = request.app.state.trial
+    return trial
+
+
+def current_metrics(request: Request) -> Metrics:
+    """The metrics of the application."""
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+def current_settings(request: Request) -> ServiceSettings:
+    """The settings of the application."""
+    settings: ServiceSettings = request.app.state.settings
+    return settings
+
+
+def current_feedback(request: Request) -> Feedback:
+    """Where the application's corrections go."""
+    feedback: Feedback = request.app.state.feedback
+    return feedback
+
+
+def current_pictures(request: Request) -> Pictures:
+    """Where the application's pictures are prepared."""
+    pictures: Pictures = request.app.state.pictures
+    return pictures
+
+
+def current_recent(request: Request) -> Recent:
+    """The last predictions of the application."""
+    recent: Recent = request.app.state.recent
+    return recent

@@ -1,0 +1,259 @@
+"""`/v2`: the Open Inference Protocol, spoken by the clients of Triton, KServe and MLServer.
+
+https://github.com/open-inference/open-inference-protocol, with Triton's extensions for binary tensors, classification
+and the model repository. Pixels run from 0 to 255 unless `parameters.scale` of the request says otherwise. What is
+loaded follows the store: `load` looks at it now, and nothing is unloaded by request. `Content-Type` is not looked at:
+Triton's own client sends none.
+"""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version as version_of
+from typing import Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.auth.keys import require_key
+from service.errors import FollowsStore, WrongValue
+from service.http.body import read_body
+from service.http.media_types import JSON, OCTETS
+from service.http.openapi import TIMEOUT, path_parameters
+from service.http.response import Answer
+from service.observability.request_context import note_stage
+from service.protocols.decode import BodyForm, read_object, wrong_type
+from service.protocols.open_inference.binary_tensors import HEADER
+from service.protocols.open_inference.request import decode_inference
+from service.protocols.open_inference.response import encode_inference
+from service.protocols.open_inference.schemas import (
+    IndexEntry,
+    IndexRequest,
+    InferRequest,
+    InferResponse,
+    Live,
+    Loaded,
+    LoadRequest,
+    ModelMetadata,
+    ModelReady,
+    Ready,
+    ServerMetadata,
+    TensorMetadata,
+)
+from service.protocols.open_inference.tensors import INPUT_METADATA, OUTPUT_METADATA
+from service.protocols.plain_error_schemas import plain_error_answers
+from service.routes import inference
+from service.routes.dependencies import current_follower, current_live, current_settings
+from service.routes.health import healthz
+from service.routes.manage import follow_now
+
+EXTENSIONS: Final = ("binary_tensor_data", "classification", "model_repository", "parameters")
+PLATFORM: Final = "jax_xla"
+MODEL_PATHS: Final = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
+INFER_PATHS: Final = tuple(f"{path}/infer" for path in MODEL_PATHS)
+PARAMETERS: Final = {"model": "The model", "version": "Its version, as a number or an alias such as `champion`"}
+BINARY: Final = {"type": "string", "format": "binary"}
+LENGTH: Final = {"description": "How many bytes of the body are JSON; the tensors stand behind it"}
+BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        JSON: {"schema": InferRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
+        OCTETS: {
+            "schema": BINARY
+            | {"description": f"With `{HEADER}`: JSON and binary tensors. If that is 0: n x 784 bytes from 0 to 255"}
+        },
+    },
+}
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {OCTETS: {"schema": BINARY | {"description": "JSON, and binary tensors behind it"}}},
+        "headers": {HEADER: LENGTH | {"schema": {"type": "integer"}}},
+    }
+}
+INDEX_FORM: Final = BodyForm((), '"ready"', '{"ready": true} or nothing')
+LOAD_FORM: Final = BodyForm((), "nothing", "{} or nothing")
+
+router = APIRouter(tags=["Open Inference Protocol"])
+
+
+@router.get("/v2", summary="What this server is and speaks")
+@router.get("/v2/", include_in_schema=False)
+async def server() -> ServerMetadata:
+    """Name, version and extensions."""
+    return ServerMetadata(name="digits", version=version_of("digits"), extensions=[*EXTENSIONS])
+
+
+@router.get("/v2/health/live", summary="Is the process alive?", responses=plain_error_answers(503))
+async def live(request: Request) -> Live:
+    """503 when only a restart helps."""
+    await healthz(request)
+    return Live(live=True)
+
+
+@router.get("/v2/health/ready", summary="Are requests accepted?", responses=plain_error_answers(503))
+async def ready(request: Request) -> Ready:
+    """503 until a model is loaded, and from the moment the service is told to stop."""
+    current_live(request).check_ready()
+    return Ready(ready=True)
+
+
+async def metadata(request: Request) -> ModelMetadata:
+    """Inputs of other datatypes, and of shapes [n, 28, 28] and [n, 28, 28, 1], are taken, too."""
+    loaded = current_live(request)
+    version = loaded.resolve(**request.path_params)
+    return ModelMetadata(
+        name=version.name,
+        versions=[str(number) for number in loaded.model(version.name).versions],
+        platform=PLATFORM,
+        inputs=[TensorMetadata(**INPUT_METADATA)],
+        outputs=[TensorMetadata(**output) for output in OUTPUT_METADATA],
+    )
+
+
+async def model_ready(request: Request) -> ModelReady:
+    """404 when it is not loaded."""
+    loaded = current_live(request)
+    version = loaded.resolve(**request.path_params)
+    loaded.check_ready()
+    return ModelReady(name=version.name, ready=True)
+
+
+async def infer(request: Request) -> Response:
+    """Takes one tensor, `pixels`; answers with `probabilities`, `digit` and `confidence`, or what `outputs` names.
+
+    Tensors may stand in binary behind the JSON, in either direction, as Triton's extension has it.
+    """
+    limit_rows, headers = current_settings(request).request_limit_rows, dict(request.scope["headers"])
+    with current_live(request).resolve(**request.path_params) as version:
+        asked, version, answers, id_header = await inference.infer(
+            request,
+            headers,
+            version,
+            lambda body, _: decode_inference(body, headers, limit_rows=limit_rows),
+            named=len(request.path_params) > 1,
+        )
+    began_s = time.perf_counter()
+    content, media_type, more = encode_inference(
+        asked, answers.probabilities, name=version.name, version=version.version
+    )
+    note_stage("encode", began_s)
+    return Answer(content, media_type, [*more, *id_header])
+
+
+for path in MODEL_PATHS:
+    described = path_parameters(path, PARAMETERS)
+    for get, end, summary in ((metadata, "", "What goes in and out"), (model_ready, "/ready", "Does a model answer?")):
+        router.get(
+            path + end,
+            summary=summary,
+            responses=plain_error_answers(404, 503),
+            openapi_extra={"parameters": described},
+        )(get)
+    router.post(
+        f"{path}/infer",
+        summary="Say which digits pictures show",
+        response_model=InferResponse,
+        responses=ANSWERS | plain_error_answers(400, 404, 413, 415, 500, 503, 504),
+        openapi_extra={
+            "parameters": [
+                *described,
+                TIMEOUT,
+                {"name": HEADER, "in": "header", "required": False, **LENGTH, "schema": {"type": "string"}},
+            ],
+            "requestBody": BODY,
+        },
+    )(infer)
+
+
+@router.post(
+    "/v2/repository/index",
+    summary="What is loaded, and what is wanted and stays out",
+    response_model=list[IndexEntry],
+    responses=plain_error_answers(400, 413, 415, 503),
+    openapi_extra={"requestBody": {"required": False, "content": {JSON: {"schema": IndexRequest.model_json_schema()}}}},
+)
+async def index(request: Request) -> list[IndexEntry]:
+    """Open, as `GET /models` is. Versions that the store has and nobody wants are not listed."""
+    only_ready = await _read(request, INDEX_FORM, _only_ready)
+    loaded, follower = current_live(request), current_follower(request)
+    entries = [
+        IndexEntry(name=version.name, version=str(version.version), state="READY", reason="")
+        for version in loaded.versions()
+    ]
+    if only_ready or not follower:
+        return entries
+    return entries + [
+        IndexEntry(
+            name=refusal.model,
+            version=None if refusal.version is None else str(refusal.version),
+            state="UNAVAILABLE",
+            reason=str(refusal.error),
+        )
+        for refusal in follower.refusals
+    ]
+
+
+@router.post(
+    "/v2/repository/models/{model}/load",
+    summary="Look at the store now",
+    responses=plain_error_answers(400, 401, 403, 404, 409, 413, 415, 503),
+    dependencies=[Depends(require_key)],
+    openapi_extra={
+        "parameters": path_parameters("{model}", PARAMETERS),
+        "requestBody": {"required": False, "content": {JSON: {"schema": LoadRequest.model_json_schema()}}},
+    },
+)
+async def load(request: Request) -> Loaded:
+    """With a management key. Brings what is new of all models, and fails if something of this one stays out.
+
+    404 for a model that the settings do not name: which models are served is no request's business.
+    """
+    await _read(request, LOAD_FORM, _nothing)
+    name = request.path_params["model"]
+    loaded = await follow_now(request, name)
+    loaded.model(name)
+    return Loaded(name=name, load=True)
+
+
+@router.post(
+    "/v2/repository/models/{model}/unload",
+    summary="Refused: what is loaded follows the store",
+    status_code=409,
+    response_model=None,
+    responses=plain_error_answers(401, 403, 404, 409, 503),
+    dependencies=[Depends(require_key)],
+    openapi_extra={"parameters": path_parameters("{model}", PARAMETERS)},
+)
+async def unload(request: Request) -> None:
+    """With a management key. The next look at the store would load it again, so nothing is unloaded in between."""
+    name = request.path_params["model"]
+    current_live(request).model(name)
+    wanted = "another version promoted, or the model taken from DIGITS_OTHER_MODELS"
+    raise FollowsStore(
+        "follows_store",
+        f"{name} can't be unloaded by request, for what is loaded follows the store, want {wanted}",
+        field="model",
+        found=name,
+        wanted=wanted,
+    )
+
+
+async def _read(request: Request, form: BodyForm, decode: Any) -> Any:
+    """What `decode` makes of an object in the body, or of none."""
+    headers = dict(request.scope["headers"])
+    body = await read_body(request.receive, headers, current_settings(request).body_limit_bytes)
+    return read_object(body, form, decode) if body.strip() else decode({}, False)
+
+
+def _only_ready(request: dict[str, Any], _: bool) -> bool:
+    value = request.get("ready")
+    if value is not None and type(value) is not bool:
+        raise wrong_type("ready", value, "true or false")
+    return bool(value)
+
+
+def _nothing(request: dict[str, Any], _: bool) -> None:
+    """Raises WrongValue for parameters: a configuration or files that Triton would take from the request."""
+    if parameters := request.get("parameters"):
+        found = ", ".join(map(str, parameters)) if type(parameters) is dict else str(parameters)
+        message = f"parameters has {found[:100]}, want none: models come from the store as they are"
+        raise WrongValue("unknown_parameter", message, field="parameters", found=found[:100], wanted="none")
