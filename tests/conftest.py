@@ -12,15 +12,16 @@ from service.server.draining_server import SWITCH_S
 from tests.postgres import Postgres, running_postgres
 from tests.service_fakes import FakePredictor, Shelf
 from tests.small import QUICK, TINY, nobody_watching
-from training import mnist, trust
-from training.card import Card
-from training.compile_cache import keep_compiled
+from training import mnist
 from training.corrections import Corrections
 from training.data.digits import Digits
-from training.job import run
-from training.network import Params
+from training.evaluation import trust
+from training.fitting.job import run
+from training.network.compile_cache import keep_compiled
+from training.network.module import Params
 from training.report.champions import Champion, champions
 from training.store import Store
+from training.store.card import Card
 
 COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled"
 LONGEST_FIRST = ("test_readme", "test_retraining_loop", "test_parallel", "test_estimator", "test_fit", "test_workers")

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from training.layers import Dense, Dropout, Flatten, Layers
+from training.network.layers import Dense, Dropout, Flatten, Layers
 from training.recipe import Recipe
 
 TINY: Layers = (Flatten(), Dense(16, activation="relu"), Dropout(0.1), Dense(10))

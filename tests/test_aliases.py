@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from training.aliases import AliasMoved
-from training.durable import locked
+from training.filesystem import locked
 from training.store import Store, StoreError
+from training.store.aliases import AliasMoved
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_change_that_cannot_be_recorded_does_not_happen(store, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("training.aliases.replace_file", full)
+    monkeypatch.setattr("training.store.aliases.replace_file", full)
     with pytest.raises(OSError, match="No space left"):
         store.promote("tiny", 2)
     assert store.aliases("tiny") == {"champion": 1}

@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from training import augment
-from training.augment import distort
+from training.fitting import augmentation as augment
+from training.fitting.augmentation import distort
 from training.recipe import Distortion
 
 KEY = jax.random.key(0)

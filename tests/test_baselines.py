@@ -5,11 +5,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from training import baselines, mnist
+from training import mnist
 from training.commands.baselines import baselines as command
 from training.data.digits import DataError
 from training.data.split import split
-from training.evaluate import predict, score
+from training.evaluation import baselines
+from training.evaluation.scores import predict, score
 
 SMALL = {"logistic_regression": {"C": 0.01, "max_iter": 1000}, "random_forest": {"n_estimators": 20, "n_jobs": 1}}
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from training import compile_cache
+from training.network import compile_cache
 
 LOADING = """
 import sys, jax
 from pathlib import Path
-from training.compile_cache import on_compilation
+from training.network.compile_cache import on_compilation
 from training.predictor import Predictor, keep_compiled
 from training.store import Store
 hits = []

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.corrected import sort_out
 from training.data.digits import DataError, Digits
+from training.retraining.corrected import sort_out
 
 
 def picture(number: int) -> np.ndarray:

@@ -75,7 +75,7 @@ def test_pages_ascend_by_id_and_go_on_where_the_last_one_ended(corrections):
 
 
 def test_all_of_them_are_more_than_are_read_at_once(corrections, monkeypatch):
-    monkeypatch.setattr("training.corrections.READ_AT_ONCE", 2)
+    monkeypatch.setattr("training.corrections.table.READ_AT_ONCE", 2)
     ids = [corrections.add(digit=n, pixels=SEVEN).id for n in range(5)]
     assert [c.id for c in corrections.all()] == ids
 

@@ -13,11 +13,11 @@ import pytest
 from tests.corrections import SEVEN, WHOLE
 from tests.disk import fill
 from tests.postgres import PASSWORD
-from training import database
 from training.corrections import (
     Added,
     Corrections,
     CorrectionsUnavailable,
+    database,
 )
 from training.errors import DigitsError
 

@@ -4,11 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from tests.small import QUICK, TINY, nobody_watching
-from training import job, parallel
-from training.convolution import NATIVE
-from training.distill import compile_answer
-from training.layers import Dense, Flatten
-from training.network import forward, initialise
+from training.distributed import parallel
+from training.fitting import job
+from training.fitting.distillation import compile_answer
+from training.network.convolution import NATIVE
+from training.network.layers import Dense, Flatten
+from training.network.module import forward, initialise
 from training.recipe import Recipe, Teacher
 from training.store import Store
 

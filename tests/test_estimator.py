@@ -15,10 +15,10 @@ from tests.small import TINY, unwatched
 from training.data.digits import DataError
 from training.data.split import split
 from training.estimator import NeuralNetClassifier
-from training.fit import Diverged, before_first_epoch, fit
+from training.fitting.loop import Diverged, before_first_epoch, fit
 from training.images import PixelError
-from training.layers import INPUT, Conv, Dense, Dropout, Flatten, Input, LayerError, LayerFile, MaxPool, Reshape
-from training.models import MODELS
+from training.network.layers import INPUT, Conv, Dense, Dropout, Flatten, Input, LayerError, LayerFile, MaxPool, Reshape
+from training.network.models import MODELS
 from training.recipe import Distortion, Recipe, RecipeError
 
 IRIS, KINDS = load_iris(return_X_y=True)

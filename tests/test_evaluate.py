@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from training.calibrate import fit_temperature
 from training.data.digits import Digits
-from training.evaluate import confusion, predict, score, wilson
+from training.evaluation.scores import confusion, predict, score, wilson
+from training.fitting.calibration import fit_temperature
 
 
 def one_hot(digits):

@@ -14,7 +14,7 @@ from tests.disk import fill
 from tests.feedback import WHOLE, client_with, kept, predicts, problem
 from tests.keys import AUTHORIZATION
 from tests.service_fakes import FakePredictor, app_with, client_of, eventually
-from training import database
+from training.corrections import database
 
 pytestmark = pytest.mark.anyio
 

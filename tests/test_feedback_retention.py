@@ -24,7 +24,7 @@ async def test_what_is_older_than_the_retention_is_forgotten_at_the_start(url, m
             return super().now(tz) - datetime.timedelta(days=31)
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.corrections.datetime.datetime", LongAgo)
+        patch.setattr("training.corrections.table.datetime.datetime", LongAgo)
         old.add(digit=1, pixels=bytes(784))
     new = old.add(digit=2, pixels=bytes(784)).id
     async with client_with(url, feedback_retention_days=30):

@@ -12,19 +12,19 @@ import pytest
 from msgspec.structs import replace
 
 from tests.small import QUICK, TINY, nobody_watching, unwatched
-from training import fit as training_fit
-from training import job
-from training.convolution import NATIVE
 from training.data.split import split
-from training.draw import Batches
+from training.distributed.parallel import mesh
 from training.errors import DigitsError
-from training.fit import Diverged, before_first_epoch, compile_steps, fit
-from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
-from training.network import forward
-from training.optimizer import learning_rate, optimizer
-from training.parallel import mesh
+from training.fitting import job
+from training.fitting import loop as training_fit
+from training.fitting.batches import Batches
+from training.fitting.loop import Diverged, before_first_epoch, compile_steps, fit
+from training.fitting.optimizer import learning_rate, optimizer
+from training.fitting.run_checkpoints import Run, RunBusy
+from training.network.convolution import NATIVE
+from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool
+from training.network.module import forward
 from training.recipe import Distortion
-from training.runs import Run, RunBusy
 from training.store import Store
 
 CONVOLUTIONAL = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))

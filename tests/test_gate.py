@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.gate import Answers, Criterion, Decision, Measured, decide, enough
-from training.limits import Limits
+from training.retraining.gate import Answers, Criterion, Decision, Measured, decide, enough
+from training.retraining.limits import Limits
 
 LIMITS = Limits()
 AS_GOOD = Measured(0.01, 0.01)

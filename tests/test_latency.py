@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from training import latency
+from training.evaluation import latency
 
 IMAGE = np.zeros((1, 28, 28), np.uint8)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.layers import (
+from training.network.layers import (
     Conv,
     Dense,
     Dropout,
@@ -16,7 +16,7 @@ from training.layers import (
     shapes,
     with_dropout,
 )
-from training.models import MODELS
+from training.network.models import MODELS
 
 
 @pytest.mark.parametrize(("model", "weights"), [("mlp", 159_010), ("mlp_deep", 545_810), ("lenet", 91_190)])

@@ -14,13 +14,11 @@ from typer.testing import CliRunner
 from tests.small import QUICK, TINY, nobody_watching
 from training import mnist
 from training.__main__ import app
-from training.card import Metrics
 from training.commands import leaderboard
-from training.evaluate import predict, score, wilson
-from training.job import run as train
-from training.layers import Dense, Flatten
-from training.manifest import CorruptVersion
-from training.models import MODELS
+from training.evaluation.scores import predict, score, wilson
+from training.fitting.job import run as train
+from training.network.layers import Dense, Flatten
+from training.network.models import MODELS
 from training.predictor import Predictor
 from training.recipe import RECIPES, Recipe
 from training.report import board
@@ -29,6 +27,8 @@ from training.report.setup import Setup
 from training.report.standing import standing
 from training.report.wording import interval, percent
 from training.store import Store
+from training.store.card import Metrics
+from training.store.manifest import CorruptVersion
 
 SPACE = "\N{NARROW NO-BREAK SPACE}"
 ONE_EPOCH = Recipe(epochs=1, validation_images=500)

@@ -21,12 +21,12 @@ from tests.load.tables import markdown, remarks
 from tests.load.workloads import BYTES, CROWD, FEW, LONELY, NUMBERS, WORKLOADS
 from tests.load.wrk import Measurement, measured
 from training import mnist
-from training.compiled import CompiledNetwork
-from training.convolution import inference_form
 from training.errors import DigitsError
-from training.layers import Conv, Flatten
-from training.models import MODELS
-from training.network import initialise
+from training.network.compiled import CompiledNetwork
+from training.network.convolution import inference_form
+from training.network.layers import Conv, Flatten
+from training.network.models import MODELS
+from training.network.module import initialise
 
 
 def forward(network, pixels):

@@ -15,15 +15,10 @@ from etils import epath
 
 from tests.corrections import WHOLE
 from tests.service_fakes import eventually
-from training.corrections import (
-    CORRECTIONS,
-    MIGRATIONS,
-    REVISION,
-    Corrections,
-    CorrectionsUnavailable,
-)
-from training.database import WRITERS
-from training.durable import locked
+from training.corrections import Corrections, CorrectionsUnavailable
+from training.corrections.database import WRITERS
+from training.corrections.table import CORRECTIONS, MIGRATIONS, REVISION
+from training.filesystem import locked
 
 
 def test_the_revision_that_needs_no_migration_is_the_newest_one():

@@ -2,10 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from training.convolution import HALF, MATMUL, NATIVE
-from training.layers import Conv, Dense, Dropout, Flatten, MaxPool, Reshape, count_weights, shapes, with_dropout
-from training.models import MODELS
-from training.network import abstract_params, forward, initialise
+from training.network.convolution import HALF, MATMUL, NATIVE
+from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool, Reshape, count_weights, shapes, with_dropout
+from training.network.models import MODELS
+from training.network.module import abstract_params, forward, initialise
 
 KEY = jax.random.key(0)
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)

@@ -17,13 +17,13 @@ from training.answers import (
     UNCERTAIN,
     VERDICT,
 )
-from training.compiled import CompiledNetwork
-from training.manifest import CorruptVersion
-from training.moments import mean_ink, moments
-from training.novelty import fit_distance
-from training.outliers import ALIKE, DEVELOPMENT, LETTERS, TEST, outliers
+from training.evaluation.outliers import ALIKE, DEVELOPMENT, LETTERS, TEST, outliers
+from training.evaluation.trust import Measured, as_pictures, auroc, risk_by_share
+from training.network.compiled import CompiledNetwork
 from training.predictor import Predictor
-from training.trust import Measured, as_pictures, auroc, risk_by_share
+from training.store.manifest import CorruptVersion
+from training.uncertainty.moments import mean_ink, moments
+from training.uncertainty.novelty import fit_distance
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from service.settings import ServiceSettings
 from tests.service_fakes import FakePredictor, app_with, served
 from tests.small import nobody_watching
 from training import mnist
-from training.job import run
-from training.models import MODELS
+from training.fitting.job import run
+from training.network.models import MODELS
 from training.picture import prepare
 from training.recipe import Recipe
 from training.store import Store

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, norm
 
-from training.paired import Pairs, highest_share, holm, p_better, p_not_worse
+from training.evaluation.paired import Pairs, highest_share, holm, p_better, p_not_worse
 
 
 @st.composite

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from tests.load.server import free_port
-from training import parallel
+from training.distributed import parallel
 from training.errors import DigitsError
-from training.layers import Conv, Dense, Dropout, Flatten, LayerFile, MaxPool
+from training.network.layers import Conv, Dense, Dropout, Flatten, LayerFile, MaxPool
 from training.recipe import Distortion, Recipe, Teacher
 from training.store import Store
 
@@ -35,7 +35,7 @@ DEATH_KNOWN_AFTER_S = 40
 
 REPORTING = """
 import sys
-from training import fit
+from training.fitting import loop as fit
 from training.__main__ import app
 
 def compile_draw(*args, compile_draw=fit.compile_draw):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from tests.pictures import TRAIN, large, off
-from training.enlarged import rendered_digits, uci_digits
+from training.evaluation.rendered_digits import rendered_digits, uci_digits
 from training.picture import NoInk, levels, polarity, prepare
 
 

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from training import compiled
-from training.compiled import ROW_SIZES, CompiledNetwork
-from training.convolution import MATMUL
-from training.layers import Dense, Dropout, Flatten
-from training.manifest import CorruptVersion
-from training.models import MODELS
-from training.network import forward
+from training.network import compiled
+from training.network.compiled import ROW_SIZES, CompiledNetwork
+from training.network.convolution import MATMUL
+from training.network.layers import Dense, Dropout, Flatten
+from training.network.models import MODELS
+from training.network.module import forward
 from training.predictor import Predictor
 from training.store import Store
+from training.store.manifest import CorruptVersion
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 28, 28), dtype=np.uint8)
 

@@ -100,7 +100,7 @@ from pathlib import Path
 from training import processors
 processors.usable = lambda: 64
 processors.keep_to_limit(1, Path(sys.argv[1]))
-from training.compiled import compute_alone
+from training.network.compiled import compute_alone
 at_once = compute_alone().at_once if sys.argv[2:] else None
 import jax
 jax.numpy.ones(3).block_until_ready()

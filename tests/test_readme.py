@@ -18,7 +18,7 @@ import pytest
 from service.settings import ServiceSettings
 from tests.conformance.mlserver.environment import protocols_python
 from training import mnist
-from training.layers import LayerFile, shapes
+from training.network.layers import LayerFile, shapes
 from training.settings import GateSettings
 
 ROOT = Path(__file__).parent.parent

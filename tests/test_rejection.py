@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from training.rejection import Sets, control_risk, prediction_sets, uncalibrated, upper_quantile
+from training.uncertainty.rejection import Sets, control_risk, prediction_sets, uncalibrated, upper_quantile
 
 
 def answers(random, n):

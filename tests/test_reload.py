@@ -20,10 +20,11 @@ from service.settings import ServiceSettings
 from tests.load.swapping import swap
 from tests.service_fakes import client_of
 from tests.variants import publish_variant
-from training import compiled, decisions, mnist
-from training.layers import Dense, Flatten
+from training import mnist
+from training.network import compiled
+from training.network.layers import Dense, Flatten
 from training.predictor import Predictor
-from training.store import Store
+from training.store import Store, decisions
 
 pytestmark = pytest.mark.anyio
 OCTETS = {"Content-Type": "application/octet-stream", "Accept": "application/json"}
@@ -140,7 +141,7 @@ async def test_a_version_whose_weights_are_those_of_other_layers_is_refused(stor
 
 async def test_a_version_of_other_layers_that_is_whole_takes_the_place_of_the_running_one(store):
     from tests.small import QUICK, nobody_watching
-    from training.job import run
+    from training.fitting.job import run
 
     async with serving(store) as (client, follower, live):
         layers = (Flatten(), Dense(7, activation="relu"), Dense(10))

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from tests.load.server import free_port
+from training.distributed.rendezvous import meet
 from training.errors import DigitsError
-from training.rendezvous import meet
 
 
 @pytest.fixture

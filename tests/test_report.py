@@ -10,7 +10,7 @@ import pytest
 
 from tests.report import Page, run
 from training import mnist
-from training.evaluate import confusion
+from training.evaluation.scores import confusion
 from training.report.champions import champions
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.report import SPACE, Page
-from training.card import EpochRow
-from training.models import MODELS
-from training.rejection import uncalibrated
-from training.reliability import reliability
+from training.evaluation.reliability import reliability
+from training.network.models import MODELS
 from training.report import charts, page
 from training.report.drawing import BOX, stages
+from training.store.card import EpochRow
+from training.uncertainty.rejection import uncalibrated
 
 
 def test_the_network_is_drawn_with_the_shapes_and_weights_of_every_layer():

@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from tests.report import png, renamed, rendered
-from training.evaluate import score
-from training.layers import Dense, Flatten
+from training.evaluation.scores import score
+from training.network.layers import Dense, Flatten
 from training.recipe import Distortion, Recipe, Teacher
 from training.report import page
 from training.report.champions import Champion

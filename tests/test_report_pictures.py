@@ -3,8 +3,8 @@
 import numpy as np
 
 from tests.report import png
-from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
-from training.models import MODELS
+from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool
+from training.network.models import MODELS
 from training.report import pictures
 
 

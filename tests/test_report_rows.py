@@ -8,7 +8,7 @@ import pytest
 
 from tests.report import SPACE, Page, rendered, row_of, run
 from training import mnist
-from training.baselines import CHOSEN
+from training.evaluation.baselines import CHOSEN
 from training.report.standing import standing
 from training.report.wording import count, duration, several
 

@@ -10,16 +10,16 @@ from etils import epath
 
 from tests.small import nobody_watching, unwatched
 from training import mnist
-from training.aliases import FIRST, AliasMoved
 from training.data.digits import Digits
 from training.data.split import split
-from training.job import run
-from training.layers import Dense, Flatten
-from training.limits import Limits
-from training.network import Params
+from training.fitting.job import run
+from training.network.layers import Dense, Flatten
+from training.network.module import Params
 from training.recipe import Recipe
-from training.retrain import OtherDigits, Report, retrain
+from training.retraining.limits import Limits
+from training.retraining.retrain import OtherDigits, Report, retrain
 from training.store import Store
+from training.store.aliases import FIRST, AliasMoved
 
 NET = (Flatten(), Dense(64, activation="relu"), Dense(10))
 RECIPE = Recipe(epochs=4, validation_images=1000)
@@ -192,7 +192,7 @@ def test_a_champion_that_changes_meanwhile_is_not_replaced(store, digits, shifte
 
 def test_what_judges_is_never_learned(store, digits, shifted, monkeypatch):
     """Neither validation images, sent as corrections, nor held-out corrections are among what the network learns."""
-    from training import retrain as module
+    from training.retraining import retrain as module
 
     learned = []
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training import latency, mnist
+from training import mnist
 from training.__main__ import app
 from training.corrections import Corrections
-from training.retrain import Report
+from training.evaluation import latency
+from training.retraining.retrain import Report
 from training.store import Store
 
 EASY = {
@@ -151,7 +152,7 @@ def test_a_champion_of_other_digits_is_an_error(store, own, monkeypatch):
 
 
 def test_ctrl_c_ends_it_between_two_steps_with_exit_code_130_and_publishes_nothing(store, own, monkeypatch):
-    from training import retrain
+    from training.retraining import retrain
 
     def interrupted(layers, recipe, training, validation, start, watch):
         watch(epoch=1, images=0, loss=0.0, row=None)

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from training import manifest
-from training.card import EpochRow
-from training.durable import locked
-from training.manifest import MANIFEST, CorruptVersion, StoreError
-from training.store import Store, UnknownModel, UnknownVersion
+from training.filesystem import locked
+from training.store import Store, UnknownModel, UnknownVersion, manifest
+from training.store.card import EpochRow
+from training.store.manifest import MANIFEST, CorruptVersion, StoreError
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def store(tmp_path) -> Store:
 def processes():
     """Processes that have imported JAX but not started it: forking after that could hang."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_store", "orbax.checkpoint", "training.network"])
+    context.set_forkserver_preload(["tests.test_store", "orbax.checkpoint", "training.network.module"])
     return context
 
 
@@ -170,7 +169,7 @@ def test_damaged_aliases_are_refused_by_name(store, trained):
 
 def publish_until(path: Path, card: bytes, params, point: int) -> None:
     """Publishes a version, and dies at the given one of the moments at which Python touches the store."""
-    from training.card import Card
+    from training.store.card import Card
 
     moments = 0
 
@@ -212,7 +211,7 @@ def test_a_publisher_killed_at_any_moment_leaves_a_store_that_loads(store, train
 
 
 def publish_many(path: Path, card: bytes, params, start, count: int) -> None:
-    from training.card import Card
+    from training.store.card import Card
 
     start.wait()
     for _ in range(count):
@@ -244,7 +243,7 @@ def test_a_version_that_another_process_has_just_finished_is_no_dead_writer(stor
             path.rename(path.parent / "2")
         return locked(path, wait=wait)
 
-    monkeypatch.setattr("training.store.locked", finished_before)
+    monkeypatch.setattr("training.store.checkpoint_store.locked", finished_before)
     assert store.publish(*trained) == 3
     assert (store.path / "tiny" / "2").is_dir()
 
@@ -254,7 +253,7 @@ def test_a_full_disk_while_publishing_leaves_no_trace(store, trained, monkeypatc
         raise OSError(28, "No space left on device")
 
     store.publish(*trained)
-    monkeypatch.setattr("training.store.flush_tree", full)
+    monkeypatch.setattr("training.store.checkpoint_store.flush_tree", full)
     with pytest.raises(OSError, match="No space left"):
         store.publish(*trained)
     assert store.versions("tiny") == [1]

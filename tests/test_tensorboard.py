@@ -10,13 +10,13 @@ import typer
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from tests.small import QUICK, TINY
-from training.card import EpochRow
 from training.commands import tensorboard
 from training.commands.console import friendly_errors
 from training.commands.tensorboard import EventFile
-from training.job import run
+from training.fitting.job import run
 from training.recipe import Recipe
 from training.store import Store
+from training.store.card import EpochRow
 
 
 def crc32c(data: bytes) -> int:

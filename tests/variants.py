@@ -4,9 +4,9 @@ import jax
 import msgspec
 import numpy as np
 
-from training import card as cards
-from training.compiled import CompiledNetwork
+from training.network.compiled import CompiledNetwork
 from training.store import CHAMPION, Store
+from training.store import card as cards
 
 
 def publish_variant(store: Store, model: str, scale: float) -> int:

@@ -17,15 +17,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from training.convolution import training_form
 from training.data.digits import DataError
 from training.data.replacing import replacing
 from training.data.split import split
-from training.fit import EVALUATION_ROWS, Epoch, State, before_first_epoch, compile_logits, fit
+from training.fitting.loop import EVALUATION_ROWS, Epoch, State, before_first_epoch, compile_logits, fit
 from training.images import CLASSES, PIXELS, quantise
-from training.layers import INPUT, Dense, Inner, Input, LayerError, Layers, shapes
-from training.models import MODELS
-from training.network import abstract_params
+from training.network.convolution import training_form
+from training.network.layers import INPUT, Dense, Inner, Input, LayerError, Layers, shapes
+from training.network.models import MODELS
+from training.network.module import abstract_params
 from training.recipe import Distortion, Recipe
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from training.network import Params
+    from training.network.module import Params
 
 DEFAULT = Recipe()
 SAVED = "estimator.json"

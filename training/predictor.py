@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from training.answers import EVERYTHING, NOVELTY, Answers
-from training.compile_cache import keep_compiled as keep_compiled
-from training.compile_cache import on_compilation as on_compilation
-from training.compiled import ROW_SIZES, CompiledNetwork
-from training.compiled import compute_alone as compute_alone
 from training.images import CLASSES
-from training.manifest import CorruptVersion
-from training.novelty import NOWHERE
-from training.rejection import prediction_sets, uncalibrated
+from training.network.compile_cache import keep_compiled as keep_compiled
+from training.network.compile_cache import on_compilation as on_compilation
+from training.network.compiled import ROW_SIZES, CompiledNetwork
+from training.network.compiled import compute_alone as compute_alone
 from training.store import CHAMPION
+from training.store.manifest import CorruptVersion
+from training.uncertainty.novelty import NOWHERE
+from training.uncertainty.rejection import prediction_sets, uncalibrated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from training.card import Card
     from training.drift import Reference
     from training.images import Images
     from training.store import Store
+    from training.store.card import Card
 
 GOLDEN_TOLERANCE = 1e-3
 """How far a probability, or a novelty in relation to its size, may be from the one on the card.

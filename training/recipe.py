@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import msgspec
 
 from training.errors import DigitsError
-from training.layers import Conv, Dense, Dropout, Flatten, Layers, MaxPool
+from training.network.layers import Conv, Dense, Dropout, Flatten, Layers, MaxPool
 from training.typed_file import read_typed
 
 if TYPE_CHECKING:

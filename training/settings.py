@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from training.limits import Limits
+from training.retraining.limits import Limits
 
 FEEDBACK = "feedback.sqlite3"
 

@@ -1,1 +1,1 @@
-"""What every request and response has, whatever its content: body, compression, media types, timeout, disconnect, errors."""
+"""What every request and response has, whatever it is about: body, compression, media types, timeout, errors."""

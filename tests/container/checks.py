@@ -133,7 +133,7 @@ def test_nothing_is_compiled_on_the_machine_that_built_it_and_another_processor_
     hits, misses, sizes = inside("python", "-c", CACHE, options=strict).split()
     assert int(hits) >= int(sizes)
     assert (misses, sizes) == ("0", "6")
-    other = "import pathlib, training.compile_cache as c; c._processor = lambda: 'another one'\n" + CACHE
+    other = "import pathlib, training.network.compile_cache as c; c._processor = lambda: 'another one'\n" + CACHE
     assert inside("python", "-W", "error", "-c", other, options=strict).split() == ["0", "0", "6"]
 
 

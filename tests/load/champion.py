@@ -13,8 +13,8 @@ import numpy as np
 
 from training import mnist
 from training.errors import DigitsError
-from training.layers import INPUT, Conv, Dense, Dropout, Flatten, Layer, MaxPool, kind, shapes
-from training.network import name
+from training.network.layers import INPUT, Conv, Dense, Dropout, Flatten, Layer, MaxPool, kind, shapes
+from training.network.module import name
 from training.predictor import Predictor
 from training.store import CHAMPION, Store
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.layers import Layers, Shape
-    from training.network import Params
+    from training.network.layers import Layers, Shape
+    from training.network.module import Params
 
 MOST_ROWS = 256
 """Pictures that questions are made of."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from tests.load.peers.contender import BATCH, DROPOUT, LEARNING_RATE, WEIGHT_DECAY, compete, pictures
 from training.data.digits import Digits
-from training.fit import before_first_epoch, fit
-from training.layers import with_dropout
-from training.models import MODELS
+from training.fitting.loop import before_first_epoch, fit
+from training.network.layers import with_dropout
+from training.network.models import MODELS
 from training.recipe import RECIPES, Distortion, Recipe
 
 if TYPE_CHECKING:

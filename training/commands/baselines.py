@@ -9,7 +9,7 @@ from training.commands.options import JsonOption
 
 # scikit-learn is imported inside the command, so that --help answers at once.
 if TYPE_CHECKING:
-    from training.baselines import Baseline
+    from training.evaluation.baselines import Baseline
 
 
 def baselines(
@@ -25,8 +25,8 @@ def baselines(
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         from training import mnist
-        from training.baselines import CHOSEN, fit_baselines
         from training.data.split import split
+        from training.evaluation.baselines import CHOSEN, fit_baselines
         from training.recipe import Recipe
 
         training, validation = split(mnist.train(), Recipe().validation_images)

@@ -153,8 +153,8 @@ def _augmented(digits: "Digits", seed: int) -> "Digits":
     import jax
     import numpy as np
 
-    from training.augment import distort
     from training.data.digits import Digits
+    from training.fitting.augmentation import distort
     from training.recipe import MEDIUM
 
     return Digits(np.asarray(distort(jax.numpy.asarray(digits.images), jax.random.key(seed), MEDIUM)), digits.labels)

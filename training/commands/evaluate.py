@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from training.trust import Figures
+    from training.evaluation.trust import Figures
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
         from rich.progress import Progress
 
         from training import mnist
-        from training.evaluate import confusion, predict, score
+        from training.evaluation.scores import confusion, predict, score
         from training.predictor import Predictor
 
         predictor = Predictor.load(open_store(store or default_store()), model, version)
@@ -61,7 +61,7 @@ def evaluate(
             probabilities = predict(predictor, digits, watch=lambda rows: progress.advance(task, rows))
         figures = None
         if trust:
-            from training.trust import Measured, as_pictures
+            from training.evaluation.trust import Measured, as_pictures
 
             with stderr.status("measuring what can be trusted (a minute)"):
                 figures = Measured.of(predictor, digits, as_pictures(digits)).figures

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from training.data.digits import Digits
-    from training.fit import Watch
-    from training.job import Published
-    from training.layers import Layers
+    from training.fitting.job import Published
+    from training.fitting.loop import Watch
+    from training.network.layers import Layers
     from training.store import Store
 
 
@@ -129,7 +129,8 @@ def fit(
             chosen = chosen.changed(teacher=None)
         network = _network(model, layers, dropout)
 
-        from training import mnist, parallel
+        from training import mnist
+        from training.distributed import parallel
         from training.store import CHAMPION
 
         if coordinator:
@@ -177,9 +178,9 @@ def train(
     import jax
     from jax.errors import JaxRuntimeError
 
-    from training import parallel
     from training.commands.progress import EpochTable
-    from training.job import TEACHER, run
+    from training.distributed import parallel
+    from training.fitting.job import TEACHER, run
 
     @contextmanager
     def watching(name: str, followed: Recipe) -> "Iterator[Watch]":
@@ -222,8 +223,8 @@ def train(
 
 
 def _network(model: str, file: Path | None, dropout: float | None) -> "Layers":
-    from training.layers import LayerError, LayerFile, with_dropout
-    from training.models import MODELS
+    from training.network.layers import LayerError, LayerFile, with_dropout
+    from training.network.models import MODELS
 
     if file:
         layers = LayerFile.read(file).layers

@@ -82,7 +82,7 @@ def _fitted(store: "Store") -> dict[str, list[int]]:
     import msgspec
 
     from training import mnist
-    from training.models import MODELS
+    from training.network.models import MODELS
     from training.recipe import recipe_for
     from training.report.setup import Setup
 

@@ -8,7 +8,7 @@ import typer
 
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import JsonOption, ModelArgument, StoreOption, default_model, default_store, open_store
-from training.manifest import StoreError
+from training.store.manifest import StoreError
 
 WhyOption = Annotated[str, typer.Option(help="The reason, for the record.", show_default=False)]
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from training.card import EpochRow
-    from training.fit import Watch
+    from training.fitting.loop import Watch
+    from training.store.card import EpochRow
 
 
 class EpochTable:

@@ -36,9 +36,10 @@ def report(
     with friendly_errors(), stderr.status("reading digits") as status:
         from datetime import UTC, datetime
 
-        from training import mnist, provenance
+        from training import mnist
         from training.data.digits import DataError
         from training.data.replacing import replacing
+        from training.fitting import provenance
         from training.report import board
         from training.report.champions import champions
         from training.report.page import Source, render

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from training.fit import Watch
+    from training.fitting.loop import Watch
     from training.images import Images
-    from training.limits import Limits
     from training.recipe import Recipe
-    from training.retrain import Report
+    from training.retraining.limits import Limits
+    from training.retraining.retrain import Report
 
 KEPT: Final = 3
 """The exit code when the champion stays; 1 is an error, and 2 a wrong option."""
@@ -97,7 +97,7 @@ def retrain(
 
         from training import mnist
         from training.commands.progress import EpochTable
-        from training.retrain import retrain as run
+        from training.retraining.retrain import retrain as run
 
         @contextmanager
         def watching(recipe: "Recipe", pictures: int) -> "Iterator[Watch]":

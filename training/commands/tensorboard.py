@@ -6,7 +6,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from training.optimizer import learning_rate
+from training.fitting.optimizer import learning_rate
 
 try:
     from tensorboardX import RecordWriter
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from training.card import EpochRow
-    from training.fit import Watch
+    from training.fitting.loop import Watch
     from training.recipe import Recipe
+    from training.store.card import EpochRow
 
 
 class EventFile:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from training import mnist
 from training.data.split import split
-from training.evaluate import predict, score
+from training.evaluation.scores import predict, score
 from training.predictor import Predictor
 from training.recipe import Recipe
 from training.report.champions import ROW_SIZES, names
@@ -17,11 +17,11 @@ from training.store import CHAMPION
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from training.card import Card, Metrics
     from training.data.digits import Digits
     from training.report.champions import Champion
     from training.report.standing import Standing
     from training.store import Store
+    from training.store.card import Card, Metrics
 
 
 def networks(
@@ -55,7 +55,7 @@ def networks(
 
 def baselines(digits: Digits, watch: Callable[[str], object] = lambda _: None) -> list[Standing]:
     """The rows of scikit-learn's models, fitted to what networks are trained on; `watch` is told each one's name."""
-    from training.baselines import fit_baselines  # scikit-learn is slow to import, and networks need none
+    from training.evaluation.baselines import fit_baselines  # scikit-learn is slow to import, and networks need none
 
     training, validation = split(mnist.train(), Recipe().validation_images)
     return [baseline_standing(baseline, digits) for baseline in fit_baselines(training, validation, watch=watch)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from training.evaluate import predict, score
-from training.manifest import StoreError
+from training.evaluation.scores import predict, score
+from training.evaluation.trust import Measured, as_pictures
 from training.predictor import Predictor
-from training.trust import Measured, as_pictures
+from training.store.manifest import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from training.card import Card, Metrics
     from training.data.digits import Digits
     from training.store import Store
+    from training.store.card import Card, Metrics
 
 ROW_SIZES = (256,)  # nobody waits for a single answer here, so one size is compiled and not seven
 

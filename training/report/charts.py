@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from training.answers import CERTAINTY
+from training.evaluation.trust import risk_by_share
 from training.report.wording import SPACE, duration
-from training.trust import risk_by_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-    from training.card import Card
-    from training.reliability import Reliability
+    from training.evaluation.reliability import Reliability
+    from training.evaluation.trust import Measured
     from training.report.standing import Standing
-    from training.trust import Measured
+    from training.store.card import Card
 
 # Matplotlib knows no CSS variables: it draws in colours that nobody would choose, and each then becomes a variable.
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"

@@ -6,12 +6,12 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from training.images import PIXELS
-from training.layers import INPUT, Conv, Dense, Dropout, Flatten, Input, MaxPool, Reshape, shapes
+from training.network.layers import INPUT, Conv, Dense, Dropout, Flatten, Input, MaxPool, Reshape, shapes
 from training.report.wording import percent
 from training.report.wording import shape as said
 
 if TYPE_CHECKING:
-    from training.layers import Layer, Layers, Shape
+    from training.network.layers import Layer, Layers, Shape
 
 BOX = 60.0
 """Drawings fit into a square of this side, in CSS pixels."""

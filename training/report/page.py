@@ -10,16 +10,16 @@ import jinja2
 import msgspec
 import numpy as np
 
-from training.augment import distort
-from training.evaluate import confusion
-from training.layers import count_weights
+from training.evaluation.reliability import reliability
+from training.evaluation.scores import confusion
+from training.fitting.augmentation import distort
+from training.network.layers import count_weights
 from training.recipe import Distortion, Recipe
-from training.rejection import uncalibrated
-from training.reliability import reliability
 from training.report import charts, pictures
 from training.report.board import ranked
 from training.report.drawing import stages
 from training.report.wording import count, duration, interval, percent, several, shape
+from training.uncertainty.rejection import uncalibrated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data.digits import Digits
-    from training.layers import Layers
-    from training.network import Params
-    from training.reliability import Reliability
+    from training.evaluation.reliability import Reliability
+    from training.evaluation.trust import Family, Measured
+    from training.network.layers import Layers
+    from training.network.module import Params
     from training.report.champions import Champion
     from training.report.drawing import Stage
     from training.report.standing import Standing
-    from training.trust import Family, Measured
 
 SAMPLES = 12
 """How many pictures of each digit, and how many distorted copies of one."""

@@ -10,15 +10,15 @@ import numpy as np
 from PIL import Image
 
 from training.images import SIDE
-from training.layers import INPUT, Conv, Dense, shapes
-from training.network import name
+from training.network.layers import INPUT, Conv, Dense, shapes
+from training.network.module import name
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from training.images import Images
-    from training.layers import Layers
-    from training.network import Params
+    from training.network.layers import Layers
+    from training.network.module import Params
 
 FOR, AGAINST = (217, 108, 0), (43, 108, 214)
 """Colours of positive and negative weights, RGB; they read on white and on black."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from training.manifest import StoreError
 from training.store import CHAMPION
+from training.store.manifest import StoreError
 
 if TYPE_CHECKING:
-    from training.card import Card
-    from training.layers import Layers
+    from training.network.layers import Layers
     from training.recipe import Recipe
     from training.store import Store
+    from training.store.card import Card
 
 
 class Setup(NamedTuple):

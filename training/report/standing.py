@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from training.evaluate import predict, score, wilson
+from training.evaluation.scores import predict, score, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from training.baselines import Baseline
-    from training.card import Card, Metrics
     from training.data.digits import Digits
+    from training.evaluation.baselines import Baseline
+    from training.store.card import Card, Metrics
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

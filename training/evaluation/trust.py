@@ -11,21 +11,21 @@ from scipy.stats import rankdata
 from training.answers import ACCEPTED, NOT_A_DIGIT, NOVELTY, UNCERTAIN
 from training.drift import KINDS, Window
 from training.errors import DigitsError
-from training.evaluate import columns, predict, score
-from training.outliers import TEST, outliers
-from training.paired import highest_share
-from training.reliability import reliability
+from training.evaluation.outliers import TEST, outliers
+from training.evaluation.paired import highest_share
+from training.evaluation.reliability import reliability
+from training.evaluation.scores import columns, predict, score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from training.card import Trust
     from training.data.digits import Digits
+    from training.evaluation.outliers import Sources
     from training.images import Images
-    from training.outliers import Sources
     from training.predictor import Predictor
+    from training.store.card import Trust
 
 COVERAGES = (0.95, 0.99, 0.995, 0.999)
 CONFIDENCE = 0.95
@@ -160,7 +160,7 @@ class Measured(NamedTuple):
 
 def as_pictures(digits: Digits) -> dict[str, Digits]:
     """Digits as they come out of pictures, by kind: 2,000 of these at most, and all of scikit-learn's."""
-    from training.enlarged import rendered_digits, uci_digits
+    from training.evaluation.rendered_digits import rendered_digits, uci_digits
 
     return {"rendered": rendered_digits(digits, RENDERED), "load_digits": uci_digits(UCI)}
 

@@ -15,9 +15,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from training import parallel
-from training.augment import Chances, chances, distort_by
-from training.distill import compile_answer
+from training.distributed import parallel
+from training.fitting.augmentation import Chances, chances, distort_by
+from training.fitting.distillation import compile_answer
 from training.images import SIDE
 from training.recipe import Distortion
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data.digits import Examples
-    from training.layers import Layers
-    from training.network import Params
+    from training.network.layers import Layers
+    from training.network.module import Params
     from training.recipe import Recipe
 
 STEPS_PER_CALL = 40

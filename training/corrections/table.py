@@ -29,8 +29,8 @@ from sqlalchemy import (
     select,
 )
 
-from training.database import CorrectionsUnavailable as CorrectionsUnavailable
-from training.database import Database
+from training.corrections.database import CorrectionsUnavailable as CorrectionsUnavailable
+from training.corrections.database import Database
 from training.errors import DigitsError
 from training.images import CLASSES, PIXELS
 

@@ -14,14 +14,14 @@ import numpy as np
 import optax
 from jax import lax
 
-from training import parallel
-from training.card import EpochRow
-from training.convolution import inference_form, training_form
-from training.draw import STEPS_PER_CALL, Batches, compile_draw
+from training.distributed import parallel
 from training.errors import DigitsError
-from training.layers import Conv, shapes
-from training.network import Forward, Params, forward, initialise
-from training.optimizer import optimizer
+from training.fitting.batches import STEPS_PER_CALL, Batches, compile_draw
+from training.fitting.optimizer import optimizer
+from training.network.convolution import inference_form, training_form
+from training.network.layers import Conv, shapes
+from training.network.module import Forward, Params, forward, initialise
+from training.store.card import EpochRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data.digits import Examples
-    from training.layers import Layers
+    from training.network.layers import Layers
     from training.recipe import Recipe
 
 EVALUATION_ROWS = 1000

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import msgspec
 from orbax.checkpoint import v1 as ocp
 
-from training import parallel
-from training.card import EpochRow
-from training.durable import flush_tree, locked
+from training.distributed import parallel
 from training.errors import DigitsError
-from training.fit import Epoch, State
+from training.filesystem import flush_tree, locked
+from training.fitting.loop import Epoch, State
+from training.store.card import EpochRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from etils import epath
 
-    from training.layers import Layers
+    from training.network.layers import Layers
     from training.recipe import Recipe
 
 _EPOCH = re.compile(r"epoch-(\d+)")

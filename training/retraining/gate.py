@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
+from training.evaluation.paired import Pairs, highest_share, holm, p_better, p_not_worse
 from training.images import CLASSES
-from training.paired import Pairs, highest_share, holm, p_better, p_not_worse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from training.limits import Limits
+    from training.retraining.limits import Limits
 
 
 class Answers(NamedTuple):

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from training import card, decisions, gate, latency
-from training.compiled import CompiledNetwork
-from training.data.corrected import Corrected, Counts, sort_out
 from training.data.split import split
-from training.durable import replace_file
 from training.errors import DigitsError
-from training.evaluate import predict
-from training.fit import before_first_epoch, fit
-from training.gate import Decision
-from training.job import make_card
-from training.reliability import reliability
-from training.store import CHAMPION
+from training.evaluation import latency
+from training.evaluation.reliability import reliability
+from training.evaluation.scores import predict
+from training.filesystem import replace_file
+from training.fitting.job import make_card
+from training.fitting.loop import before_first_epoch, fit
+from training.network.compiled import CompiledNetwork
+from training.retraining import gate
+from training.retraining.corrected import Corrected, Counts, sort_out
+from training.retraining.gate import Decision
+from training.store import CHAMPION, card, decisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
     from etils import epath
     from numpy.typing import NDArray
 
-    from training.card import Card
     from training.data.digits import Digits
-    from training.fit import Watch
+    from training.evaluation.latency import Network
+    from training.fitting.loop import Watch
     from training.images import Images
-    from training.latency import Network
-    from training.limits import Limits
-    from training.network import Params
+    from training.network.module import Params
     from training.recipe import Recipe
+    from training.retraining.limits import Limits
     from training.store import Store
+    from training.store.card import Card
 
 EPOCHS, LEARNING_RATE, WARMUP_EPOCHS = 3, 5e-4, 0.2
 """How a champion goes on learning: for a short time and with small steps, so that it forgets nothing."""

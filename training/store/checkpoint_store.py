@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from etils import epath
 
-from training import decisions, manifest
-from training.aliases import CHALLENGER as CHALLENGER
-from training.aliases import CHAMPION as CHAMPION
-from training.aliases import FIRST, PREVIOUS, Aliases, AliasMoved
-from training.durable import flush, flush_tree, is_mounted, locked
-from training.manifest import CorruptVersion, StoreError
+from training.filesystem import flush, flush_tree, is_mounted, locked
+from training.store import decisions, manifest
+from training.store.aliases import CHALLENGER as CHALLENGER
+from training.store.aliases import CHAMPION as CHAMPION
+from training.store.aliases import FIRST, PREVIOUS, Aliases, AliasMoved
+from training.store.manifest import CorruptVersion, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from training.aliases import Change
-    from training.card import Card
-    from training.network import Params
+    from training.network.module import Params
+    from training.store.aliases import Change
+    from training.store.card import Card
 
 CARD, HISTORY, PARAMS = "card.json", "history.jsonl", "params"
 NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
@@ -112,8 +112,8 @@ class Store:
         import numpy as np
         from orbax.checkpoint import v1 as ocp  # JAX is slow to import, and listing a store needs none
 
-        from training.convolution import inference_form
-        from training.network import abstract_params
+        from training.network.convolution import inference_form
+        from training.network.module import abstract_params
 
         folder = self._version(model, version)
         manifest.verify(folder)
@@ -132,7 +132,7 @@ class Store:
 
         Several processes may publish at once: each gets a version of its own.
         """
-        from training import parallel
+        from training.distributed import parallel
 
         encoded = msgspec.json.encode(card)
         try:
@@ -260,7 +260,7 @@ def _shapes(params: dict[str, dict[str, Any]]) -> dict[str, tuple[int, ...]]:
 
 
 def _read_card(folder: epath.Path) -> Card:
-    from training.card import FORMAT, Card
+    from training.store.card import FORMAT, Card
 
     try:
         return msgspec.json.decode(manifest.read_verified(folder, CARD), type=Card)

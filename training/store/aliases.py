@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from training.durable import locked, replace_file
-from training.manifest import StoreError
+from training.filesystem import locked, replace_file
+from training.store.manifest import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from training.layers import Conv, Dense, Dropout, Flatten, MaxPool
+from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool
 
 if TYPE_CHECKING:
-    from training.layers import Layers
+    from training.network.layers import Layers
 
 # Their recipes distort the training images, which leaves little for dropout to do (LOG.md): where it does nothing its
 # rate is 0, until `--dropout` says otherwise.

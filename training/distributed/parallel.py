@@ -18,10 +18,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from orbax.checkpoint import v1 as ocp
 
-from training.compiled import compute_in_place
-from training.durable import check_room
+from training.distributed.rendezvous import meet
 from training.errors import DigitsError
-from training.rendezvous import meet
+from training.filesystem import check_room
+from training.network.compiled import compute_in_place
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from training.card import Metrics
 from training.images import CLASSES
+from training.store.card import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable

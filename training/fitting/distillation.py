@@ -13,18 +13,18 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from training import parallel
-from training.convolution import inference_form
+from training.distributed import parallel
 from training.images import SIDE
-from training.network import forward
+from training.network.convolution import inference_form
+from training.network.module import forward
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jax.sharding import Mesh
 
-    from training.layers import Layers
-    from training.network import Params
+    from training.network.layers import Layers
+    from training.network.module import Params
 
 
 def compile_answer(teachers: Sequence[tuple[Layers, Params]], mesh: Mesh) -> Callable[[jax.Array, int], jax.Array]:

@@ -10,10 +10,23 @@ import jax.numpy as jnp
 from flax import nnx
 
 from training.images import normalise
-from training.layers import INPUT, Conv, Dense, Dropout, Flatten, Input, Layer, Layers, MaxPool, Reshape, kind, shapes
+from training.network.layers import (
+    INPUT,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    Layer,
+    Layers,
+    MaxPool,
+    Reshape,
+    kind,
+    shapes,
+)
 
 if TYPE_CHECKING:
-    from training.convolution import Form
+    from training.network.convolution import Form
 
 Params = dict[str, dict[str, jax.Array]]
 """Weights by layer and then by name, `{"conv_0": {"kernel": …, "bias": …}, …}`: the tree that a checkpoint holds."""

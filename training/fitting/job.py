@@ -10,26 +10,27 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from training import card, parallel, provenance
-from training.calibrate import distance_from, fit_temperature, fit_trust
-from training.card import Card, EpochRow
-from training.compiled import CompiledNetwork
 from training.data.split import split
-from training.evaluate import columns, score
-from training.fit import Epoch, before_first_epoch, compile_logits, fit
+from training.distributed import parallel
+from training.evaluation.scores import columns, score
+from training.fitting import provenance
+from training.fitting.calibration import distance_from, fit_temperature, fit_trust
+from training.fitting.loop import Epoch, before_first_epoch, compile_logits, fit
+from training.fitting.run_checkpoints import Run
 from training.images import CLASSES
-from training.layers import count_weights
-from training.runs import Run
-from training.store import Store
+from training.network.compiled import CompiledNetwork
+from training.network.layers import count_weights
+from training.store import Store, card
+from training.store.card import Card, EpochRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from training.data.digits import Digits
-    from training.fit import Watch
-    from training.layers import Layers
-    from training.network import Params
+    from training.fitting.loop import Watch
+    from training.network.layers import Layers
+    from training.network.module import Params
     from training.recipe import Recipe
 
 RUNS, TEACHERS = ".runs", ".teachers"

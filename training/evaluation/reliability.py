@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from training.evaluate import wilson
+from training.evaluation.scores import wilson
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import jax
 import jaxlib.version
 
-from training.durable import is_mounted
+from training.filesystem import is_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,10 @@ import numpy as np
 from training.answers import NOVELTY
 from training.drift import Reference
 from training.images import CLASSES, SIDE
-from training.layers import Layers
-from training.novelty import Novelty
+from training.network.layers import Layers
 from training.recipe import Recipe
-from training.rejection import Rejection, Sets
+from training.uncertainty.novelty import Novelty
+from training.uncertainty.rejection import Rejection, Sets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

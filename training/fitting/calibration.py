@@ -10,22 +10,22 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from training.answers import CERTAINTY, DIGIT, NOVELTY
-from training.augment import distort
-from training.card import Calibration, Trust
 from training.drift import reference
-from training.fit import compile_logits
-from training.moments import moments
-from training.novelty import Novelty, fit_distance
-from training.rejection import REFUSED, Sets, control_risk, upper_quantile
+from training.fitting.augmentation import distort
+from training.fitting.loop import compile_logits
+from training.store.card import Calibration, Trust
+from training.uncertainty.moments import moments
+from training.uncertainty.novelty import Novelty, fit_distance
+from training.uncertainty.rejection import REFUSED, Sets, control_risk, upper_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data.digits import Digits
-    from training.layers import Layers
-    from training.network import Params
-    from training.novelty import Distance
+    from training.network.layers import Layers
+    from training.network.module import Params
     from training.recipe import Distortion
+    from training.uncertainty.novelty import Distance
 
 DISTANCE_IMAGES = 10_000
 """So many training images are enough for 16 numbers."""

@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from training.data.digits import DataError
-from training.evaluate import predict, score
+from training.evaluation.scores import predict, score
 from training.images import CLASSES, FULL_INK, PIXELS
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.card import Metrics
     from training.data.digits import Digits
     from training.images import Images
+    from training.store.card import Metrics
 
 LOGISTIC_REGRESSION: dict[str, Any] = {"C": 0.3, "max_iter": 1000}
 RANDOM_FOREST: dict[str, Any] = {"n_estimators": 500, "bootstrap": False, "n_jobs": -1}
@@ -44,7 +44,7 @@ CHOSEN = {"logistic_regression": LOGISTIC_REGRESSION, "random_forest": RANDOM_FO
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A fitted model of scikit-learn; called as a Predictor is, so `training.evaluate.predict` takes it too."""
+    """A fitted model of scikit-learn; called as a Predictor is, so `evaluation.scores.predict` takes it too."""
 
     name: str
     parameters: dict[str, Any]

@@ -13,8 +13,8 @@ from sqlalchemy import NullPool, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from training.durable import locked
 from training.errors import DigitsError
+from training.filesystem import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

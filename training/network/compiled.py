@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from training.answers import EVERYTHING, NOT_A_DIGIT, probabilities_of
-from training.convolution import inference_form
 from training.images import CLASSES, PIXELS, SIDE
-from training.moments import mean_ink, moments
-from training.network import abstract_params, forward
-from training.novelty import NOWHERE, NUMBERS
+from training.network.convolution import inference_form
+from training.network.module import abstract_params, forward
 from training.processors import one_thread
+from training.uncertainty.moments import mean_ink, moments
+from training.uncertainty.novelty import NOWHERE, NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.images import Images
-    from training.layers import Layers
-    from training.network import Params
-    from training.novelty import Distance
+    from training.network.layers import Layers
+    from training.network.module import Params
+    from training.uncertainty.novelty import Distance
 
     Weights = tuple[Params, np.float32, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -72,8 +72,8 @@ def compute_alone() -> Threads:
 class CompiledNetwork:
     """Probabilities of a network whose logits are divided by `temperature`, and which of them can be acted on.
 
-    `distance` is whitening and means of how far pictures are from digits (training.novelty); without it, every distance
-    is 0. An answer is accepted with a certainty above the first of `limits` and a novelty of the second one at most.
+    `distance` is whitening and means of how far pictures are from digits (`uncertainty.novelty`); without it, every
+    distance is 0. An answer is accepted with a certainty above the first of `limits` and a novelty up to the second.
 
     Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
     batches. Safe to call from several threads.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from training.durable import replace_file
+from training.filesystem import replace_file
 
 if TYPE_CHECKING:
     from etils import epath

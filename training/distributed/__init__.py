@@ -1,0 +1,1 @@
+"""Several devices and processes that train as one. No recipe, no store."""

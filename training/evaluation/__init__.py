@@ -1,0 +1,1 @@
+"""How good a version is: errors, calibration, trust, baselines, latency. Chooses nothing."""

@@ -1,0 +1,1 @@
+"""From corrections to a challenger, and through the gate to a champion."""
