@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from service.server.draining_server import SWITCH_S
-from tests.postgres import Postgres, running_postgres
-from tests.service_fakes import FakePredictor, Shelf
-from tests.small import QUICK, TINY, nobody_watching
+from tests.support.postgres import Postgres, running_postgres
+from tests.support.service_fakes import FakePredictor, Shelf
+from tests.support.small import QUICK, TINY, nobody_watching
 from training import mnist
 from training.corrections import Corrections
 from training.data.digits import Digits
@@ -24,7 +24,14 @@ from training.store import Store
 from training.store.card import Card
 
 COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled"
-LONGEST_FIRST = ("test_readme", "test_retraining_loop", "test_parallel", "test_estimator", "test_fit", "test_workers")
+LONGEST_FIRST = (
+    "test_readme",
+    "test_retraining_loop",
+    "test_parallel",
+    "test_estimator",
+    "test_job",
+    "test_supervisor",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

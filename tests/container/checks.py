@@ -16,8 +16,8 @@ import yaml
 
 from tests.container import engine
 from tests.container.clients import SEVEN, Clients
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 IMAGE = "digits:0.1.0"
 READY_WITHIN_S = 4.0
 SIZE_LIMIT_BYTES = 1_100_000_000

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.load.environment import ROOT
+from tests.support.project import ROOT
 from training.errors import DigitsError
 
 if TYPE_CHECKING:

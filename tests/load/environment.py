@@ -9,10 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support.project import ROOT
 from training.commands.console import stderr, stdout
 from training.errors import DigitsError
 
-ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / ".venv-bench"
 REQUIREMENTS = Path(__file__).parent / "peers" / "requirements.txt"
 QUIET = 0.05

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.load.environment import ROOT
 from tests.load.workloads import BYTES
 from tests.load.wrk import Measurement
+from tests.support.project import ROOT
 from training.errors import DigitsError
 
 if TYPE_CHECKING:

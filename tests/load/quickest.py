@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.load.environment import ROOT
+from tests.support.project import ROOT
 from training.errors import DigitsError
 from training.recipe import Recipe
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from tests.load.environment import ROOT
+from tests.support.project import ROOT
 from training.errors import DigitsError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from tests.load.questions import plain
 from tests.load.server import Server, adopt_orphans, free_port
-from tests.variants import publish_variant
+from tests.support.variants import publish_variant
 from training import mnist
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import JsonOption, ModelArgument, StoreOption, default_model, default_store

@@ -1,0 +1,86 @@
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.project import ROOT
+
+SQL = {"sqlalchemy", "alembic", "psycopg"}
+OF_THE_OTHER_SIDE = {"matplotlib", "sklearn", "pandas", "pyarrow", "scipy.optimize", "pytest", "PIL", *SQL}
+HEAVY = {"jax", "flax", "orbax", "optax", "numpy", "pydantic", "fastapi", "typer", "scipy", "pyarrow", "msgspec"}
+
+
+def loaded_after(statement):
+    """The modules that a fresh interpreter has loaded after a statement."""
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def imports_of(path):
+    """The modules that a file imports anywhere, in functions and for type checking too."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files(folder):
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def ours(path):
+    return {name for name in imports_of(path) if name.split(".")[0] in ("service", "training")}
+
+
+def test_the_service_imports_nothing_of_the_training_side_s_tools():
+    assert not OF_THE_OTHER_SIDE & loaded_after("import service.app, training.predictor")
+
+
+def test_importing_the_packages_costs_nothing():
+    assert not HEAVY & loaded_after("import training, service")
+
+
+def test_help_does_not_wait_for_jax():
+    assert not {"jax", "fastapi", "numpy", "orbax"} & loaded_after("import service.__main__")
+
+
+@pytest.mark.parametrize("path", files("training"), ids=str)
+def test_training_never_imports_the_service(path):
+    assert not any(name.split(".")[0] == "service" for name in imports_of(path))
+
+
+@pytest.mark.parametrize("name", ["batcher", "row_queue"])
+def test_the_engine_imports_nothing_of_ours_but_its_queue_and_no_web_framework(name):
+    path = ROOT / f"service/engine/{name}.py"
+    assert all(name.startswith("service.engine.row_queue") for name in ours(path))
+    assert not {"jax", "fastapi", "starlette", "uvicorn"} & {name.split(".")[0] for name in imports_of(path)}
+
+
+@pytest.mark.parametrize("path", files("service"), ids=str)
+def test_the_service_uses_training_by_its_few_doors(path):
+    names = (
+        "predictor",
+        "answers",
+        "drift",
+        "store",
+        "images",
+        "picture",
+        "settings",
+        "errors",
+        "corrections",
+        "processors",
+    )
+    doors = {f"training.{door}" for door in names}
+    used = {".".join(name.split(".")[:2]) for name in ours(path) if name.startswith("training.")}
+    assert used <= doors
+
+
+@pytest.mark.parametrize("path", files("service/routes"), ids=str)
+def test_routes_know_neither_the_application_nor_the_engine(path):
+    assert not {"service.app", "service.server.draining_server", "service.engine.batcher", "service.__main__"} & set(
+        imports_of(path)
+    )

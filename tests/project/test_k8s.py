@@ -1,0 +1,298 @@
+"""The manifests: what kubectl makes of them is what Kubernetes takes, and what they say agrees with the service."""
+
+import json
+import os
+import subprocess
+
+import pytest
+import yaml
+
+from service.settings import ServiceSettings
+from tests.support.project import ROOT
+from training.commands.retrain import KEPT
+
+TOOLS = ROOT / ".venv-manifests/bin"
+OVERLAYS = ["base", *(f"overlays/{path.name}" for path in sorted((ROOT / "k8s/overlays").iterdir()))]
+COMPONENTS = sorted(path.parent.name for path in (ROOT / "k8s/components").glob("*/kustomization.yaml"))
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "InferenceService"}
+"""Kinds that Kubernetes has no schema of."""
+PAUSE_OF_PROXIES_S = 5
+
+
+def tool(name, *arguments, **options):
+    assert (TOOLS / name).exists(), f"{TOOLS}/{name} is missing; make test installs it"
+    return subprocess.run([TOOLS / name, *arguments], capture_output=True, text=True, check=False, **options)
+
+
+def built(path):
+    """The documents that `kubectl kustomize` makes of a folder."""
+    done = tool("kubectl", "kustomize", path)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def with_component(folder, name):
+    relative = os.path.relpath(ROOT / "k8s", folder)
+    lines = f"resources: [{relative}/base]\ncomponents: [{relative}/components/{name}]\n"
+    (folder / "kustomization.yaml").write_text(lines)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory):
+    """All that can be applied, by name: base, overlays, and base with each component."""
+    found = {name: built(ROOT / "k8s" / name) for name in OVERLAYS}
+    for name in COMPONENTS:
+        found[f"components/{name}"] = built(with_component(tmp_path_factory.mktemp(name), name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def files(manifests, tmp_path_factory):
+    """The same as files; kinds that Kubernetes does not know are left out."""
+    folder = tmp_path_factory.mktemp("manifests")
+    for name, documents in manifests.items():
+        known = [document for document in documents if document["kind"] not in CUSTOM]
+        (folder / f"{name.replace('/', '-')}.yaml").write_text(yaml.safe_dump_all(known))
+    return folder
+
+
+def only(documents, kind, name=None):
+    (found,) = [d for d in documents if d["kind"] == kind and name in (None, d["metadata"]["name"])]
+    return found
+
+
+def pods(documents):
+    """Kind and name of whatever makes pods, with the pods' specification."""
+    for document in documents:
+        spec = document.get("spec", {})
+        if document["kind"] == "CronJob":
+            yield f"CronJob {document['metadata']['name']}", spec["jobTemplate"]["spec"]["template"]
+        elif document["kind"] in ("Deployment", "Job"):
+            yield f"{document['kind']} {document['metadata']['name']}", spec["template"]
+
+
+def strict(*paths):
+    done = tool("kubernetes-validate", "--strict", "--quiet", *paths)
+    return done.returncode, done.stdout + done.stderr
+
+
+def checkov(folder):
+    done = tool(
+        "checkov", "--config-file", ROOT / "k8s/checkov.yaml", "--compact", "--quiet", "-d", folder, "-o", "json"
+    )
+    report = json.loads(done.stdout)
+    failed = report["results"]["failed_checks"]
+    assert done.returncode == (1 if failed else 0)
+    return {(check["check_id"], check["resource"]) for check in failed}, report["summary"]
+
+
+def test_kubernetes_takes_all_of_them_to_the_last_field(files):
+    paths = sorted(files.glob("*.yaml"))
+    assert len(paths) == len(OVERLAYS) + len(COMPONENTS) >= 9
+    assert strict(*paths) == (0, "")
+
+
+def test_a_field_that_there_is_not_would_be_seen(files, tmp_path):
+    broken = (files / "base.yaml").read_text().replace("terminationGracePeriodSeconds", "terminationGraceSeconds", 1)
+    (tmp_path / "broken.yaml").write_text(broken)
+    code, said = strict(tmp_path / "broken.yaml")
+    assert code == 1
+    assert "terminationGraceSeconds" in said
+
+
+def test_checkov_finds_nothing_but_what_its_configuration_explains_and_would_find_a_broken_one(files, tmp_path):
+    for path in files.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text())
+    deployment = only(yaml.safe_load_all((files / "base.yaml").read_text()), "Deployment")
+    deployment["metadata"]["name"] = "broken"
+    deployment["spec"]["template"]["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    (tmp_path / "broken.yaml").write_text(yaml.safe_dump(deployment))
+    failed, summary = checkov(tmp_path)
+    assert failed == {("CKV_K8S_20", "Deployment.digits.broken")}
+    assert (summary["parsing_errors"], summary["skipped"]) == (0, 0)
+    assert summary["passed"] > 500
+
+
+def test_every_check_that_is_skipped_has_a_reason():
+    lines = (ROOT / "k8s/checkov.yaml").read_text().splitlines()
+    skipped = [index for index, line in enumerate(lines) if line.startswith("  - ")]
+    assert len(skipped) == 3
+    assert all(lines[index - 1].startswith("  # ") for index in skipped)
+
+
+def test_pods_are_restricted_as_their_namespace_asks(manifests):
+    for name, documents in manifests.items():
+        labels = only(documents, "Namespace")["metadata"]["labels"]
+        assert labels["pod-security.kubernetes.io/enforce"] == "restricted", name
+        for what, pod in pods(documents):
+            spec = pod["spec"]
+            assert spec["securityContext"]["runAsNonRoot"], what
+            assert spec["securityContext"]["runAsUser"] == 10001, what
+            assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, what
+            assert spec["automountServiceAccountToken"] is False, what
+            assert spec["serviceAccountName"] == "digits", what
+            for container in spec["containers"]:
+                assert container["securityContext"] == {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                }, what
+                assert {"cpu", "memory"} <= container["resources"]["limits"].keys(), what
+
+
+def test_the_user_and_the_folders_are_those_of_the_image():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "USER 10001:10001" in dockerfile
+    assert "DIGITS_STORE=/store" in dockerfile
+
+
+def test_probes_differ(manifests):
+    (container,) = only(manifests["base"], "Deployment")["spec"]["template"]["spec"]["containers"]
+    startup, readiness, liveness = (container[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness"))
+    assert (startup["httpGet"]["path"], readiness["httpGet"]["path"]) == ("/readyz", "/readyz")
+    assert liveness["httpGet"]["path"] == "/healthz"
+    assert startup["failureThreshold"] * startup["periodSeconds"] >= 60, "on a busy node it compiles for long"
+    seconds_until_unready = readiness["failureThreshold"] * readiness["periodSeconds"]
+    assert seconds_until_unready < liveness["failureThreshold"] * liveness["periodSeconds"], "first no requests"
+
+
+def test_the_grace_period_is_long_enough_for_the_drain(manifests):
+    settings = only(manifests["base"], "ConfigMap")["data"]
+    spec = only(manifests["base"], "Deployment")["spec"]["template"]["spec"]
+    before_s = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    pause_s, drain_s = float(settings["DIGITS_DRAIN_PAUSE_S"]), float(settings["DIGITS_DRAIN_TIMEOUT_S"])
+    assert before_s + pause_s >= PAUSE_OF_PROXIES_S
+    assert spec["terminationGracePeriodSeconds"] >= before_s + pause_s + drain_s + 5
+    readiness = spec["containers"][0]["readinessProbe"]
+    assert pause_s > readiness["periodSeconds"] * readiness["failureThreshold"], "it is seen to be going"
+
+
+def test_the_settings_are_settings(manifests, monkeypatch):
+    for name, value in only(manifests["base"], "ConfigMap")["data"].items():
+        assert name.removeprefix("DIGITS_").lower() in ServiceSettings.model_fields, name
+        monkeypatch.setenv(name, value)
+    assert ServiceSettings().corrections_url == ""
+    assert ServiceSettings().drain_pause_s == 5
+
+
+def test_replicas_take_corrections_only_into_a_database_that_they_share(manifests):
+    assert only(manifests["base"], "HorizontalPodAutoscaler")["spec"]["minReplicas"] > 1
+    for what, pod in pods(manifests["base"]):
+        (url,) = [v for v in pod["spec"]["containers"][0]["env"] if v["name"] == "DIGITS_FEEDBACK_URL"]
+        assert url["valueFrom"]["secretKeyRef"] == {"name": "digits-database", "key": "url", "optional": True}, what
+
+
+def test_only_training_writes_the_store(manifests):
+    for documents in manifests.values():
+        for what, pod in pods(documents):
+            for mount in pod["spec"]["containers"][0]["volumeMounts"]:
+                if mount["mountPath"] == "/store":
+                    assert mount.get("readOnly", False) is what.startswith("Deployment"), what
+
+
+def test_selectors_meet_the_pods(manifests):
+    for name, documents in manifests.items():
+        labels = {what: pod["metadata"]["labels"].items() for what, pod in pods(documents)}
+        if "Deployment digits" not in labels:
+            continue
+        selectors = [only(documents, "Service")["spec"]["selector"]]
+        selectors += [d["spec"]["selector"]["matchLabels"] for d in documents if d["kind"] == "PodDisruptionBudget"]
+        for selector in selectors:
+            assert selector.items() <= labels["Deployment digits"], name
+            assert not any(selector.items() <= of for what, of in labels.items() if what != "Deployment digits"), name
+
+
+def test_only_one_retraining_runs_and_a_kept_champion_is_no_failure(manifests):
+    cron = only(manifests["base"], "CronJob")["spec"]
+    assert cron["concurrencyPolicy"] == "Forbid"
+    (container,) = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "training", "retrain", "--kept-is-success"]
+    assert KEPT == 3
+    rules = cron["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert KEPT not in [value for rule in rules for value in rule.get("onExitCodes", {}).get("values", [])]
+
+
+def test_the_processes_of_several_hosts_find_the_first_one(manifests):
+    documents = manifests["overlays/training-multihost"]
+    job, service = only(documents, "Job"), only(documents, "Service")
+    spec = job["spec"]["template"]["spec"]
+    command = spec["containers"][0]["command"]
+    given = dict(option.removeprefix("--").split("=") for option in command if "=" in option)
+    first = f"{job['metadata']['name']}-0.{spec['subdomain']}"
+    assert given["coordinator"] == f"{first}:{service['spec']['ports'][0]['port']}"
+    assert spec["subdomain"] == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"]
+    assert job["spec"]["completionMode"] == "Indexed"
+    assert int(given["processes"]) == job["spec"]["completions"] == job["spec"]["parallelism"] == 2
+    assert given["process"] == "$(JAX_PROCESS_ID)"
+    (index,) = [v for v in spec["containers"][0]["env"] if v["name"] == "JAX_PROCESS_ID"]
+    assert index["valueFrom"]["fieldRef"]["fieldPath"].endswith("['batch.kubernetes.io/job-completion-index']")
+
+
+@pytest.mark.parametrize(("overlay", "device"), [("gpu", "nvidia.com/gpu"), ("tpu", "google.com/tpu")])
+def test_accelerators_are_asked_for_and_have_their_images(manifests, overlay, device):
+    for what, pod in pods(manifests[f"overlays/{overlay}"]):
+        resources = pod["spec"]["containers"][0]["resources"]
+        assert resources["limits"][device] == resources["requests"][device] == "1", what
+        assert pod["spec"]["containers"][0]["image"].endswith("-cuda" if overlay == "gpu" else "-tpu"), what
+
+
+def test_locally_the_model_of_the_image_answers(manifests):
+    documents = manifests["overlays/local"]
+    assert {d["kind"] for d in documents} & {"PersistentVolumeClaim", "HorizontalPodAutoscaler", "CronJob"} == set()
+    ((_, pod),) = pods(documents)
+    assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["tmp"]
+
+
+def test_the_autoscaler_s_metric_is_one_that_the_service_has_and_the_adapter_makes(manifests):
+    from service.observability.metrics import Metrics
+
+    metrics = only(manifests["components/queue-wait-metric"], "HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert [metric["type"] for metric in metrics] == ["Resource", "Pods"]
+    folder = ROOT / "k8s/components/queue-wait-metric"
+    (rule,) = yaml.safe_load((folder / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
+    assert metrics[1]["pods"]["metric"]["name"] == rule["name"]["as"]
+    assert "# TYPE digits_queue_wait_seconds histogram" in Metrics().exposition().decode()
+    for suffix in ("_sum", "_count"):
+        assert f"digits_queue_wait_seconds{suffix}{{<<.LabelMatchers>>}}" in rule["metricsQuery"]
+
+
+def test_the_monitor_finds_the_service_and_its_metrics(manifests):
+    documents = manifests["components/service-monitor"]
+    monitor, service = only(documents, "ServiceMonitor"), only(documents, "Service")
+    assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
+    assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"]
+    assert monitor["spec"].keys() == {"selector", "endpoints"}
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+    assert endpoint["path"] == "/metrics"
+
+
+def test_kserve_runs_the_pods_that_the_deployment_would(manifests):
+    documents = manifests["components/kserve"]
+    assert {"Deployment", "HorizontalPodAutoscaler", "Service"} & {d["kind"] for d in documents} == set()
+    inference = only(documents, "InferenceService")
+    assert inference["apiVersion"] == "serving.kserve.io/v1beta1"
+    predictor = dict(inference["spec"]["predictor"])
+    own = {name: predictor.pop(name) for name in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "labels")}
+    deployed = only(manifests["base"], "Deployment")["spec"]["template"]
+    assert own["labels"] == deployed["metadata"]["labels"]
+    wanted = json.dumps({k: v for k, v in deployed["spec"].items() if k != "topologySpreadConstraints"}, sort_keys=True)
+    wanted = wanted.replace('"name": "service"', '"name": "kserve-container"').replace('"http"', '"http1"')
+    assert json.loads(wanted) == predictor
+    settings = predictor["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    assert settings == only(documents, "ConfigMap")["metadata"]["name"]
+
+
+def test_the_dockerfile_is_as_hadolint_wants_it(tmp_path):
+    assert tool("hadolint", ROOT / "Dockerfile").stdout == ""
+    (tmp_path / "Dockerfile").write_text("FROM debian:latest\nRUN cd /tmp && apt-get install curl\n")
+    assert "DL3007" in tool("hadolint", tmp_path / "Dockerfile").stdout
+
+
+def test_the_dockerfile_turns_nothing_of_hadolint_off():
+    assert "hadolint ignore" not in (ROOT / "Dockerfile").read_text()
+    assert not list(ROOT.glob(".hadolint.y*ml"))

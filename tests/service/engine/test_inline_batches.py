@@ -1,0 +1,97 @@
+"""Rows so few that the event loop computes them itself."""
+
+import asyncio
+import logging
+import threading
+
+import pytest
+
+from service.engine.batcher import Batcher, EngineDead, PredictFailed
+from tests.support.engine import Engine, Squares, answer, rows, until
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("inline_rows", "on_the_loop"), [(0, False), (1, True)])
+async def test_a_row_alone_is_computed_on_the_event_loop_if_that_is_allowed(inline_rows, on_the_loop):
+    async with Engine(inline_rows=inline_rows) as engine:
+        for number in range(5):
+            assert (await engine.submit(number)).tolist() == answer(number)
+        assert engine.predict.batches == [[number] for number in range(5)]
+        assert (engine.predict.threads == {threading.get_ident()}) == on_the_loop
+
+
+async def test_rows_that_come_together_are_a_batch_of_the_thread_and_so_is_the_next_one():
+    async with Engine(inline_rows=1) as engine:
+        await asyncio.gather(engine.submit(1), engine.submit(2), engine.submit(3))
+        assert threading.get_ident() not in engine.predict.threads
+        await engine.submit(4)
+        assert threading.get_ident() not in engine.predict.threads, "there are many callers, it seems"
+        assert engine.predict.batches == [[1, 2, 3], [4]]
+        while threading.get_ident() not in engine.predict.threads:  # there was but one, as soon as the thread rests
+            await asyncio.sleep(0.001)
+            await engine.submit(5)
+            assert len(engine.predict.batches) < 1000
+
+
+async def test_whoever_gives_up_before_the_row_is_computed_is_not_waited_for():
+    async with Engine(inline_rows=1) as engine:
+        task = engine.submit(1)
+        asyncio.get_running_loop().call_soon(task.cancel)  # after `submit`, before the engine starts
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await engine.submit(2)).tolist() == answer(2)
+        assert engine.predict.batches == [[2]]
+
+
+async def test_whoever_came_with_one_that_gives_up_is_answered():
+    async with Engine(inline_rows=1) as engine:
+        first, second = engine.submit(1), engine.submit(2)
+        asyncio.get_running_loop().call_soon(first.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert (await asyncio.wait_for(second, 5)).tolist() == answer(2)
+        assert engine.predict.batches == [[2]]
+
+
+async def test_what_fails_on_the_event_loop_fails_alone():
+    async with Engine(Squares(poison=[13]), inline_rows=1) as engine:
+        with pytest.raises(PredictFailed, match="poison"):
+            await engine.submit(13)
+        assert (await engine.submit(2)).tolist() == answer(2)
+
+
+async def test_closing_answers_what_has_been_accepted_and_not_begun():
+    engine = Engine(inline_rows=1)
+    task = engine.submit(1)
+    await asyncio.sleep(0)
+    await engine.batcher.close()
+    assert (await task).tolist() == answer(1)
+
+
+async def test_a_death_on_the_event_loop_is_no_less_a_death(caplog):
+    class Fatal(BaseException):
+        pass
+
+    def die(_):
+        raise Fatal
+
+    batcher = Batcher(die, max_batch_rows=1, queue_limit_rows=8, inline_rows=1)
+    with caplog.at_level(logging.CRITICAL), pytest.raises(EngineDead):
+        await batcher.submit(rows(1))
+    assert not batcher.alive
+    assert "the engine has died" in caplog.text
+    assert "Fatal" in caplog.text
+
+
+async def test_a_row_alone_is_computed_on_the_event_loop_only_if_all_threads_rest():
+    async with Engine(threads=2, inline_rows=1) as engine:
+        engine.predict.gate.clear()
+        held = engine.submit(*range(8))
+        await until(lambda: engine.predict.batches)
+        alone = engine.submit(9)
+        await asyncio.sleep(0.05)
+        engine.predict.gate.set()
+        assert (await alone).tolist() == answer(9)
+        assert threading.get_ident() not in engine.predict.threads
+        await held

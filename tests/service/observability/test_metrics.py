@@ -1,0 +1,69 @@
+import subprocess
+import sys
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.engine.batcher import Batch
+from service.observability.metrics import SHARED_FOLDER, Metrics
+from tests.support.service_fakes import FakePredictor, app_with, client_of, picture
+
+pytestmark = pytest.mark.anyio
+LENET = (("model", "lenet"), ("version", "3"))
+
+
+def read(exposition):
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+    }
+
+
+async def test_batches_their_padding_and_refusals_are_counted():
+    async with client_of(app_with(FakePredictor(row_sizes=(1, 4, 16)))) as client:
+        for rows in (1, 3, 5):
+            body = picture(7).tobytes() * rows
+            await client.post("/predict", content=body, headers={"Content-Type": "application/octet-stream"})
+        await client.post("/predict", content="{", headers={"Content-Type": "application/json"})
+        response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    found = read(response.text)
+    assert found["digits_batch_rows_count", LENET] == 3
+    assert found["digits_batch_rows_sum", LENET] == 9
+    assert found["digits_padding_rows_total", LENET] == (1 - 1) + (4 - 3) + (16 - 5)
+    assert found["digits_queue_wait_seconds_count", LENET] == 3
+    assert found["digits_inference_seconds_count", LENET] == 3
+    assert found["digits_refused_requests_total", (("code", "invalid_json"),)] == 1
+    assert found["digits_compilations_after_ready_total", ()] == 0
+
+
+def test_a_compilation_after_the_start_is_counted():
+    metrics = Metrics()
+    metrics.compiled()
+    assert read(metrics.exposition().decode())["digits_compilations_after_ready_total", ()] == 1
+
+
+def test_one_worker_tells_of_all(tmp_path):
+    code = f"""
+import os
+os.environ[{SHARED_FOLDER!r}] = {str(tmp_path)!r}
+from service.engine.batcher import Batch
+from service.observability.metrics import Metrics
+from tests.support.service_fakes import FakePredictor
+metrics = Metrics()
+metrics.watch(FakePredictor())(Batch(2, 0.001, [0.0, 0.0]))
+print(metrics.exposition().decode())
+"""
+    said = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert [read(text)["digits_batch_rows_sum", LENET] for text in said] == [2, 4]
+
+
+def test_waiting_is_counted_for_each_request():
+    metrics = Metrics()
+    metrics.watch(FakePredictor())(Batch(3, 0.001, [0.5, 0.25]))
+    found = read(metrics.exposition().decode())
+    assert found["digits_queue_wait_seconds_sum", LENET] == 0.75

@@ -1,0 +1,116 @@
+"""PNG and JPEG of every kind, turned, transparent and large, are the pictures that they show."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from service.errors import WrongValue
+from tests.support.pictures import BLACK, JPEG, PNG, WHITE, decoded, encoded, large, off
+from training.picture import prepare
+
+
+def transparent(ink):
+    """Strokes of a colour on nothing."""
+    picture = Image.new("RGBA", WHITE.size, ink)
+    picture.putalpha(WHITE)
+    return picture
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        BLACK,
+        BLACK.convert("RGB"),
+        BLACK.convert("P"),
+        BLACK.convert("RGB").quantize(256),
+        transparent("black"),
+        transparent("black").convert("LA"),
+        Image.fromarray(np.asarray(BLACK).astype(np.uint16) * 257),
+    ],
+    ids=["grey", "RGB", "palette", "RGB palette", "RGBA", "grey and alpha", "16 bits"],
+)
+def test_png_of_every_kind_is_the_same_picture(picture):
+    assert np.abs(decoded(encoded(picture)).astype(int) - prepare(BLACK)).max() <= 2
+
+
+@pytest.mark.parametrize(("ink", "nothing"), [("black", 30_000), ("white", 30_000), ("white", 65_535)])
+def test_the_level_of_16_bits_that_stands_for_nothing_is_paper(ink, nothing):
+    deep = np.asarray(BLACK).astype(np.uint16) * 257
+    deep = np.where(deep == 65_535, nothing, deep if ink == "black" else 65_534 - deep).astype(np.uint16)
+    body = encoded(Image.fromarray(deep), transparency=nothing)
+    assert np.abs(decoded(body, ink=ink).astype(int) - prepare(BLACK)).max() <= 2
+
+
+def test_png_of_one_bit():
+    assert off(decoded(encoded(BLACK.convert("1", dither=Image.Dither.NONE)))) < 8
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_of_every_kind_is_nearly_the_same_picture(mode):
+    assert off(decoded(encoded(BLACK.convert(mode), "JPEG", quality=90), JPEG)) < 3
+
+
+def test_white_strokes_on_nothing_are_on_black_paper_when_the_ink_is_said_to_be_white():
+    assert np.array_equal(decoded(encoded(transparent("white")), ink="white"), prepare(WHITE))
+    with pytest.raises(WrongValue, match="all one colour"):
+        decoded(encoded(transparent("white")))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_upright_as_its_exif_says(orientation):
+    undone = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Image.Transpose: what the camera did to it
+    stored = BLACK.transpose(Image.Transpose(undone[orientation])) if orientation > 1 else BLACK
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for form, media_type in (("JPEG", JPEG), ("PNG", PNG)):
+        assert off(decoded(encoded(stored, form, exif=exif), media_type)) < 3
+
+
+def test_a_large_jpeg_is_decoded_no_finer_than_is_looked_at():
+    body = encoded(large(times=100, ink="black"), "JPEG")
+    assert off(decoded(body, JPEG, limit_pixels=10**7)) < 3
+
+
+LARGE = """
+import sys, threading
+from pathlib import Path
+from service.protocols.native.image_file import decode_picture
+
+def megabytes(what):
+    return int(Path("/proc/self/status").read_text().partition(what)[2].split()[0]) // 1024
+
+def decode(path):
+    decode_picture(Path(path).read_bytes(), "image/png", None, limit_pixels=25_000_000, large=one_at_a_time)
+
+def decode_and_stay(path):
+    decode(path)
+    all_done.wait()
+
+small, large = sys.argv[1:]
+one_at_a_time, all_done = threading.Lock(), threading.Barrier(4)
+decode(small)
+before = megabytes("VmRSS:")
+for _ in range(3):
+    threading.Thread(target=decode_and_stay, args=[large]).start()
+all_done.wait()
+print(megabytes("VmHWM:") - before, megabytes("VmRSS:") - before)
+"""
+"""Prints by how much a process grows at most, and how much it keeps, when three threads decode a large picture each."""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how large a process was")
+def test_a_picture_that_takes_100_mb_takes_little_more_and_gives_it_back(tmp_path):
+    """Whole copies in other colours, and what threads kept of them, came to 750 MB, and a pod has 1 GB for all."""
+    large = Image.new("RGBA", (5000, 5000))
+    ImageDraw.Draw(large).line([(1500, 1000), (3500, 1000), (2500, 4200)], "black", 400)
+    paths = [tmp_path / "small.png", tmp_path / "large.png"]
+    for path, picture in zip(paths, (BLACK, large), strict=True):
+        picture.save(path, compress_level=1)
+    told = subprocess.run([sys.executable, "-c", LARGE, *paths], capture_output=True, text=True, check=True)
+    most, kept = map(int, told.stdout.split())
+    assert most < 400
+    assert kept < 220

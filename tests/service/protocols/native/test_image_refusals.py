@@ -1,0 +1,133 @@
+"""Bodies that are no pictures, or are too large ones, are told why."""
+
+import contextlib
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.errors import MalformedBody, RequestError, TooLarge, WrongMediaType, WrongValue
+from tests.support.pictures import BLACK, JPEG, PNG, WHITE, decoded, encoded, large
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def bomb(width, height):
+    """A few bytes that would be a picture of any size."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 10_000)) + chunk(b"IEND", b"")
+
+
+def animated():
+    return encoded(BLACK, save_all=True, append_images=[WHITE])
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "kind", "code", "message"),
+    [
+        (b"", PNG, MalformedBody, "empty_body", "the body is empty, want a PNG picture"),
+        (
+            b"hello",
+            PNG,
+            MalformedBody,
+            "invalid_picture",
+            "the body is not a readable PNG picture: not a PNG file",
+        ),
+        (
+            b"hello",
+            JPEG,
+            MalformedBody,
+            "invalid_picture",
+            "the body is not a readable JPEG picture: not a JPEG file",
+        ),
+        (
+            encoded(BLACK, "JPEG"),
+            PNG,
+            WrongMediaType,
+            "mismatched_media_type",
+            "Content-Type is image/png and the body is image/jpeg, want a PNG picture",
+        ),
+        (
+            encoded(BLACK, "GIF"),
+            JPEG,
+            WrongMediaType,
+            "mismatched_media_type",
+            "Content-Type is image/jpeg and the body is image/gif, want a JPEG picture",
+        ),
+        (
+            encoded(BLACK, "JPEG")[:-200],
+            JPEG,
+            MalformedBody,
+            "invalid_picture",
+            "the body is not a readable JPEG picture: image file is truncated (",
+        ),
+        (
+            encoded(BLACK)[:-200],
+            PNG,
+            MalformedBody,
+            "invalid_picture",
+            "the body is not a readable PNG picture: ",
+        ),
+        (
+            bomb(100_000, 100_000),
+            PNG,
+            TooLarge,
+            "picture_too_large",
+            "the picture has 100000 x 100000 pixels, want sides of at most 16384 pixels",
+        ),
+        (
+            bomb(1, 1_000_000),
+            PNG,
+            TooLarge,
+            "picture_too_large",
+            "the picture has 1 x 1000000 pixels, want sides of at most 16384 pixels",
+        ),
+        (
+            animated(),
+            PNG,
+            WrongValue,
+            "animated_picture",
+            "the picture has 2 frames, want 1: a still picture",
+        ),
+        (
+            encoded(Image.new("L", (9, 9), 77)),
+            PNG,
+            WrongValue,
+            "no_ink",
+            "the picture is all one colour or has no black strokes, want a digit on it",
+        ),
+        (
+            encoded(BLACK, "JPEG") + b"\xff\xda" * 64,
+            JPEG,
+            MalformedBody,
+            "invalid_picture",
+            "the body is not a readable JPEG picture: it has 65 scans, want at most 64",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and "_" in value else "",
+)
+def test_what_is_wrong_with_a_picture_is_told(body, media_type, kind, code, message):
+    with pytest.raises(kind) as refused:
+        decoded(body, media_type)
+    assert refused.value.code == code
+    assert str(refused.value).startswith(message)
+
+
+def test_a_damaged_file_is_refused_or_read_and_nothing_else():
+    rng = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for body, media_type in (
+        (encoded(large(times=2), exif=exif), PNG),
+        (encoded(large(times=2), "JPEG", exif=exif), JPEG),
+    ):
+        for _ in range(150):
+            damaged = bytearray(body)
+            for place in rng.integers(8, len(body), 3):
+                damaged[place] = rng.integers(256)
+            with contextlib.suppress(RequestError):
+                decoded(bytes(damaged), media_type)

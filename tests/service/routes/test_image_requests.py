@@ -1,0 +1,109 @@
+"""Pictures on their way through the service: what is answered, remembered and refused, and how long they wait."""
+
+import asyncio
+import threading
+
+import pytest
+from PIL import Image
+
+from service.engine.batcher import DeadlineExceeded
+from service.errors import NotReady
+from service.protocols.native.image_file import Pictures, decode_picture
+from tests.support.pictures import BLACK, PNG, TRAIN, encoded, large
+from tests.support.problem import problem
+from tests.support.service_fakes import FakePredictor, app_with, client_of
+from training.picture import prepare
+
+BLACK_PNG = encoded(BLACK)
+
+
+@pytest.mark.anyio
+async def test_a_picture_is_answered_shown_and_remembered():
+    predictor = FakePredictor()
+    async with client_of(app_with(predictor)) as client:
+        answer = await client.post(
+            "/predict?fields=digit,pixels", content=encoded(BLACK), headers={"Content-Type": PNG}
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["pixels"] == prepare(BLACK).ravel().tolist()
+        prediction = answer.headers["X-Prediction-Id"]
+        recent = client._transport.app.state.recent
+        assert recent.find(prediction).pixels == prepare(BLACK).tobytes()
+
+
+@pytest.mark.anyio
+async def test_pixels_come_with_every_kind_of_body_that_is_answered_in_json():
+    pictures = TRAIN.images[:2]
+    async with client_of(app_with(FakePredictor())) as client:
+        headers = {"Content-Type": "application/octet-stream", "Accept": "application/json"}
+        answer = await client.post("/predict?fields=pixels", content=pictures.tobytes(), headers=headers)
+        assert [p["pixels"] for p in answer.json()["predictions"]] == pictures.reshape(2, 784).tolist()
+        answer = await client.post("/predict", json={"pixels": pictures[0].ravel().tolist()})
+        assert "pixels" not in answer.json()
+
+
+@pytest.mark.anyio
+async def test_ink_goes_with_pictures_and_scale_does_not():
+    async with client_of(app_with(FakePredictor())) as client:
+
+        async def ask(query, media_type=PNG, body=BLACK_PNG):
+            return await client.post(f"/predict?{query}", content=body, headers={"Content-Type": media_type})
+
+        black = await ask("fields=pixels&ink=black")
+        assert black.json()["pixels"] == prepare(BLACK).ravel().tolist()
+        white = await ask("fields=pixels&ink=white")
+        assert white.status_code == 422 or white.json()["pixels"] != black.json()["pixels"]
+        wanted = "black or white"
+        message = f"query parameter ink has 'blue', want {wanted}"
+        problem(await ask("ink=blue"), 422, "wrong_type", message, "ink")
+        message = "query parameter scale goes with application/x-npy; with image/png, want none"
+        problem(await ask("scale=1"), 422, "unknown_parameter", message, "scale")
+        message = (
+            "query parameter ink goes with image/png and image/jpeg; with application/octet-stream, want none: "
+            "0 is background"
+        )
+        found = await ask("ink=black", "application/octet-stream", bytes(784))
+        problem(found, 422, "unknown_parameter", message, "ink")
+
+
+@pytest.mark.anyio
+async def test_errors_of_pictures_have_their_status():
+    async with client_of(app_with(FakePredictor(), picture_limit_pixels=100_000)) as client:
+        for body, status, code in (
+            (encoded(BLACK)[:-50], 400, "invalid_picture"),
+            (encoded(large(times=20)), 413, "picture_too_large"),
+            (encoded(Image.new("L", (9, 9))), 422, "no_ink"),
+            (encoded(BLACK, "JPEG"), 415, "mismatched_media_type"),
+        ):
+            answer = await client.post("/predict", content=body, headers={"Content-Type": PNG})
+            assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.anyio
+async def test_pictures_wait_for_threads_not_without_limit_and_not_for_ever(monkeypatch):
+    """A slow picture holds up neither the event loop nor whoever says how long to wait."""
+    gate, started = threading.Event(), threading.Event()
+
+    def slow(*args, **kwargs):
+        started.set()
+        assert gate.wait(20)
+        return decode_picture(*args, **kwargs)
+
+    monkeypatch.setattr("service.protocols.native.image_file.decode_picture", slow)
+    pictures = Pictures(10**6, threads=1, limit_waiting=1)
+    loop = asyncio.get_running_loop()
+
+    def ask(patience_s):
+        return asyncio.create_task(pictures.prepare(encoded(BLACK), PNG, None, loop.time() + patience_s))
+
+    first = ask(20)
+    await asyncio.to_thread(started.wait, 20)
+    second = ask(0.05)
+    await asyncio.sleep(0)
+    with pytest.raises(NotReady, match=r"^1 pictures wait to be prepared, and that is the limit; try again later$"):
+        await ask(20)
+    with pytest.raises(DeadlineExceeded):
+        await second
+    gate.set()
+    assert (await first).images.shape == (1, 28, 28)
+    pictures.close()

@@ -1,0 +1,299 @@
+"""Several processes behind one port; every one is a real one."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.server.supervisor import share
+from tests.support.keys import AUTHORIZATION
+from tests.support.service_fakes import eventually
+from tests.support.variants import publish_variant
+from training.store import Store
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
+ENVIRONMENT["DIGITS_RECENT_PREDICTIONS"] = "64"  # whoever is killed here leaves them behind
+PATIENCE_S = 60
+ESTABLISHED = "01"
+"""Of /proc/net/tcp."""
+
+
+@contextmanager
+def running(store, **environment):
+    """The parent, and its URL once it is ready."""
+    command = [sys.executable, "-m", "service", "--store", str(store.path), "--model", "tiny", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | environment,
+    )
+    try:
+        line = process.stdout.readline()
+        match = re.fullmatch(r"tiny version 1 is ready at (\S+) \(\S+/docs\) after \d+\.\d s, 2 workers\n", line)
+        assert match, line + process.stderr.read()
+        yield process, match[1]
+    finally:
+        workers = workers_of(process)
+        process.kill()
+        process.communicate()
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+
+def next_said(process):
+    """What the next line on stderr says: the event of a line of JSON, or a line that is none."""
+    line = process.stderr.readline()
+    return json.loads(line)["event"] if line.startswith("{") else line.rstrip("\n")
+
+
+def workers_of(process):
+    """The process ids of those that serve."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            pid, _, rest = path.read_text().partition(" ")
+            if (
+                int(rest.rpartition(")")[2].split()[1]) == process.pid
+                and b"spawn_main" in (path.parent / "cmdline").read_bytes()
+            ):
+                found.append(int(pid))
+    return found
+
+
+def gone(pid):
+    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
+
+
+def rows_counted(url):
+    text = httpx.get(f"{url}/metrics").text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name == "digits_batch_rows_sum")
+
+
+def requests_counted(url):
+    text = httpx.get(f"{url}/metrics").text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(
+        sample.value
+        for sample in samples
+        if sample.name == "digits_request_duration_seconds_count" and sample.labels["route"] == "/predict"
+    )
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, stop):
+    with running(trained_store) as (process, url):
+        workers = workers_of(process)
+        assert len(workers) == 2
+        for _ in range(20):  # connections of their own, so that both get some
+            answer = httpx.post(f"{url}/predict", json={"pixels": [0] * 784})
+            assert answer.status_code == 200
+        eventually(lambda: rows_counted(url) == 20)  # of the other one as of the last second
+        eventually(lambda: requests_counted(url) == 20)
+        process.send_signal(stop)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+        assert process.returncode == 0
+        assert all(map(gone, workers))
+
+
+def test_a_second_sigterm_ends_them_all_at_once_and_in_silence(trained_store):
+    with running(trained_store, DIGITS_DRAIN_PAUSE_S="60") as (process, _):
+        workers = workers_of(process)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=5) == ("", "")
+        assert process.returncode == 0
+        assert all(map(gone, workers))
+
+
+def test_connections_are_dealt_out_evenly(trained_store):
+    """From a common socket, one worker once took nearly all that came at once."""
+    with running(trained_store) as (process, url), ExitStack() as stack:
+        host, port = url.removeprefix("http://").split(":")
+        for _ in range(20):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        stack.enter_context(httpx.Client()).get(f"{url}/healthz")  # the last one: the others have been dealt out by now
+        assert sorted(connections_of(worker, int(port)) for worker in workers_of(process)) == [10, 11]
+
+
+def connections_of(pid, port):
+    """How many TCP connections at the port a process holds."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    inodes = {line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == ESTABLISHED}
+    held = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    return len(held & {f"socket:[{inode}]" for inode in inodes})
+
+
+def test_whoever_dies_is_replaced(trained_store):
+    with running(trained_store) as (process, url):
+        victim, other = workers_of(process)
+        os.kill(victim, signal.SIGKILL)
+        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
+        assert other in workers_of(process)
+        assert httpx.get(f"{url}/readyz").status_code == 200
+        eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
+        assert {worker for worker, _ in memory_by_worker(url)} == {"0", "1", "parent"}
+        shared = gauges_shared_by(process)
+        assert str(victim) not in shared, "its gauges are gone, and would be added up for ever"
+        assert str(other) in shared
+
+
+def memory_by_worker(url):
+    """Resident bytes of each process, by its place."""
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    (memory,) = [family for family in families if family.name == "process_resident_memory_bytes"]
+    assert all(sample.value > 2**20 for sample in memory.samples)
+    return [(sample.labels["worker"], sample.value) for sample in memory.samples]
+
+
+def gauges_shared_by(process):
+    """Ids of the processes whose gauges are added up."""
+    environment = Path(f"/proc/{workers_of(process)[0]}/environ").read_text()
+    folder = re.search(r"PROMETHEUS_MULTIPROC_DIR=([^\0]+)", environment)[1]
+    return {path.stem.rpartition("_")[2] for path in Path(folder).glob("gauge_live*.db")}
+
+
+def test_whoever_dies_while_it_loads_is_replaced_too(trained_store, tmp_path):
+    """It once ended the whole service, though the other worker was well."""
+    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
+    with running(Store(tmp_path / "store"), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+        victim, healthy = workers_of(process)
+        (tmp_path / "store" / "tiny").rename(tmp_path / "away")
+        os.kill(victim, signal.SIGKILL)
+        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
+        for pause_s in (1, 2):  # by itself: it says why, and the next one waits, and longer every time
+            assert next_said(process).startswith("error: there is no model 'tiny' in the store ")
+            line = next_said(process)
+            assert re.fullmatch(rf"worker \d+ has ended with 1 while it loaded: replaced in {pause_s} s", line)
+            waiting_s = time.monotonic()
+            assert workers_of(process) == [healthy]
+            assert httpx.get(f"{url}/readyz").status_code == 200
+            if pause_s == 2:
+                (tmp_path / "away").rename(tmp_path / "store" / "tiny")
+            eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
+            assert pause_s - 0.5 < time.monotonic() - waiting_s < pause_s + 5
+        (loading,) = {*workers_of(process)} - {healthy}
+        os.kill(loading, signal.SIGKILL)  # by a signal: the next one comes at once
+        assert next_said(process) == f"worker {loading} has ended with -9 while it loaded: replaced"
+        eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
+        assert len(workers_of(process)) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+        assert process.returncode == 0
+
+
+def taken_by(worker, url):
+    """Whether a connection comes to a worker; two are dealt out to two of them."""
+    host, port = url.removeprefix("http://").split(":")
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        stack.enter_context(httpx.Client()).get(f"{url}/healthz")  # the last one: the others have been dealt out by now
+        return connections_of(worker, int(port)) > 0
+
+
+def test_sigterm_ends_it_while_nobody_is_there_to_be_told(trained_store, tmp_path):
+    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
+    with running(Store(tmp_path / "store"), DIGITS_POLL_INTERVAL_S="0") as (process, _):
+        (tmp_path / "store" / "tiny").rename(tmp_path / "away")
+        for worker in workers_of(process):
+            os.kill(worker, signal.SIGKILL)
+        said = [process.stderr.readline() for _ in range(10)]  # for each: killed, why, failed; and again: why, failed
+        assert sum("replaced in 2 s" in line for line in said) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=1.5) == ("", "")
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("asked", ["by SIGHUP to the parent", "by a request to one worker"])
+def test_all_workers_load_a_new_version(trained_store, tmp_path, asked):
+    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
+    store, keys = Store(tmp_path / "store"), tmp_path / "keys"
+    keys.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
+    with running(store, DIGITS_KEYS_FILE=str(keys), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+        publish_variant(store, "tiny", 0.5)
+        store.promote("tiny", 2)
+        if asked == "by SIGHUP to the parent":
+            process.send_signal(signal.SIGHUP)
+        else:
+            answer = httpx.post(f"{url}/manage/reload", headers=AUTHORIZATION)
+            assert [model["version"] for model in answer.json()["models"]] == [2]
+        eventually(lambda: {version_at(url) for _ in range(4)} == {2}, PATIENCE_S)  # dealt out in turn: both twice
+
+
+def version_at(url):
+    return httpx.get(f"{url}/models").json()["models"][0]["version"]
+
+
+def test_nobody_outlives_a_parent_that_is_killed(trained_store):
+    with running(trained_store) as (process, _):
+        workers = workers_of(process)
+        process.kill()
+        eventually(lambda: all(map(gone, workers)), PATIENCE_S)
+
+
+def test_who_cannot_start_says_why_once_and_ends_them_all(tmp_path):
+    command = [sys.executable, "-m", "service", "--store", str(tmp_path), "--port", "0", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(r"error: there is no model 'lenet' in the store .*--quick\n", done.stderr)
+
+
+def test_a_port_that_another_program_takes_while_they_load_is_one_line(trained_store):
+    with socket.socket() as quicker:
+        quicker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        quicker.bind(("127.0.0.1", 0))
+        port = str(quicker.getsockname()[1])
+        command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny"]
+        process = subprocess.Popen(
+            [*command, "--port", port, "--workers", "2"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)  # so it has bound the port
+        quicker.listen()
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 1
+        assert (
+            said
+            == f"error: port {port} of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n"
+        )
+
+
+def test_sigterm_while_they_load_ends_them_all(trained_store):
+    command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny", "--port", "0"]
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    time.sleep(1.2)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("processors", "workers", "shares"),
+    [
+        ([0, 1, 2, 3], 2, [[0, 2], [1, 3]]),
+        ([0, 1, 2], 2, [[0, 2], [1]]),
+        ([4, 7], 3, [[4], [7], [4]]),
+        ([0], 2, [[0], [0]]),
+    ],
+)
+def test_each_has_its_share_of_the_processors(processors, workers, shares):
+    assert [share(processors, place, workers) for place in range(workers)] == shares

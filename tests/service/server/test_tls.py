@@ -1,0 +1,90 @@
+"""TLS, with a certificate that the test has made."""
+
+import re
+import ssl
+import subprocess
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from service.settings import ServiceSettings
+from tests.service.test_main import outcome, start
+from tests.support.service_fakes import FakePredictor, app_with, picture, served
+
+OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+def certified(folder, name="server", *options):
+    """Certificate and key for 127.0.0.1, signed by itself."""
+    paths = folder / f"{name}.pem", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
+    command += ["-subj", "/CN=digits", "-addext", "subjectAltName=IP:127.0.0.1", *(options or ["-nodes"])]
+    command += ["-out", str(paths[0]), "-keyout", str(paths[1])]
+    subprocess.run(command, check=True, capture_output=True)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return certified(tmp_path_factory.mktemp("tls"))
+
+
+def trusting(certificate):
+    return httpx.Client(verify=ssl.create_default_context(cafile=str(certificate[0])))
+
+
+def test_a_client_that_trusts_the_certificate_is_answered_and_another_one_is_not(certificate):
+    cert, key = certificate
+    with served(app_with(FakePredictor(), tls_cert=cert, tls_key=key)) as (host, port):
+        url = f"https://{host}:{port}"
+        with trusting(certificate) as client:
+            for digit in (7, 1):
+                answer = client.post(f"{url}/predict", content=picture(digit).tobytes(), headers=OCTETS)
+                assert answer.json()["predictions"][0]["digit"] == digit
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.get(f"{url}/healthz")
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://{host}:{port}/healthz")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_service_speaks_tls_with_one_worker_and_with_several(trained_store, certificate, workers):
+    cert, key = certificate
+    options = ["--store", str(trained_store.path), "--model", "tiny", "--port", "0", "--workers", str(workers)]
+    process = start(*options, "--tls-cert", str(cert), "--tls-key", str(key), DIGITS_RECENT_PREDICTIONS="64")
+    try:
+        line = process.stdout.readline()
+        match = re.match(r"tiny version 1 is ready at (https://127\.0\.0\.1:\d+) \(\1/docs\) after ", line)
+        assert match, line
+        for _ in range(4):
+            with trusting(certificate) as client:
+                answer = client.post(f"{match[1]}/predict", content=bytes(784), headers=OCTETS)
+                assert answer.status_code == 200
+        process.terminate()
+        assert process.communicate(timeout=30) == ("", "")
+        assert process.returncode == 0
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def refused(**settings):
+    with pytest.raises(ValidationError) as caught:
+        ServiceSettings(**settings)
+    return caught.value.errors()[0]["msg"].removeprefix("Value error, ")
+
+
+def test_a_certificate_that_cannot_be_used_is_said_before_anything_starts(certificate, tmp_path):
+    cert, key = certificate
+    other, _ = certified(tmp_path, "other")
+    locked_cert, locked_key = certified(tmp_path, "locked", "-passout", "pass:secret")
+    assert refused(tls_cert=cert) == "tls_cert and tls_key go together, want both or none"
+    missing = tmp_path / "missing"
+    assert refused(tls_cert=missing, tls_key=key) == (
+        f"tls_cert {missing} and tls_key {key} cannot be used: [Errno 2] No such file or directory"
+    )
+    assert "KEY_VALUES_MISMATCH" in refused(tls_cert=other, tls_key=key)
+    assert "the key is encrypted, want one that is not" in refused(tls_cert=locked_cert, tls_key=locked_key)
+    code, stderr = outcome("--tls-cert", str(cert))
+    assert (code, stderr) == (1, "error: tls_cert and tls_key go together, want both or none\n")

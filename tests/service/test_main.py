@@ -1,0 +1,147 @@
+"""`python -m service` as a process of its own."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.protocols.native.examples import SEVEN, drawn
+from service.server.worker import serve
+from service.settings import ServiceSettings
+from tests.support.service_fakes import eventually
+from training.errors import DigitsError
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
+
+
+def start(*options, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | environment,
+    )
+
+
+def outcome(*options, **environment):
+    process = start(*options, **environment)
+    stdout, stderr = process.communicate(timeout=30)
+    assert stdout == ""
+    return process.returncode, stderr
+
+
+def test_a_store_without_the_model_is_one_line_that_says_what_to_do(tmp_path):
+    assert outcome("--store", str(tmp_path), "--port", "0") == (
+        1,
+        f"error: there is no model 'lenet' in the store {tmp_path}; it holds no model at all; "
+        "to train and publish one: python -m training fit lenet --quick\n",
+    )
+
+
+def test_a_port_in_use_is_one_line_that_says_what_to_do(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert outcome(DIGITS_STORE=str(tmp_path), DIGITS_PORT=str(port)) == (
+            1,
+            f"error: port {port} of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n",
+        )
+
+
+def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, monkeypatch):
+    def load(settings, metrics):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("service.models.loader.Loader", load)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    settings = ServiceSettings(store=str(trained_store.path), model="tiny")
+    with socket.socket() as listener, pytest.raises(DigitsError, match=r"^the disk is gone$"):
+        serve(settings, print, listener=listener)
+
+
+def test_a_setting_that_is_wrong_is_one_line_that_names_it():
+    code, stderr = outcome(DIGITS_DRAIN_TIMEOUT_S="soon")
+    assert code == 1
+    assert stderr.startswith("error: DIGITS_DRAIN_TIMEOUT_S is 'soon': Input should be a valid integer")
+    assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store, stop):
+    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0")
+    try:
+        line = process.stdout.readline()
+        pattern = r"tiny version 1 is ready at (http://127\.0\.0\.1:\d+) \(\1/docs\) after \d+\.\d s\n"
+        match = re.fullmatch(pattern, line)
+        assert match, line + process.stderr.read()
+        with httpx.Client(base_url=match[1]) as client:
+            assert client.get("/readyz").json() == {"status": "ready"}
+            answer = client.post("/predict", json={"pixels": drawn(SEVEN).tolist()}).json()
+            assert answer["model"] == {"name": "tiny", "version": 1}
+            assert answer["confidence"] == max(answer["probabilities"]) == answer["probabilities"][answer["digit"]]
+            card = client.get("/models/tiny/versions/champion").json()["card"]
+            assert card["recipe"]["epochs"] == trained_store.card("tiny", 1).recipe.epochs
+            process.send_signal(stop)
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def catches_sigterm(process):
+    """Whether the process has got so far; before, SIGTERM ends any program."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)[1], 16) >> (signal.SIGTERM - 1) & 1
+
+
+@pytest.mark.parametrize("delay_s", [0, 0.2, 0.4, 0.6, 1.0, 1.3])
+def test_sigterm_while_loading_ends_it_at_once_with_0(trained_store, delay_s):
+    """An exception raised by the handler once ended in a callback of JAX, and the service went on to serve."""
+    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0")
+    eventually(lambda: catches_sigterm(process), 30)
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stderr) == (0, "")
+
+
+def test_a_second_sigterm_ends_it_at_once(trained_store):
+    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0", DIGITS_DRAIN_PAUSE_S="60")
+    try:
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=5) == ("", "")  # no traceback of what was cancelled
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_terminal_that_is_closed_ends_the_service_that_was_started_in_it(trained_store):
+    """SIGHUP means two things; whoever closes a window does not mean "load what is new"."""
+    terminal, its = pty.openpty()
+    command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny", "--port", "0"]
+    process = subprocess.Popen(["setsid", "--ctty", *command], stdin=its, stdout=subprocess.PIPE, text=True)
+    os.close(its)
+    try:
+        assert "is ready at" in process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert process.poll() is None, "with its terminal it only looks at the store"
+        os.close(terminal)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.communicate()

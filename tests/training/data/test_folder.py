@@ -1,0 +1,108 @@
+"""Digits in folders of pictures, one for each class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.digits import problem, some
+from training import mnist
+from training.data.folder import read_folder
+from training.data.load import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def drawn(path: Path, pixels: np.ndarray | None = None, **options: object) -> Path:
+    """Save one picture, the first of `some()` unless told otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(some().images[0] if pixels is None else pixels).save(path, **options)
+    return path
+
+
+def test_a_folder_is_read_by_class_and_then_by_name(tmp_path: Path) -> None:
+    images = some().images
+    for name, row in {"7/b.png": 0, "7/a.bmp": 1, "0/z.tiff": 2, "9/q.gif": 3}.items():
+        drawn(tmp_path / name, images[row])
+    (tmp_path / "7" / ".DS_Store").write_bytes(b"x")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "README.txt").write_text("x")
+    digits = load(tmp_path)
+    assert digits.labels.tolist() == [0, 7, 7, 9]
+    assert np.array_equal(digits.images, images[[2, 1, 0, 3]])
+
+
+def test_black_ink_is_turned_around_only_when_it_is_stated(tmp_path: Path) -> None:
+    drawn(tmp_path / "5" / "a.png", 255 - some().images[0])
+    assert np.array_equal(load(tmp_path, ink="black").images[0], some().images[0])
+    assert np.array_equal(load(tmp_path).images[0], 255 - some().images[0])
+
+
+@pytest.mark.parametrize(("ink", "stroke"), [("white", 255), ("black", 0)])
+def test_transparent_parts_are_background(tmp_path: Path, ink: Literal["white", "black"], stroke: int) -> None:
+    pixels = np.zeros((28, 28, 4), np.uint8)
+    pixels[10:18, 10:18] = (stroke, stroke, stroke, 255)
+    drawn(tmp_path / "5" / "a.png", pixels)
+    wanted = np.zeros((28, 28), np.uint8)
+    wanted[10:18, 10:18] = 255
+    assert np.array_equal(read_folder(tmp_path, ink).images[0], wanted)
+
+
+def test_folder_errors_name_the_picture_or_the_sub_folder(tmp_path: Path) -> None:
+    blank = drawn(tmp_path / "blank" / "3" / "a.png", np.zeros((28, 30), np.uint8))
+    deep = drawn(tmp_path / "deep" / "3" / "a.tiff", np.zeros((28, 28), np.int32))
+    other = drawn(tmp_path / "other" / "seven" / "a.png").parent
+    inner = drawn(tmp_path / "inner" / "3" / "more" / "a.png").parent
+    cut = drawn(tmp_path / "cut" / "3" / "a.png")
+    cut.write_bytes(cut.read_bytes()[:200])
+    note = tmp_path / "note" / "3" / "note.txt"
+    note.parent.mkdir(parents=True)
+    note.write_text("not a picture")
+    (tmp_path / "none" / "3").mkdir(parents=True)
+    unreadable = "not a readable picture, want PNG, JPEG, BMP, GIF or TIFF"
+    assert (
+        problem(lambda: load(tmp_path / "blank"))
+        == f"{blank}: the picture is all one colour or has no white strokes, want a digit on it"
+    )
+    assert problem(lambda: load(tmp_path / "deep")) == f"{deep}: has 32 bits per pixel (mode I), want 8 or 16"
+    assert problem(lambda: load(tmp_path / "other")) == f"{other}: is not a class, want sub-folders named 0 to 9"
+    assert problem(lambda: load(tmp_path / "inner")) == f"{inner}: is a folder, want a picture"
+    assert problem(lambda: load(tmp_path / "cut")) == f"{cut}: {unreadable}"
+    assert problem(lambda: load(tmp_path / "note")) == f"{note}: {unreadable}"
+    assert problem(lambda: load(tmp_path / "none")) == (
+        f"{tmp_path / 'none'}: holds no pictures, want sub-folders named 0 to 9 with pictures inside"
+    )
+
+
+@pytest.mark.parametrize("ink", ["white", "black"])
+def test_pictures_of_other_sizes_are_prepared_as_those_of_the_service_are(
+    tmp_path: Path, ink: Literal["white", "black"]
+) -> None:
+    digit = mnist.train().images[0]
+    large = np.kron(digit, np.ones((9, 9), np.uint8))
+    drawn(tmp_path / "5" / "large.png", large if ink == "white" else 255 - large)
+    assert np.abs(load(tmp_path, ink=ink).images[0].astype(int) - digit).max() <= 2
+
+
+def test_16_bits_are_as_good_as_8(tmp_path: Path) -> None:
+    drawn(tmp_path / "5" / "deep.png", some().images[0].astype(np.uint16) * 257)
+    assert np.array_equal(load(tmp_path).images[0], some().images[0])
+
+
+def test_a_picture_with_several_frames_is_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(image) for image in some().images[:2]]
+    path = tmp_path / "3" / "a.gif"
+    path.parent.mkdir()
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert problem(lambda: load(tmp_path)) == f"{path}: holds 2 frames, want 1"
+
+
+def test_pictures_have_no_scale(tmp_path: Path) -> None:
+    drawn(tmp_path / "3" / "a.png")
+    assert problem(lambda: load(tmp_path, scale=1.0)) == (
+        f"{tmp_path}: scale is 1, want 255: pictures always run from 0 to 255"
+    )

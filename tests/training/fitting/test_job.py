@@ -1,0 +1,282 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from tests.support.small import QUICK, TINY, nobody_watching, unwatched
+from training.data.split import split
+from training.distributed.parallel import mesh
+from training.errors import DigitsError
+from training.fitting import job
+from training.fitting import loop as training_fit
+from training.fitting.batches import Batches
+from training.fitting.loop import Diverged, before_first_epoch, compile_steps, fit
+from training.fitting.optimizer import learning_rate, optimizer
+from training.fitting.run_checkpoints import Run, RunBusy
+from training.network.convolution import NATIVE
+from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool
+from training.network.module import forward
+from training.recipe import Distortion
+from training.store import Store
+
+CONVOLUTIONAL = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))
+
+
+def same(a, b) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def epochs_of(layers, recipe, digits, start=None):
+    start = start or before_first_epoch(layers, recipe)
+    return list(fit(layers, recipe, *split(digits, recipe.validation_images), start, unwatched))
+
+
+def test_training_learns(few_digits):
+    *_, last = epochs_of(TINY, QUICK, few_digits)
+    assert last.history[-1].validation_error < 0.2 < last.history[0].validation_error + 0.1
+    assert [row.epoch for row in last.history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("layers", [TINY, CONVOLUTIONAL])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(few_digits, layers):
+    first, second, other = (
+        epochs_of(layers, replace(QUICK, epochs=1, seed=seed), few_digits)[-1].state.average for seed in (0, 0, 1)
+    )
+    assert same(first, second)
+    assert not same(first, other)
+
+
+def test_going_on_from_any_epoch_ends_bit_identical(few_digits):
+    whole = epochs_of(CONVOLUTIONAL, QUICK, few_digits)
+    again = epochs_of(CONVOLUTIONAL, QUICK, few_digits, start=whole[0])
+    assert same(again[-1].state, whole[-1].state)
+    assert len(again) == 2
+
+
+def test_a_run_on_disk_is_what_it_was(few_digits, tmp_path):
+    store = Store(tmp_path)
+    (epoch,) = epochs_of(TINY, replace(QUICK, epochs=1), few_digits)
+    with Run.open(store.path, TINY, QUICK, "data", resume=True) as run:
+        assert run.epochs == 0
+        run.save(epoch)
+    with Run.open(store.path, TINY, QUICK, "data", resume=True) as run:
+        loaded = run.load(like=before_first_epoch(TINY, QUICK).state)
+        assert same(loaded.state, epoch.state)
+        assert loaded.history == epoch.history
+        with pytest.raises(RunBusy, match="another process is training just this"):
+            Run.open(store.path, TINY, QUICK, "data", resume=True).__enter__()
+    with Run.open(store.path, TINY, QUICK, "data", resume=False) as run:
+        assert run.epochs == 0, "without resume a run starts anew"
+
+
+@pytest.mark.parametrize(
+    ("layers", "recipe", "data"),
+    [
+        (CONVOLUTIONAL, QUICK, "data"),
+        (TINY, replace(QUICK, seed=1), "data"),
+        (TINY, replace(QUICK, learning_rate=1e-3), "data"),
+        (TINY, QUICK, "other data"),
+    ],
+)
+def test_a_run_with_other_layers_recipe_or_data_is_another_run(few_digits, tmp_path, layers, recipe, data):
+    (epoch,) = epochs_of(TINY, replace(QUICK, epochs=1), few_digits)
+    with Run.open(Store(tmp_path).path, TINY, QUICK, "data", resume=True) as run:
+        run.save(epoch)
+    with Run.open(Store(tmp_path).path, layers, recipe, data, resume=True) as other:
+        assert other.epochs == 0
+
+
+def test_a_batch_larger_than_the_data_is_refused(few_digits):
+    with pytest.raises(DigitsError, match="a batch of 4000 is larger than the 3500 training images"):
+        epochs_of(TINY, replace(QUICK, batch_size=4000), few_digits)
+
+
+def test_a_loss_that_is_no_number_ends_training_with_advice(few_digits):
+    with pytest.raises(
+        Diverged, match=r"the loss is .* in epoch 1: try a lower learning rate|the logits are not finite"
+    ):
+        epochs_of(TINY, replace(QUICK, optimizer="sgd", learning_rate=1e30), few_digits)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_every_optimizer_and_schedule_trains(few_digits, optimizer, schedule):
+    recipe = replace(QUICK, epochs=2, optimizer=optimizer, schedule=schedule, learning_rate=0.01)
+    assert epochs_of(TINY, recipe, few_digits)[-1].history[-1].validation_error < 0.3
+
+
+def test_every_epoch_takes_the_training_images_in_another_order(few_digits, monkeypatch):
+    drawn = []
+
+    def compile_draw(*args, compile_draw=training_fit.compile_draw):
+        draw = compile_draw(*args)
+
+        def recorded(batches, *args):
+            drawn.append(batches.ravel())
+            return draw(batches, *args)
+
+        return recorded
+
+    monkeypatch.setattr(training_fit, "compile_draw", compile_draw)
+    epochs_of(TINY, replace(QUICK, epochs=2), few_digits)
+    half = len(drawn) // 2
+    first, second = np.concatenate(drawn[:half]), np.concatenate(drawn[half:])
+    assert len(set(first)) == len(first) == 3500 // 64 * 64
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, np.sort(first))
+
+
+def test_a_job_never_trains_on_the_images_it_validates_on(few_digits, tmp_path, monkeypatch):
+    seen = {}
+
+    def spy(layers, recipe, training, validation, *rest):
+        seen.update(
+            training={i.tobytes() for i in training.images}, validation={i.tobytes() for i in validation.images}
+        )
+        return fit(layers, recipe, training, validation, *rest)
+
+    monkeypatch.setattr(job, "fit", spy)
+    store = Store(tmp_path)
+    job.run(
+        store,
+        "tiny",
+        TINY,
+        replace(QUICK, epochs=1),
+        few_digits,
+        source="a test",
+        resume=False,
+        watching=nobody_watching,
+    )
+    assert seen["training"] & seen["validation"] == set()
+    assert len(seen["training"]) + len(seen["validation"]) == 4000
+
+
+def test_each_step_drops_other_values(few_digits):
+    """Two steps on the same picture, with weights that all but stand still: only dropout can tell them apart."""
+    recipe = replace(QUICK, optimizer="sgd", learning_rate=1e-30)
+    layers = (Flatten(), Dropout(0.5), Dense(10))
+    state = before_first_epoch(layers, recipe).state
+    take_steps = compile_steps(forward(layers, NATIVE), recipe, 50, mesh())
+    same_picture = np.repeat(few_digits.images[:1], 40, axis=0)[:, None, None]
+    batches = Batches(same_picture, jax.nn.one_hot(np.repeat(few_digits.labels[:1], 40)[:, None, None], 10))
+    key = jax.random.key_data(jax.random.key(0))
+    losses = [float(take_steps(state, batches, key, 0, count)[1]) for count in (1, 2, 3)]
+    assert len({round(losses[0], 5), round(losses[1] - losses[0], 5), round(losses[2] - losses[1], 5)}) == 3
+
+
+def test_the_learning_rate_rises_and_falls_as_the_recipe_says():
+    recipe = replace(QUICK, epochs=5, warmup_epochs=1, learning_rate=0.1)
+    steps = [0, 100, 300, 500]
+    rates = {
+        name: [float(learning_rate(replace(recipe, schedule=name), 100)(step)) for step in steps]
+        for name in ("cosine", "linear", "constant")
+    }
+    assert rates["cosine"] == pytest.approx([0.01, 0.1, 0.05, 0.0], abs=1e-6)
+    assert rates["linear"] == pytest.approx([0.01, 0.1, 0.05, 0.0], abs=1e-6)
+    assert rates["constant"] == pytest.approx([0.01, 0.1, 0.1, 0.1], abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "shrinks"), [("adamw", True), ("adam", False), ("sgd", False)])
+def test_only_adamw_lets_weights_decay(name, shrinks):
+    recipe = replace(QUICK, optimizer=name, schedule="constant", warmup_epochs=0, learning_rate=0.1, weight_decay=0.5)
+    tx, weights = optimizer(recipe, 10), {"w": jax.numpy.ones(3)}
+    update, _ = tx.update({"w": jax.numpy.zeros(3)}, tx.init(weights), weights)
+    assert np.asarray(update["w"]).tolist() == pytest.approx([-0.05 if shrinks else 0.0] * 3)
+
+
+def test_the_average_lags_behind_the_weights_and_without_one_is_the_weights(few_digits):
+    lagging = epochs_of(TINY, replace(QUICK, epochs=1, average=0.99), few_digits)[-1].state
+    plain = epochs_of(TINY, replace(QUICK, epochs=1), few_digits)[-1].state
+    assert same(plain.average, plain.params)
+    assert same(lagging.params, plain.params)
+    assert not same(lagging.average, plain.params)
+
+
+def test_distortion_changes_what_is_learned(few_digits):
+    distorted = replace(QUICK, epochs=1, distortion=Distortion(elastic_px=1.0))
+    assert not same(
+        epochs_of(TINY, distorted, few_digits)[-1].state,
+        epochs_of(TINY, replace(QUICK, epochs=1), few_digits)[-1].state,
+    )
+
+
+LAYERS = """
+layers = [
+  {kind = "flatten"}, {kind = "dense", features = 32, activation = "relu"},
+  {kind = "dropout", rate = 0.2}, {kind = "dense", features = 10},
+]
+"""
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    (folder / "tiny.toml").write_text(LAYERS)
+    return [
+        *(sys.executable, "-m", "training", "fit", "tiny", "--layers", str(folder / "tiny.toml")),
+        *("--store", str(folder), "--epochs", "6", "--validation-images", "1000", *options),
+    ]
+
+
+@pytest.fixture(scope="module")
+def compiling_once(tmp_path_factory) -> dict[str, str]:
+    """An environment in which processes that are stopped and that resume compile what they train with but once."""
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Store:
+    """What the command leaves on the real 60,000 when nothing happens to it, with code that it compiled itself."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    subprocess.run(command(folder), capture_output=True, check=True)
+    return Store(folder)
+
+
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_process_stopped_in_the_middle_resumes_bit_identical(tmp_path, undisturbed, compiling_once, ending, code):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": compiling_once}
+    with subprocess.Popen(command(tmp_path), **pipes) as process:
+        for line in process.stdout:
+            if re.match(r" +3 ", line):
+                break
+        time.sleep(0.05)
+        process.send_signal(ending)
+        _, said = process.communicate()
+        assert process.returncode == code
+    assert "Traceback" not in said
+    assert Store(tmp_path).models() == []
+
+    done = subprocess.run(command(tmp_path, "--resume"), capture_output=True, text=True, check=True, env=compiling_once)
+    resumed = done.stdout
+    assert not re.search(r"^ +[12] ", resumed, re.MULTILINE), "epochs that were done are not done again"
+    assert re.search(r"^ +6 ", resumed, re.MULTILINE)
+    card, params = Store(tmp_path).load("tiny", 1)
+    other_card, other_params = undisturbed.load("tiny", 1)
+    assert same(params, other_params)
+    assert card.golden == other_card.golden
+    assert card.calibration == other_card.calibration
+
+
+def test_a_published_run_leaves_nothing_behind(few_digits, tmp_path):
+    store = Store(tmp_path)
+    job.run(
+        store,
+        "tiny",
+        TINY,
+        replace(QUICK, epochs=1),
+        few_digits,
+        source="a test",
+        resume=True,
+        watching=nobody_watching,
+    )
+    assert list((tmp_path / job.RUNS).iterdir()) == []
