@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 
 from service.auth.keys import Keys
-from service.auth.middleware import Guarded
+from service.auth.middleware import AuthenticationMiddleware
 from service.engine.batcher import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.errors import (
     BrokenAnswer,
@@ -40,15 +40,15 @@ from service.errors import (
     WrongMediaType,
     WrongValue,
 )
-from service.feedback.async_corrections import Feedback
-from service.feedback.recent_predictions import Recent
-from service.http.fast_path import DirectPaths
+from service.feedback.async_corrections import AsyncCorrections
+from service.feedback.recent_predictions import RecentPredictions
+from service.http.fast_path import FastPath
 from service.http.media_types import JSON
-from service.models.experiment import Trial
+from service.models.experiment import Experiment
 from service.models.loader import Loader
-from service.models.store_watcher import Follower
+from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
-from service.observability.middleware import Observed
+from service.observability.middleware import ObservabilityMiddleware
 from service.observability.route_templates import RouteTemplates
 from service.observability.tracing import Tracing, tracing_from_environment
 from service.protocols.native.image_file import Pictures
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from service.models.registry import Live
+    from service.models.registry import ModelRegistry
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +133,11 @@ EXPECTED: Final = tuple(kind for kind in STATUS if kind is not Exception)
 
 def create_app(
     settings: ServiceSettings | None = None,
-    live: Live | None = None,
+    live: ModelRegistry | None = None,
     metrics: Metrics | None = None,
-    follower: Follower | None = None,
+    follower: StoreWatcher | None = None,
     tell_others: Callable[[], None] = lambda: None,
-    recent: Recent | None = None,
+    recent: RecentPredictions | None = None,
     tracing: Tracing | None = None,
 ) -> FastAPI:
     """The application. What is loaded is `live`, or loaded on startup as the settings say; it is closed on shutdown.
@@ -154,7 +154,7 @@ def create_app(
         state = app.state
         if state.live is None:
             loader = await asyncio.to_thread(Loader, settings, metrics)
-            state.follower = Follower(loader, metrics, settings.poll_interval_s)
+            state.follower = StoreWatcher(loader, metrics, settings.poll_interval_s)
             state.live = await asyncio.to_thread(state.follower.start)
         following = asyncio.create_task(state.follower.run(state.live)) if state.follower else None
         state.feedback.start()
@@ -186,10 +186,10 @@ def create_app(
     )
     app.state.settings, app.state.live, app.state.metrics, app.state.follower = settings, live, metrics, follower
     app.state.tell_others, app.state.keys = tell_others, Keys(settings.keys_file)
-    app.state.trial = Trial(settings, metrics) if settings.canary_share or settings.shadow_share else None
-    app.state.recent = recent or Recent(settings.recent_predictions)
+    app.state.trial = Experiment(settings, metrics) if settings.canary_share or settings.shadow_share else None
+    app.state.recent = recent or RecentPredictions(settings.recent_predictions)
     app.state.pictures = Pictures(settings.picture_limit_pixels)
-    app.state.feedback = Feedback(settings.corrections_url, settings.feedback_retention_days)
+    app.state.feedback = AsyncCorrections(settings.corrections_url, settings.feedback_retention_days)
     for route in (predict, feedback, models, v1, v2, manage, health, metrics_route, page):
         app.include_router(route.router)
     app.mount("/page", page.files, "page")
@@ -208,9 +208,9 @@ def _stack(app: FastAPI, tracing: Tracing | None) -> ASGIApp:
         **{("POST", path): v1.predict for path in v1.PREDICT_PATHS},
         **{("POST", path): v2.infer for path in v2.INFER_PATHS},
     }
-    inner: ASGIApp = DirectPaths(app.build_middleware_stack(), direct, _answer_direct)
+    inner: ASGIApp = FastPath(app.build_middleware_stack(), direct, _answer_direct)
     if settings.require_key:
-        inner = Guarded(inner, app.state.keys, settings.require_key, _answer_direct)
+        inner = AuthenticationMiddleware(inner, app.state.keys, settings.require_key, _answer_direct)
     if settings.cors_origins:
         inner = CORSMiddleware(
             inner,
@@ -220,7 +220,7 @@ def _stack(app: FastAPI, tracing: Tracing | None) -> ASGIApp:
             expose_headers=EXPOSED,
         )
     templates = RouteTemplates(_templates(app))
-    return Observed(inner, app.state.metrics, templates, settings, plain=direct, tracing=tracing)
+    return ObservabilityMiddleware(inner, app.state.metrics, templates, settings, plain=direct, tracing=tracing)
 
 
 def _templates(app: FastAPI) -> Iterator[str]:

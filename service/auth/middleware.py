@@ -21,7 +21,7 @@ HEALTH: Final = frozenset(("/healthz", "/readyz", "/v2/health/live", "/v2/health
 METRICS: Final = "/metrics"
 
 
-class Guarded:
+class AuthenticationMiddleware:
     """An application of which all wants a key for `predict`, but health and metrics; those if `metrics` is required.
 
     Management checks its own keys, and those open this as well.

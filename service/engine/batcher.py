@@ -78,7 +78,7 @@ class Batch(NamedTuple):
     """How long each request waited whose first rows were in it."""
 
 
-class Watch(Protocol):
+class BatchObserver(Protocol):
     """Told of every batch, on the thread that computed it."""
 
     def __call__(self, batch: Batch, /) -> None: ...
@@ -104,7 +104,7 @@ class Batcher:
         queue_limit_rows: int,
         threads: int = 1,
         inline_rows: int = 0,
-        watch: Watch = _unwatched,
+        watch: BatchObserver = _unwatched,
         name: str = "batcher",
     ) -> None:
         self.max_batch_rows, self.queue_limit_rows = max_batch_rows, queue_limit_rows
@@ -113,7 +113,7 @@ class Batcher:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._lock = threading.Lock()  # guards all that follows
         self._queue = RowQueue()
-        self._resting = 0  # threads that wait to be woken up
+        self._idle_threads = 0  # threads that wait to be woken up
         self._starting = False  # somebody on an event loop is about to compute
         self._batches: list[list[Part]] = []  # that are being computed
         self._closing = self._dead = False
@@ -165,7 +165,7 @@ class Batcher:
         with self._lock:
             self.check_room(request.size)
             self._queue.append(request)
-            first = bool(self._inline_rows) and not self._starting and self._resting == len(self._threads)
+            first = bool(self._inline_rows) and not self._starting and self._idle_threads == len(self._threads)
             self._starting = self._starting or first
             if not first:
                 self._wake_up()
@@ -233,11 +233,11 @@ class Batcher:
 
     def _wake_up(self) -> None:
         """Wakes a thread if there is something for it to do. The lock is held."""
-        if self._resting and not self._starting and (self._closing or self._dead or self._ripe()):
-            self._resting -= 1
+        if self._idle_threads and not self._starting and (self._closing or self._dead or self._batch_due()):
+            self._idle_threads -= 1
             self._wake.put(None)
 
-    def _ripe(self) -> bool:
+    def _batch_due(self) -> bool:
         """Whether another batch is worth computing now. The lock is held."""
         return bool(self._queue.rows) and (not self._batches or self._queue.rows >= self.max_batch_rows)
 
@@ -270,10 +270,10 @@ class Batcher:
                 self._batches.remove(before)
         while True:
             with self._lock:
-                batch = self._take() if self._ripe() and not self._starting else []
+                batch = self._take() if self._batch_due() and not self._starting else []
                 done = self._dead or (self._closing and not self._queue.rows)
                 if not batch and not done:
-                    self._resting += 1
+                    self._idle_threads += 1
                 else:
                     self._wake_up()  # there may be enough for another one, or nothing any more for any
             if batch or done:

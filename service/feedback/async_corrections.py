@@ -31,7 +31,7 @@ PURGE_INTERVAL_S: Final = 3600.0
 log = logging.getLogger(__name__)
 
 
-class Feedback:
+class AsyncCorrections:
     """The corrections in the database at a URL; an empty one takes none. 0 days of retention are for ever.
 
     The database is opened when it is first needed, and again after it could not be reached.

@@ -45,7 +45,7 @@ class Remembered(NamedTuple):
     pixels: bytes
 
 
-class Recent:
+class RecentPredictions:
     """The last `limit_rows` predictions of the process at a place among the processes of a service; 0 keeps none.
 
     They are in a file in `folder`, which these processes share, or without one in memory that nobody else reads.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from service.errors import WrongValue
 from service.protocols.decode import (
-    BodyForm,
+    ObjectForm,
     decode_pixels,
     describe,
     one_of,
@@ -27,7 +27,7 @@ KEY: Final = r"[!-~]{1,200}"
 VERSION_LIMIT: Final = 2**31 - 1
 INDEX_LIMIT: Final = 2**31 - 1
 ABOUT_PICTURE: Final = ("scale", "model", "version", "predicted")
-CORRECTION: Final = BodyForm(
+CORRECTION: Final = ObjectForm(
     ("digit", "pixels", *ABOUT_PICTURE, "prediction", "index"),
     '"digit", and "pixels" with "scale", "model", "version", "predicted", or "prediction" with "index"',
     '{"pixels": [784 numbers], "digit": 7} or {"prediction": "…", "digit": 7}',

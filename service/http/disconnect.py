@@ -16,7 +16,7 @@ PATIENCE_S: Final = 0.05
 """Most answers take less; only who waits longer is worth a task that listens for the hang-up."""
 
 
-class cancel_on_hang_up:  # noqa: N801 - a context manager, like asyncio.timeout
+class cancel_on_disconnect:  # noqa: N801 - a context manager, like asyncio.timeout
     """Cancels what its block awaits when the client hangs up, and raises ClientDisconnect.
 
     The body must have been read to its end: from then on, `receive` has only the hang-up to tell.

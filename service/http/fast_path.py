@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     AnswerError = Callable[[Request, BaseException], Awaitable[Response]]
 
 
-class DirectPaths:
+class FastPath:
     """Answers some methods and paths by calling their endpoints, and leaves all others to an application.
 
     A path may have parameters, as `/models/{name}`. The application documents all of them. `answer_error` makes an

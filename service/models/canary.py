@@ -9,7 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from service.models.loaded_version import LiveVersion
+    from service.models.loaded_version import LoadedVersion
     from service.settings import ServiceSettings
 
 WINDOW: Final = 200
@@ -22,7 +22,7 @@ log = logging.getLogger("uvicorn.error")
 class Canary:
     """One challenger, on trial; `taken_out` is the reason why it answers no more, once there is one."""
 
-    def __init__(self, challenger: LiveVersion, settings: ServiceSettings) -> None:
+    def __init__(self, challenger: LoadedVersion, settings: ServiceSettings) -> None:
         self.challenger = challenger
         self.taken_out: str | None = None
         self._share = settings.canary_share

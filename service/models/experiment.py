@@ -13,7 +13,7 @@ from service.models.shadow import Shadow
 
 if TYPE_CHECKING:
     from service.headers import Headers
-    from service.models.loaded_version import LiveVersion
+    from service.models.loaded_version import LoadedVersion
     from service.observability.metrics import Metrics
     from service.settings import ServiceSettings
     from training.answers import Answers
@@ -23,7 +23,7 @@ ITS_OWN_FAULT = (BrokenAnswer, Closed, EngineDead, PredictFailed, QueueFull)
 """A challenger that fails so harms nobody: the champion answers in its place."""
 
 
-class Trial:
+class Experiment:
     """The challengers of all models: at most one each, the version that the alias `challenger` stands for."""
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
@@ -39,15 +39,15 @@ class Trial:
 
     async def answer(
         self,
-        champion: LiveVersion,
-        challenger: LiveVersion | None,
+        champion: LoadedVersion,
+        challenger: LoadedVersion | None,
         images: Images,
         deadline_s: float,
         headers: Headers,
-    ) -> tuple[LiveVersion, Answers]:
+    ) -> tuple[LoadedVersion, Answers]:
         """Answers to images uint8 [n, 28, 28], and which of the two has given them.
 
-        Raises what `LiveVersion.answer` raises for the champion.
+        Raises what `LoadedVersion.answer` raises for the champion.
         """
         canary = self._canary(champion.name, challenger)
         if canary and canary.wants(headers.get(self._header)):
@@ -63,7 +63,7 @@ class Trial:
         """Ends what is still being compared."""
         await self._shadow.close()
 
-    def _canary(self, name: str, challenger: LiveVersion | None) -> Canary | None:
+    def _canary(self, name: str, challenger: LoadedVersion | None) -> Canary | None:
         """The trial of a model's challenger; another challenger starts another one."""
         if challenger is None:
             self._canaries.pop(name, None)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from training.predictor import Predictor
 
 
-class LiveVersion:
+class LoadedVersion:
     """A loaded version. A request is a `with` block of it, from finding it to the answer: it is not retired meanwhile.
 
     Its requests belong to one event loop.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from service.models.loaded_version import LiveVersion
+from service.models.loaded_version import LoadedVersion
 from service.version_policy import choose, wants_champion
 from training.store import CHALLENGER, CHAMPION, Store, UnknownVersion
 
@@ -67,14 +67,14 @@ class Loader:
             wanted = choose(f"{policy},{CHALLENGER}", versions, aliases, self._store.refused(model))
         return Plan(wanted, aliases, default)
 
-    def load(self, model: str, version: int) -> LiveVersion:
+    def load(self, model: str, version: int) -> LoadedVersion:
         """A version, compiled, and proven against its golden predictions. Raises StoreError and OSError."""
         loading = _loading.set(True)
         try:
             predictor = self._predictor.load(self._store, model, version, row_sizes=self._threads.row_sizes)
         finally:
             _loading.reset(loading)
-        return LiveVersion.start(
+        return LoadedVersion.start(
             predictor,
             self._metrics,
             queue_limit_rows=self._settings.queue_limit_rows,

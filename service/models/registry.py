@@ -13,50 +13,50 @@ from training.store import CHALLENGER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from service.models.loaded_version import LiveVersion
+    from service.models.loaded_version import LoadedVersion
 
 
-class LiveModel(NamedTuple):
+class LoadedModel(NamedTuple):
     """What is loaded of a model, by number, and the store's aliases, those of versions that are not loaded included."""
 
-    versions: Mapping[int, LiveVersion]
+    versions: Mapping[int, LoadedVersion]
     aliases: Mapping[str, int]
-    default: LiveVersion
+    default: LoadedVersion
     """The version that answers when none is named."""
 
     @property
-    def challenger(self) -> LiveVersion | None:
+    def challenger(self) -> LoadedVersion | None:
         """The version on trial, if one is loaded that is not the one that answers anyway."""
         challenger = self.versions.get(self.aliases.get(CHALLENGER, 0))
         return None if challenger is self.default else challenger
 
-    def find(self, name: str) -> LiveVersion | None:
+    def find(self, name: str) -> LoadedVersion | None:
         """The loaded version that has a number or an alias."""
         for number, live in self.versions.items():
             if self.aliases.get(name) == number or str(number) == name:
                 return live
         return None
 
-    def names(self, live: LiveVersion) -> list[str]:
+    def names(self, live: LoadedVersion) -> list[str]:
         """Aliases that stand for a version, sorted."""
         return sorted(alias for alias, number in self.aliases.items() if number == live.version)
 
-    def title(self, live: LiveVersion) -> str:
+    def title(self, live: LoadedVersion) -> str:
         """A version for people to read: `3 (champion)`."""
         names = self.names(live)
         return f"{live.version} ({', '.join(names)})" if names else f"{live.version}"
 
 
-class Live:
+class ModelRegistry:
     """The loaded versions, by the names of their models. The first model is the one meant when a request names none."""
 
-    def __init__(self, models: Mapping[str, LiveModel]) -> None:
+    def __init__(self, models: Mapping[str, LoadedModel]) -> None:
         self._models = dict(models)
-        self._retiring: dict[LiveVersion, asyncio.Task[None]] = {}
+        self._retiring: dict[LoadedVersion, asyncio.Task[None]] = {}
         self._draining_since_s: float | None = None
         self.default_model = next(iter(self._models))
 
-    def resolve(self, model: str | None = None, version: str | None = None) -> LiveVersion:
+    def resolve(self, model: str | None = None, version: str | None = None) -> LoadedVersion:
         """The version that a request means. Raises UnknownModel, UnknownVersion, which say what is loaded."""
         name = self.default_model if model is None else model
         loaded = self.model(name)
@@ -76,7 +76,7 @@ class Live:
             wanted=titles,
         )
 
-    def model(self, name: str) -> LiveModel:
+    def model(self, name: str) -> LoadedModel:
         """What is loaded of a model. Raises UnknownModel, which says what is loaded."""
         if name in self._models:
             return self._models[name]
@@ -89,15 +89,15 @@ class Live:
             wanted=loaded,
         )
 
-    def models(self) -> dict[str, LiveModel]:
+    def models(self) -> dict[str, LoadedModel]:
         """All that is loaded, the default model first."""
         return dict(self._models)
 
-    def versions(self) -> list[LiveVersion]:
+    def versions(self) -> list[LoadedVersion]:
         """All versions that are loaded, the default model's first."""
         return [live for model in self._models.values() for live in model.versions.values()]
 
-    def show(self, name: str, model: LiveModel) -> list[LiveVersion]:
+    def show(self, name: str, model: LoadedModel) -> list[LoadedVersion]:
         """From now on, this is what is loaded of a model; returns what was and is no more.
 
         That ends with its last request.
@@ -109,7 +109,7 @@ class Live:
             self._retiring[live] = asyncio.create_task(self._retire(live))
         return gone
 
-    async def _retire(self, live: LiveVersion) -> None:
+    async def _retire(self, live: LoadedVersion) -> None:
         await live.retire()
         del self._retiring[live]
 

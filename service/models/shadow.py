@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from service.models.loaded_version import LiveVersion
+    from service.models.loaded_version import LoadedVersion
     from service.observability.metrics import Metrics
     from training.images import Images
 
@@ -35,7 +35,9 @@ class Shadow:
         self._executor = ThreadPoolExecutor(1, "shadow", initializer=_step_back)
         self._comparing: asyncio.Task[None] | None = None
 
-    def copy(self, champion: LiveVersion, challenger: LiveVersion, images: Images, given: NDArray[np.uint8]) -> None:
+    def copy(
+        self, champion: LoadedVersion, challenger: LoadedVersion, images: Images, given: NDArray[np.uint8]
+    ) -> None:
         """Compares the challenger's digits with those that the champion has given, if there is time for it."""
         if self._comparing or champion.batcher.waiting_rows or challenger.batcher.waiting_rows:
             self._metrics.shadow_dropped(challenger)
@@ -48,7 +50,7 @@ class Shadow:
             await self._comparing
         self._executor.shutdown()
 
-    async def _compare(self, challenger: LiveVersion, images: Images, given: NDArray[np.uint8]) -> None:
+    async def _compare(self, challenger: LoadedVersion, images: Images, given: NDArray[np.uint8]) -> None:
         loop = asyncio.get_running_loop()
         try:
             with challenger:

@@ -8,11 +8,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from service.models.registry import Live, LiveModel
+from service.models.registry import LoadedModel, ModelRegistry
 from training.store import CHAMPION
 
 if TYPE_CHECKING:
-    from service.models.loaded_version import LiveVersion
+    from service.models.loaded_version import LoadedVersion
     from service.models.loader import Plan
     from service.observability.metrics import Metrics
 
@@ -27,10 +27,10 @@ class Source(Protocol):
 
     def models(self) -> list[str]: ...
     def plan(self, model: str) -> Plan: ...
-    def load(self, model: str, version: int) -> LiveVersion: ...
+    def load(self, model: str, version: int) -> LoadedVersion: ...
 
 
-class Refusal(NamedTuple):
+class RejectedVersion(NamedTuple):
     """A version that is wanted and stays out; version None is a model of which the store says nothing."""
 
     model: str
@@ -46,30 +46,30 @@ class Refusal(NamedTuple):
         return self.model if self.version is None else f"{self.model} version {self.version}"
 
 
-class Follower:
+class StoreWatcher:
     """Keeps what is loaded up to date with what is wanted, and remembers what could not be loaded."""
 
     def __init__(self, source: Source, metrics: Metrics, poll_s: float) -> None:
         self._source, self._metrics, self._poll_s = source, metrics, poll_s
-        self._refusals: dict[tuple[str, int | None], Refusal] = {}
+        self._refusals: dict[tuple[str, int | None], RejectedVersion] = {}
         self._lock, self._wake = asyncio.Lock(), asyncio.Event()
 
     @property
-    def refusals(self) -> list[Refusal]:
+    def refusals(self) -> list[RejectedVersion]:
         """What is wanted and stays out."""
         return list(self._refusals.values())
 
-    def start(self) -> Live:
+    def start(self) -> ModelRegistry:
         """All that is wanted, loaded for the first time. Raises what kept the default model out."""
         loaded = {name: model for name in self._source.models() if (model := self._bring(name, None))}
         default = self._source.models()[0]
         if default not in loaded:
             raise next(refusal.error for refusal in self.refusals if refusal.model == default)
-        live = Live(loaded)
+        live = ModelRegistry(loaded)
         self._metrics.show(live, self.refusals)
         return live
 
-    async def run(self, live: Live) -> None:
+    async def run(self, live: ModelRegistry) -> None:
         """Follows until it is cancelled: at intervals, and at once after `wake`."""
         while True:
             with suppress(TimeoutError):
@@ -86,7 +86,7 @@ class Follower:
         """Makes `run` look at the store at once."""
         self._wake.set()
 
-    async def follow(self, live: Live, *, anew: bool = True) -> None:
+    async def follow(self, live: ModelRegistry, *, anew: bool = True) -> None:
         """Brings what is loaded up to date; `anew` also tries what was refused not long ago.
 
         Whatever cannot be loaded stays out, and what runs goes on.
@@ -99,14 +99,14 @@ class Follower:
                     self._announce(name, live.show(name, model), model)
             self._metrics.show(live, self.refusals)
 
-    def _announce(self, name: str, gone: list[LiveVersion], model: LiveModel) -> None:
+    def _announce(self, name: str, gone: list[LoadedVersion], model: LoadedModel) -> None:
         loaded = ", ".join(model.title(live) for live in model.versions.values())
         left = f"; retired: {', '.join(str(live.version) for live in gone)}" if gone else ""
         log.warning("%s: version %s answers; loaded: %s%s", name, model.default.version, loaded, left)
 
     # What follows blocks, and is called on another thread than the event loop's.
 
-    def _bring(self, name: str, current: LiveModel | None, *, anew: bool = True) -> LiveModel | None:
+    def _bring(self, name: str, current: LoadedModel | None, *, anew: bool = True) -> LoadedModel | None:
         """What is to be loaded of a model, loaded; None where there is nothing new to say, or nothing at all."""
         try:
             plan = self._source.plan(name)
@@ -126,9 +126,9 @@ class Follower:
             aliases[CHAMPION] = default.version
         if default is None and versions:
             default = versions[max(versions)]
-        return LiveModel(versions, aliases, default) if default else None
+        return LoadedModel(versions, aliases, default) if default else None
 
-    def _load(self, name: str, number: int, *, anew: bool) -> LiveVersion | None:
+    def _load(self, name: str, number: int, *, anew: bool) -> LoadedVersion | None:
         refused = self._refusals.get((name, number))
         if refused and not anew and time.monotonic() < refused.again_s:
             return None
@@ -144,6 +144,6 @@ class Follower:
         before = self._refusals.get((name, number))
         times = before.times + 1 if before else 1
         again_s = time.monotonic() + min(PATIENCE_S * 2 ** (times - 1), LONGEST_PATIENCE_S)
-        self._refusals[name, number] = refusal = Refusal(name, number, error, times, again_s)
+        self._refusals[name, number] = refusal = RejectedVersion(name, number, error, times, again_s)
         if before is None or str(before.error) != str(error):
             log.error("%s stays out: %s", refusal.title, error)

@@ -9,14 +9,21 @@ if TYPE_CHECKING:
     from prometheus_client import Counter
 
     from service.engine.batcher import Batch
-    from service.observability.buffered_histogram import Tally
+    from service.observability.buffered_histogram import BufferedHistogram
     from training.predictor import Predictor
 
 
-class EngineWatch:
+class BatchMetrics:
     """Counts the batches of one version, rows and seconds; `flush` is called on another thread than the engine's."""
 
-    def __init__(self, predictor: Predictor, padding: Counter, rows: Tally, seconds: Tally, waits: Tally) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        padding: Counter,
+        rows: BufferedHistogram,
+        seconds: BufferedHistogram,
+        waits: BufferedHistogram,
+    ) -> None:
         self._predictor, self._padding = predictor, padding
         self._rows, self._seconds, self._waits = rows, seconds, waits
         self._lock = threading.Lock()

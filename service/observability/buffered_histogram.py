@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from prometheus_client import Histogram
 
 
-class Tally:
+class BufferedHistogram:
     """Numbers that are not in `histogram` yet, whose buckets end at `bounds`; for one thread at a time."""
 
     __slots__ = ("_bounds", "_counts", "_histogram", "_sum")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROW_BYTES: Final = 4 * COLUMNS
 
 
-class Drift:
+class DriftMonitor:
     """The last rows of a version. Any thread may call it.
 
     Rows are only kept until somebody wants to know: counting them takes longer than a picture alone does.

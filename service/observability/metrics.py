@@ -17,10 +17,10 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.observability.batch_metrics import EngineWatch
-from service.observability.buffered_histogram import Tally
-from service.observability.drift_monitor import Drift
-from service.observability.process_metrics import Processes
+from service.observability.batch_metrics import BatchMetrics
+from service.observability.buffered_histogram import BufferedHistogram
+from service.observability.drift_monitor import DriftMonitor
+from service.observability.process_metrics import ProcessMetrics
 from training.drift import KINDS
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics import MetricWrapperBase
 
-    from service.engine.batcher import Watch
+    from service.engine.batcher import BatchObserver
     from service.models.canary import Canary
-    from service.models.loaded_version import LiveVersion
-    from service.models.registry import Live, LiveModel
-    from service.models.store_watcher import Refusal
+    from service.models.loaded_version import LoadedVersion
+    from service.models.registry import LoadedModel, ModelRegistry
+    from service.models.store_watcher import RejectedVersion
     from training.drift import Reference
     from training.predictor import Predictor
 
@@ -50,7 +50,7 @@ STAGES: Final = ("decode", "encode")
 INFERENCE_S: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)
 
 
-class RouteWatch:
+class RouteMetrics:
     """The requests of one method at one route: those in flight, and how long those took that are done."""
 
     __slots__ = ("_by_status", "_durations", "in_flight", "method", "route")
@@ -58,14 +58,14 @@ class RouteWatch:
     def __init__(self, method: str, route: str, durations: Histogram) -> None:
         self.method, self.route, self.in_flight = method, route, 0
         self._durations = durations
-        self._by_status: dict[int, Tally] = {}
+        self._by_status: dict[int, BufferedHistogram] = {}
 
     def done(self, status: int, seconds: float) -> None:
         """Counts a request that has been answered."""
         tally = self._by_status.get(status)
         if tally is None:
             child = self._durations.labels(self.method, self.route, str(status))
-            tally = self._by_status[status] = Tally(child, REQUEST_S)
+            tally = self._by_status[status] = BufferedHistogram(child, REQUEST_S)
         tally.add(seconds)
 
     def flush(self) -> None:
@@ -188,9 +188,9 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         ).labels(version("digits"), version("jax")).set(1)
-        self._routes: dict[tuple[str, str], RouteWatch] = {}
-        self._engines: dict[Labels, EngineWatch] = {}
-        self._drifts: dict[Labels, Drift] = {}
+        self._routes: dict[tuple[str, str], RouteMetrics] = {}
+        self._engines: dict[Labels, BatchMetrics] = {}
+        self._drifts: dict[Labels, DriftMonitor] = {}
         self._informed: set[Labels] = set()
         self._shown: set[Labels] = set()
         self._out: set[Labels] = set()
@@ -204,21 +204,21 @@ class Metrics:
         if SHARED_FOLDER not in os.environ:
             ProcessCollector(registry=registry)
 
-    def watch(self, predictor: Predictor) -> Watch:
+    def watch(self, predictor: Predictor) -> BatchObserver:
         """What an engine reports its batches to."""
         labels = _labels(predictor)
         if labels in self._engines:
             self._engines[labels].flush()
-        self._engines[labels] = watch = EngineWatch(
+        self._engines[labels] = watch = BatchMetrics(
             predictor,
             self._padding_rows.labels(*labels),
-            Tally(self._batch_rows.labels(*labels), ROWS),
-            Tally(self._inference.labels(*labels), INFERENCE_S),
-            Tally(self._wait.labels(*labels), WAIT_S),
+            BufferedHistogram(self._batch_rows.labels(*labels), ROWS),
+            BufferedHistogram(self._inference.labels(*labels), INFERENCE_S),
+            BufferedHistogram(self._wait.labels(*labels), WAIT_S),
         )
         return watch
 
-    def drift(self, predictor: Predictor, reference: Reference, window_rows: int) -> Drift:
+    def drift(self, predictor: Predictor, reference: Reference, window_rows: int) -> DriftMonitor:
         """What follows a version's answers."""
         labels = _labels(predictor)
         gauges = {kind: (self._drift.labels(*labels, kind), self._drift_alarm.labels(*labels, kind)) for kind in KINDS}
@@ -229,15 +229,15 @@ class Metrics:
                 statistic.set(index)
                 alarms.set(alarm)
 
-        self._drifts[labels] = drift = Drift(reference, window_rows, tell)
+        self._drifts[labels] = drift = DriftMonitor(reference, window_rows, tell)
         return drift
 
-    def route(self, method: str, template: str) -> RouteWatch:
+    def route(self, method: str, template: str) -> RouteMetrics:
         """What requests of a method at a route are reported to."""
         key = method if method in METHODS else "other", template
-        return self._routes.setdefault(key, RouteWatch(*key, self._durations))
+        return self._routes.setdefault(key, RouteMetrics(*key, self._durations))
 
-    def refresh(self, live: Live | None) -> None:
+    def refresh(self, live: ModelRegistry | None) -> None:
         """Shows what requests have left behind, what is in flight, and what waits at this moment."""
         for stage, seconds in self.stage_seconds.items():
             self._stages.labels(stage).inc(seconds)
@@ -255,7 +255,7 @@ class Metrics:
         for drift in list(self._drifts.values()):
             drift.flush()
 
-    def show(self, live: Live, refusals: Iterable[Refusal]) -> None:
+    def show(self, live: ModelRegistry, refusals: Iterable[RejectedVersion]) -> None:
         """Says what is loaded and what stays out, and forgets what was before: its labels do not outlive it by long."""
         loaded: set[Labels] = {_labels(of) for of in live.versions()}
         out: set[Labels] = {(of.model, str(of.version or ""), type(of.error).__name__) for of in refusals}
@@ -294,7 +294,7 @@ class Metrics:
         """Counts a compilation. Everything should have been compiled before."""
         self._compilations.inc()
 
-    def failed(self, live: LiveVersion) -> None:
+    def failed(self, live: LoadedVersion) -> None:
         """Counts a request that a version failed on."""
         self._failed.labels(*_labels(live)).inc()
 
@@ -302,12 +302,12 @@ class Metrics:
         """Says whether a challenger has been taken out."""
         self._canary_out.labels(*_labels(canary.challenger)).set(canary.taken_out is not None)
 
-    def compared(self, live: LiveVersion, *, pictures: int, differing: int) -> None:
+    def compared(self, live: LoadedVersion, *, pictures: int, differing: int) -> None:
         """Counts pictures that were compared in the shadow, and those that got another digit."""
         self._compared.labels(*_labels(live)).inc(pictures)
         self._differing.labels(*_labels(live)).inc(differing)
 
-    def shadow_dropped(self, live: LiveVersion) -> None:
+    def shadow_dropped(self, live: LoadedVersion) -> None:
         """Counts a request that there was no time to compare."""
         self._shadow_dropped.labels(*_labels(live)).inc()
 
@@ -322,15 +322,15 @@ class Metrics:
         if SHARED_FOLDER in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types for it
-            registry.register(Processes(os.environ[SHARED_FOLDER]))
+            registry.register(ProcessMetrics(os.environ[SHARED_FOLDER]))
         return generate_latest(registry)
 
 
-def _role(model: LiveModel, loaded: LiveVersion) -> str:
+def _role(model: LoadedModel, loaded: LoadedVersion) -> str:
     if loaded is model.default:
         return "default"
     return "challenger" if loaded is model.challenger else "other"
 
 
-def _labels(of: LiveVersion | Predictor) -> tuple[str, str]:
+def _labels(of: LoadedVersion | Predictor) -> tuple[str, str]:
     return of.name, str(of.version)

@@ -7,7 +7,7 @@ import random
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from service.observability.request_context import CURRENT, REQUEST_ID, Seen
+from service.observability.request_context import CURRENT, REQUEST_ID, RequestContext
 from service.observability.route_templates import OTHER
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from service.observability.metrics import Metrics, RouteWatch
+    from service.observability.metrics import Metrics, RouteMetrics
     from service.observability.route_templates import RouteTemplates
     from service.observability.tracing import Tracing
     from service.settings import ServiceSettings
@@ -40,7 +40,7 @@ NO_REFERRER: Final = (b"referrer-policy", b"no-referrer")
 log = logging.getLogger("service.access")
 
 
-class Observed:
+class ObservabilityMiddleware:
     """An application whose requests are observed. Those of `plain` methods and paths never get HTML, and fewer headers.
 
     Sets CURRENT for the task of each request. Lines are logged at level info, for a share of the requests and for all
@@ -60,7 +60,7 @@ class Observed:
         self._app, self._metrics, self._templates, self._plain = app, metrics, templates, plain
         self._tracing = tracing
         self._share = settings.access_log_share if settings.log_level in ("info", "debug") else None
-        self._found: dict[tuple[str, str], tuple[RouteWatch, tuple[tuple[bytes, bytes], ...]]] = {}
+        self._found: dict[tuple[str, str], tuple[RouteMetrics, tuple[tuple[bytes, bytes], ...]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -69,7 +69,7 @@ class Observed:
             return
         key = scope["method"], scope["path"]
         watch, constant = self._found.get(key) or self._find(*key)
-        seen = Seen(dict(scope["headers"]), self._metrics.stage_seconds)
+        seen = RequestContext(dict(scope["headers"]), self._metrics.stage_seconds)
         CURRENT.set(seen)
         if self._tracing:
             self._tracing.begin(seen, scope, watch.route)
@@ -97,7 +97,7 @@ class Observed:
             if self._tracing:
                 self._tracing.end(seen, status)
 
-    def _find(self, method: str, path: str) -> tuple[RouteWatch, tuple[tuple[bytes, bytes], ...]]:
+    def _find(self, method: str, path: str) -> tuple[RouteMetrics, tuple[tuple[bytes, bytes], ...]]:
         template = self._templates.of(path)
         policy = OF_DOCS if template in DOCS else NOTHING
         constant = (NOSNIFF,) if (method, path) in self._plain else (NOSNIFF, NO_REFERRER, policy)
@@ -109,7 +109,7 @@ class Observed:
         return found
 
 
-def _log(seen: Seen, watch: RouteWatch, status: int, seconds: float) -> None:
+def _log(seen: RequestContext, watch: RouteMetrics, status: int, seconds: float) -> None:
     content = {
         "method": watch.method,
         "route": watch.route,

@@ -22,7 +22,7 @@ def note_process(folder: str, worker: str) -> None:
     aside.replace(aside.with_suffix(SUFFIX))
 
 
-class Processes(Collector):
+class ProcessMetrics(Collector):
     """The processes that are noted in a folder, each with its label `worker`. Who has died is left out."""
 
     def __init__(self, folder: str) -> None:

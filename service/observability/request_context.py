@@ -25,7 +25,7 @@ TRACEPARENT: Final = re.compile(
 _process, _number = secrets.token_hex(6).encode(), count(1)
 
 
-class Seen:
+class RequestContext:
     """One request, with its headers by name. `seconds` is where the times of its stages are added up.
 
     `stages` are names, beginnings and ends, as `time.perf_counter` counts; None keeps none of them.
@@ -82,7 +82,7 @@ class Seen:
         return timed
 
 
-CURRENT: Final[ContextVar[Seen | None]] = ContextVar("seen", default=None)
+CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("seen", default=None)
 """The request that is being answered here."""
 
 

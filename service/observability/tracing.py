@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from starlette.types import Scope
 
-    from service.observability.request_context import Seen
+    from service.observability.request_context import RequestContext
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -75,7 +75,7 @@ class Tracing:
         self._tracer = provider.get_tracer("digits", version("digits"))
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, seen: Seen, scope: Scope, route: str) -> None:
+    def begin(self, seen: RequestContext, scope: Scope, route: str) -> None:
         """Begins the span of a request, as a child of its client's if `traceparent` names one."""
         carrier = {
             name: value.decode("latin-1")
@@ -95,7 +95,7 @@ class Tracing:
             },
         )
 
-    def end(self, seen: Seen, status: int) -> None:
+    def end(self, seen: RequestContext, status: int) -> None:
         """Ends it, and makes the spans of its stages."""
         span: Any = seen.span
         since_epoch_s = time.time() - time.perf_counter()

@@ -38,7 +38,7 @@ LENIENT_LIMIT_BYTES: Final = 2**18
 """A list of a hundred pictures; read in 30 ms."""
 
 
-class BodyForm(NamedTuple):
+class ObjectForm(NamedTuple):
     """What an object in a body may have: its keys, or none for any; the same in words, and an example of the whole."""
 
     keys: tuple[str, ...]
@@ -46,7 +46,7 @@ class BodyForm(NamedTuple):
     wanted: str
 
 
-QUESTION: Final = BodyForm(
+QUESTION: Final = ObjectForm(
     ("pixels", "instances", "scale"),
     '"pixels" or "instances", and "scale"',
     '{"pixels": [784 numbers]} or {"instances": [[784 numbers], …]}',
@@ -105,7 +105,7 @@ def too_many_rows(rows: int, limit_rows: int, field: str | None = None) -> TooLa
     )
 
 
-def read_object(body: bytes, form: BodyForm, decode: Callable[[dict[str, Any], bool], Result]) -> Result:
+def read_object(body: bytes, form: ObjectForm, decode: Callable[[dict[str, Any], bool], Result]) -> Result:
     """What `decode` makes of a JSON object with no other keys than the form, and of whether it may have booleans.
 
     Raises what that does, MalformedBody and WrongValue.
@@ -122,7 +122,7 @@ def read_object(body: bytes, form: BodyForm, decode: Callable[[dict[str, Any], b
     return decode(_checked(request, form), booleans)
 
 
-def _checked(request: Any, form: BodyForm) -> dict[str, Any]:
+def _checked(request: Any, form: ObjectForm) -> dict[str, Any]:
     """The request, if it is an object with fields that are known. Raises WrongValue."""
     if type(request) is not dict:
         found = describe(request)
@@ -141,7 +141,7 @@ def _checked(request: Any, form: BodyForm) -> dict[str, Any]:
     return request
 
 
-def one_of(request: dict[str, Any], one: str, other: str, form: BodyForm) -> str:
+def one_of(request: dict[str, Any], one: str, other: str, form: ObjectForm) -> str:
     """Which one of two keys an object has. Raises WrongValue when it has both or neither."""
     if (one in request) != (other in request):
         return one if one in request else other

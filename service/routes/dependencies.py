@@ -9,33 +9,33 @@ from service.errors import NotReady
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from service.feedback.async_corrections import Feedback
-    from service.feedback.recent_predictions import Recent
-    from service.models.experiment import Trial
-    from service.models.registry import Live
-    from service.models.store_watcher import Follower
+    from service.feedback.async_corrections import AsyncCorrections
+    from service.feedback.recent_predictions import RecentPredictions
+    from service.models.experiment import Experiment
+    from service.models.registry import ModelRegistry
+    from service.models.store_watcher import StoreWatcher
     from service.observability.metrics import Metrics
     from service.protocols.native.image_file import Pictures
     from service.settings import ServiceSettings
 
 
-def current_live(request: Request) -> Live:
+def current_live(request: Request) -> ModelRegistry:
     """The loaded versions. Raises NotReady before they are loaded."""
-    live: Live | None = request.app.state.live
+    live: ModelRegistry | None = request.app.state.live
     if live is None:
         raise NotReady("loading", "the service is loading its model")
     return live
 
 
-def current_follower(request: Request) -> Follower | None:
+def current_follower(request: Request) -> StoreWatcher | None:
     """Who keeps the loaded versions up to date, if anybody does."""
-    follower: Follower | None = request.app.state.follower
+    follower: StoreWatcher | None = request.app.state.follower
     return follower
 
 
-def current_trial(request: Request) -> Trial | None:
+def current_trial(request: Request) -> Experiment | None:
     """The trial of challengers, if the settings give them anything to do."""
-    trial: Trial | None = request.app.state.trial
+    trial: Experiment | None = request.app.state.trial
     return trial
 
 
@@ -51,9 +51,9 @@ def current_settings(request: Request) -> ServiceSettings:
     return settings
 
 
-def current_feedback(request: Request) -> Feedback:
+def current_feedback(request: Request) -> AsyncCorrections:
     """Where the application's corrections go."""
-    feedback: Feedback = request.app.state.feedback
+    feedback: AsyncCorrections = request.app.state.feedback
     return feedback
 
 
@@ -63,7 +63,7 @@ def current_pictures(request: Request) -> Pictures:
     return pictures
 
 
-def current_recent(request: Request) -> Recent:
+def current_recent(request: Request) -> RecentPredictions:
     """The last predictions of the application."""
-    recent: Recent = request.app.state.recent
+    recent: RecentPredictions = request.app.state.recent
     return recent

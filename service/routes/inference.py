@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from service.http.body import read_body
-from service.http.disconnect import cancel_on_hang_up
+from service.http.disconnect import cancel_on_disconnect
 from service.http.timeout import timeout_of
 from service.observability.request_context import note_stage
 from service.routes.dependencies import current_live, current_recent, current_settings, current_trial
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from service.headers import Headers
-    from service.models.loaded_version import LiveVersion
+    from service.models.loaded_version import LoadedVersion
     from training.answers import Answers
     from training.images import Images
 
@@ -41,18 +41,18 @@ class Inference(NamedTuple, Generic[Asked]):
     """What was asked, and the answers with the version that gave them."""
 
     asked: Asked
-    version: LiveVersion
+    version: LoadedVersion
     answers: Answers
     id_header: list[tuple[bytes, bytes]]
     """By what `POST /feedback` finds the pictures again; empty where nothing is remembered."""
 
 
 async def infer(
-    request: Request, headers: Headers, version: LiveVersion, decode: Decode[Asked], *, named: bool
+    request: Request, headers: Headers, version: LoadedVersion, decode: Decode[Asked], *, named: bool
 ) -> Inference[Asked]:
     """The answer of a version, or of a challenger on trial if the request has not `named` the version.
 
-    Raises what `decode`, `read_body`, `timeout_of` and `LiveVersion.answer` raise.
+    Raises what `decode`, `read_body`, `timeout_of` and `LoadedVersion.answer` raise.
     """
     settings, trial = current_settings(request), current_trial(request)
     deadline_s = time.monotonic() + timeout_of(headers, settings.timeout_limit_ms)
@@ -60,7 +60,7 @@ async def infer(
     body = await read_body(request.receive, headers, settings.body_limit_bytes)
     began_s = time.perf_counter()
     decoded = decode(body, deadline_s)
-    async with cancel_on_hang_up(request.receive):
+    async with cancel_on_disconnect(request.receive):
         asked = await decoded if isawaitable(decoded) else decoded
         note_stage("decode", began_s)
         if trial and not named:
@@ -73,6 +73,6 @@ async def infer(
     return Inference(asked, version, answers, [(ID_HEADER, number)] if number else [])
 
 
-def model_headers(version: LiveVersion) -> list[tuple[bytes, bytes]]:
+def model_headers(version: LoadedVersion) -> list[tuple[bytes, bytes]]:
     """Who answered, where the body has no place for it."""
     return [(b"x-model-name", version.name.encode()), (b"x-model-version", b"%d" % version.version)]

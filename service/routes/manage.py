@@ -13,7 +13,7 @@ from service.routes.dependencies import current_follower, current_live
 from service.routes.models import loaded_versions
 
 if TYPE_CHECKING:
-    from service.models.registry import Live
+    from service.models.registry import ModelRegistry
 
 router = APIRouter(prefix="/manage", tags=["manage"], dependencies=[Depends(require_key)])
 
@@ -27,7 +27,7 @@ async def reload(request: Request) -> LoadedModels:
     return loaded_versions(await follow_now(request))
 
 
-async def follow_now(request: Request, model: str | None = None) -> Live:
+async def follow_now(request: Request, model: str | None = None) -> ModelRegistry:
     """What is loaded after another look at the store.
 
     Raises VersionRefused when something stays out that is wanted, of one model or of any.

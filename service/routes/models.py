@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from fastapi import APIRouter, Request
 
-from service.protocols.native.schemas import LoadedModels, LoadedVersion, VersionCard, error_answers
+from service.protocols.native.schemas import LoadedModels, LoadedVersionSummary, VersionCard, error_answers
 from service.routes.dependencies import current_live
 
 if TYPE_CHECKING:
-    from service.models.registry import Live
+    from service.models.registry import ModelRegistry
 
 PARAMETERS: Final = {
     "name": "The model",
@@ -50,11 +50,11 @@ async def card(request: Request) -> VersionCard:
     )
 
 
-def loaded_versions(live: Live) -> LoadedModels:
+def loaded_versions(live: ModelRegistry) -> LoadedModels:
     """All that is loaded, as routes say it."""
     return LoadedModels(
         models=[
-            LoadedVersion(
+            LoadedVersionSummary(
                 name=name,
                 version=version.version,
                 aliases=model.names(version),

@@ -21,7 +21,7 @@ from service.http.media_types import JSON, OCTETS
 from service.http.openapi import TIMEOUT, path_parameters
 from service.http.response import Answer
 from service.observability.request_context import note_stage
-from service.protocols.decode import BodyForm, read_object, wrong_type
+from service.protocols.decode import ObjectForm, read_object, wrong_type
 from service.protocols.open_inference.binary_tensors import HEADER
 from service.protocols.open_inference.request import decode_inference
 from service.protocols.open_inference.response import encode_inference
@@ -69,8 +69,8 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
         "headers": {HEADER: LENGTH | {"schema": {"type": "integer"}}},
     }
 }
-INDEX_FORM: Final = BodyForm((), '"ready"', '{"ready": true} or nothing')
-LOAD_FORM: Final = BodyForm((), "nothing", "{} or nothing")
+INDEX_FORM: Final = ObjectForm((), '"ready"', '{"ready": true} or nothing')
+LOAD_FORM: Final = ObjectForm((), "nothing", "{} or nothing")
 
 router = APIRouter(tags=["Open Inference Protocol"])
 
@@ -237,7 +237,7 @@ async def unload(request: Request) -> None:
     )
 
 
-async def _read(request: Request, form: BodyForm, decode: Any) -> Any:
+async def _read(request: Request, form: ObjectForm, decode: Any) -> Any:
     """What `decode` makes of an object in the body, or of none."""
     headers = dict(request.scope["headers"])
     body = await read_body(request.receive, headers, current_settings(request).body_limit_bytes)

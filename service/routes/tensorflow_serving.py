@@ -38,7 +38,7 @@ from service.routes.dependencies import current_follower, current_live, current_
 from service.routes.inference import infer, model_headers
 
 if TYPE_CHECKING:
-    from service.models.loaded_version import LiveVersion
+    from service.models.loaded_version import LoadedVersion
 
 MODEL: Final = "/v1/models/{model}"
 PREDICT_PATHS: Final = tuple(f"{MODEL}{of}:predict" for of in ("", "/versions/{version}", "/labels/{label}"))
@@ -141,7 +141,7 @@ for path in PREDICT_PATHS:
         )(get)
 
 
-def _asked(request: Request) -> LiveVersion:
+def _asked(request: Request) -> LoadedVersion:
     """The version of a path. Raises UnknownModel, UnknownVersion, and WrongValue for what is no number or no alias."""
     given = request.path_params
     version, label = given.get("version"), given.get("label")

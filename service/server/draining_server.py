@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, cast
 import uvicorn
 
 from service.server.http_protocol import HttpProtocol, Limits, SharedState
-from service.server.listener import LAST_CALL_S, let_nobody_in
-from service.server.socket_passing import take
+from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
+from service.server.socket_passing import receive_connection
 from service.server.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class DrainingServer(uvicorn.Server):
         """Serves the next connection that was handed out."""
         loop = asyncio.get_running_loop()
         try:
-            connection = take(connections)
+            connection = receive_connection(connections)
         except BlockingIOError:
             return
         except OSError as error:
@@ -148,8 +148,8 @@ class DrainingServer(uvicorn.Server):
             asyncio.get_running_loop().remove_reader(self._connections)
             self._connections.close()
         for listener in sockets or []:
-            let_nobody_in(listener)
-        await self._wait(LAST_CALL_S)
+            stop_accepting(listener)
+        await self._wait(STOP_ACCEPTING_GRACE_S)
         await super().shutdown(sockets)
 
     async def _wait(self, seconds: float, until: asyncio.Event | None = None) -> None:

@@ -75,7 +75,7 @@ FRAMING_PER_BYTE: Final = 8
 """A chunk of one byte takes five more."""
 
 
-class JoiningTransport:
+class CoalescingTransport:
     """A transport that holds back the head of an answer until there is something to send with it.
 
     So an answer takes one system call and wakes its client once. ASGI, where it speaks of "http.response.start", leaves
@@ -151,7 +151,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to serve."""
-        super().connection_made(cast("asyncio.Transport", JoiningTransport(transport)))
+        super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport)))
         self._since_s = self.loop.time()
         self._crowded = self.limits is not None and len(self.connections) > self.limits.connections
 
@@ -160,7 +160,7 @@ class HttpProtocol(HttpToolsProtocol):
 
         As uvicorn does it, but for the timer.
         """
-        cast("JoiningTransport", self.transport).flush()
+        cast("CoalescingTransport", self.transport).flush()
         last = not self.pipeline
         self.server_state.total_requests += 1
         if not self.transport.is_closing():

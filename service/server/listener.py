@@ -7,13 +7,13 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-LAST_CALL_S: Final = 0.05
-"""So long after `let_nobody_in` a handshake that has begun may take, and a request to arrive behind it."""
+STOP_ACCEPTING_GRACE_S: Final = 0.05
+"""So long after `stop_accepting` a handshake that has begun may take, and a request to arrive behind it."""
 SO_BINDTOIFINDEX: Final = 62
 NO_INTERFACE: Final = 2**31 - 1
 
 
-def let_nobody_in(listener: socket.socket) -> None:
+def stop_accepting(listener: socket.socket) -> None:
     """From now on, new connections are refused; those that wait to be accepted can still be accepted.
 
     Linux resets the latter when the listener is closed, though their clients may have sent a request; and to accept all

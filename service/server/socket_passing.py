@@ -24,7 +24,7 @@ def channel() -> tuple[socket.socket, socket.socket]:
     return ends
 
 
-def give(connection: socket.socket, ends: Sequence[socket.socket]) -> socket.socket | None:
+def send_connection(connection: socket.socket, ends: Sequence[socket.socket]) -> socket.socket | None:
     """Gives a connection to the first end that takes it, which is returned, and lets go of it."""
     with connection:
         for end in ends:
@@ -36,7 +36,7 @@ def give(connection: socket.socket, ends: Sequence[socket.socket]) -> socket.soc
     return None
 
 
-def take(end: socket.socket) -> socket.socket | None:
+def receive_connection(end: socket.socket) -> socket.socket | None:
     """The next connection. None: nobody gives any more.
 
     Raises BlockingIOError when there is none at the moment, and OSError when one is lost, for this process may have no

@@ -20,8 +20,8 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from service.observability.metrics import SHARED_FOLDER
 from service.observability.process_metrics import note_process
-from service.server.listener import LAST_CALL_S, let_nobody_in
-from service.server.socket_passing import channel, give
+from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
+from service.server.socket_passing import channel, send_connection
 from service.server.terminal import Terminal
 from training.errors import DigitsError
 
@@ -77,7 +77,7 @@ def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable
     with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
         os.environ[SHARED_FOLDER] = folder
         note_process(folder, PARENT)
-        return _Supervisor(settings, listener, on_ready).run()
+        return Supervisor(settings, listener, on_ready).run()
 
 
 class _Again(NamedTuple):
@@ -88,7 +88,9 @@ class _Again(NamedTuple):
     pause_s: float
 
 
-class _Supervisor:
+class Supervisor:
+    """The parent process: starts workers, deals out connections, replaces workers that die, passes signals on."""
+
     def __init__(self, settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
         self._settings, self._listener, self._on_ready = settings, listener, on_ready
         self._stopping = self._announced = False
@@ -146,7 +148,7 @@ class _Supervisor:
             if error.errno in (errno.EMFILE, errno.ENFILE):  # it will not be better in the next moment
                 time.sleep(TICK_S)
             return False  # or the client has left again
-        taker = give(accepted, [worker.connections for worker in self._workers if worker.ready])
+        taker = send_connection(accepted, [worker.connections for worker in self._workers if worker.ready])
         self._workers.sort(key=lambda worker: worker.connections is taker)
         return True
 
@@ -156,8 +158,8 @@ class _Supervisor:
         if self._let_in_until is None:
             self._let_in_until = now + self._settings.drain_pause_s
         elif self._listen_until is None and now >= self._let_in_until:
-            let_nobody_in(self._listener)
-            self._listen_until = now + LAST_CALL_S
+            stop_accepting(self._listener)
+            self._listen_until = now + STOP_ACCEPTING_GRACE_S
         elif self._listen_until is not None and now >= self._listen_until:
             while self._accept():
                 pass

@@ -45,16 +45,16 @@ def serve(
         raise DigitsError(f"{error}; {hint}") from None
 
     from service.app import create_app
-    from service.feedback.recent_predictions import Recent
+    from service.feedback.recent_predictions import RecentPredictions
     from service.models.loader import Loader
-    from service.models.store_watcher import Follower
+    from service.models.store_watcher import StoreWatcher
     from service.observability.metrics import SHARED_FOLDER, Metrics
     from service.server.draining_server import DrainingServer
 
     metrics = Metrics()
     try:
-        recent = Recent(settings.recent_predictions, place, os.environ.get(SHARED_FOLDER))
-        follower = Follower(Loader(settings, metrics), metrics, settings.poll_interval_s)
+        recent = RecentPredictions(settings.recent_predictions, place, os.environ.get(SHARED_FOLDER))
+        follower = StoreWatcher(Loader(settings, metrics), metrics, settings.poll_interval_s)
         live = follower.start()
     except OSError as error:
         raise DigitsError(str(error)) from error

@@ -10,8 +10,8 @@ from collections import Counter
 import numpy as np
 
 from service.app import create_app
-from service.models.loaded_version import LiveVersion
-from service.models.registry import Live, LiveModel
+from service.models.loaded_version import LoadedVersion
+from service.models.registry import LoadedModel, ModelRegistry
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.support.service_fakes import served
@@ -64,8 +64,8 @@ async def answer(reader):
 def test_every_question_gets_its_own_answer_once(trained_store, caplog):
     predictor = Predictor.load(trained_store, "tiny")
     settings, metrics = ServiceSettings(queue_limit_rows=6000), Metrics()
-    version = LiveVersion.start(Poisonable(predictor), metrics, queue_limit_rows=settings.queue_limit_rows)
-    app = create_app(settings, Live({"tiny": LiveModel({1: version}, {"champion": 1}, version)}), metrics)
+    version = LoadedVersion.start(Poisonable(predictor), metrics, queue_limit_rows=settings.queue_limit_rows)
+    app = create_app(settings, ModelRegistry({"tiny": LoadedModel({1: version}, {"champion": 1}, version)}), metrics)
     chosen, numbers = random.Random(0), np.random.default_rng(0)
     pictures = numbers.integers(0, POISON, (3000, 28, 28), np.uint8)
     alone = predictor(pictures)

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.models.experiment import Trial
-from service.models.store_watcher import Refusal
+from service.models.experiment import Experiment
+from service.models.store_watcher import RejectedVersion
 from tests.support.project import ROOT
 from tests.support.service_fakes import FakePredictor, app_with, client_of, columns_of, picture
 from training.drift import reference
@@ -49,8 +49,8 @@ async def scraped():
         metrics.shadow_dropped(version)
         answered = columns_of(np.random.default_rng(0).dirichlet(np.ones(10), 100))
         metrics.drift(version.predictor, reference(answered), 500).follow(answered)
-        metrics.canary(Trial(app.state.settings, metrics)._canary("lenet", version))
-        metrics.show(live, [Refusal("lenet", 9, ValueError("damaged"), 1, 0.0)])
+        metrics.canary(Experiment(app.state.settings, metrics)._canary("lenet", version))
+        metrics.show(live, [RejectedVersion("lenet", 9, ValueError("damaged"), 1, 0.0)])
         text = (await client.get("/metrics")).text
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):

@@ -295,7 +295,7 @@ async def test_a_full_queue_is_503_and_says_when_to_come_back():
 
 
 async def test_a_failing_model_is_500_without_a_stack_trace(caplog):
-    """Seen elsewhere: a failed batch answered with 200."""
+    """RequestContext elsewhere: a failed batch answered with 200."""
     predictor = FakePredictor()
     predictor.poison = 6
     async with client_of(app_with(predictor)) as client:
@@ -310,7 +310,7 @@ async def test_a_failing_model_is_500_without_a_stack_trace(caplog):
 
 
 async def test_a_model_that_answers_nan_is_500_and_never_invalid_json(caplog):
-    """Seen elsewhere: NaN written as invalid JSON."""
+    """RequestContext elsewhere: NaN written as invalid JSON."""
     predictor = FakePredictor()
     predictor.nan = 6
     async with client_of(app_with(predictor)) as client:
@@ -353,7 +353,7 @@ async def test_draining_fails_readiness_first_and_still_answers():
 
 
 async def test_a_dead_engine_fails_liveness(caplog):
-    """Seen elsewhere: a dead worker reported healthy."""
+    """RequestContext elsewhere: a dead worker reported healthy."""
 
     class Dies(FakePredictor):
         def __call__(self, images):

@@ -12,10 +12,10 @@ import httpx
 import numpy as np
 
 from service.app import create_app
-from service.models.loaded_version import LiveVersion
+from service.models.loaded_version import LoadedVersion
 from service.models.loader import Plan
-from service.models.registry import Live, LiveModel
-from service.models.store_watcher import Follower
+from service.models.registry import LoadedModel, ModelRegistry
+from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.server.draining_server import DrainingServer
 from service.settings import ServiceSettings
@@ -121,31 +121,31 @@ class Shelf:
         aliases = dict(self.aliases[model])
         return Plan(choose(self.policy, sorted(self.on_it[model]), aliases), aliases, aliases["champion"])
 
-    def load(self, model: str, version: int) -> LiveVersion:
+    def load(self, model: str, version: int) -> LoadedVersion:
         self.loads.append((model, version))
         predictor = self.on_it[model][version]
         if isinstance(predictor, Exception):
             raise predictor
-        return LiveVersion.start(predictor, self.metrics, queue_limit_rows=64)
+        return LoadedVersion.start(predictor, self.metrics, queue_limit_rows=64)
 
 
-def live_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> Live:
+def registry_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> ModelRegistry:
     """What is loaded, with fakes in place of networks."""
-    models: dict[str, LiveModel] = {}
+    models: dict[str, LoadedModel] = {}
     for predictor in predictors:
-        version = LiveVersion.start(predictor, metrics, queue_limit_rows=queue_limit_rows)
+        version = LoadedVersion.start(predictor, metrics, queue_limit_rows=queue_limit_rows)
         before = models[version.name].versions if version.name in models else {}
-        models[version.name] = LiveModel({**before, version.version: version}, ALIASES.get(version.name, {}), version)
+        models[version.name] = LoadedModel({**before, version.version: version}, ALIASES.get(version.name, {}), version)
     for name, model in models.items():  # the champion, or where there is none the last one
         champion = model.versions.get(model.aliases.get("champion", 0), model.default)
         models[name] = model._replace(default=champion)
-    return Live(models)
+    return ModelRegistry(models)
 
 
 def app_with(*predictors: FakePredictor, feedback_url: str = "", **settings: int) -> FastAPI:
     """The application, with fakes in place of networks."""
     chosen, metrics = ServiceSettings(feedback_url=feedback_url, **settings), Metrics()
-    live = live_with(*predictors, metrics=metrics, queue_limit_rows=chosen.queue_limit_rows)
+    live = registry_with(*predictors, metrics=metrics, queue_limit_rows=chosen.queue_limit_rows)
     return create_app(chosen, live, metrics)
 
 
@@ -153,7 +153,7 @@ def app_following(shelf: Shelf, **settings: object) -> FastAPI:
     """The application, following a shelf."""
     chosen, metrics = ServiceSettings(**settings), Metrics()
     shelf.metrics = metrics
-    follower = Follower(shelf, metrics, chosen.poll_interval_s)
+    follower = StoreWatcher(shelf, metrics, chosen.poll_interval_s)
     return create_app(chosen, follower.start(), metrics, follower)
 
 

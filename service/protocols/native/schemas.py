@@ -177,7 +177,7 @@ class TakenOut(BaseModel):
     reason: str
 
 
-class LoadedVersion(BaseModel):
+class LoadedVersionSummary(BaseModel):
     """A version that answers requests."""
 
     name: str
@@ -189,13 +189,13 @@ class LoadedVersion(BaseModel):
 class LoadedModels(BaseModel):
     """All that is loaded."""
 
-    models: list[LoadedVersion]
+    models: list[LoadedVersionSummary]
 
 
 class Readiness(Health):
     """The service is ready; verbose, also for what."""
 
-    models: list[LoadedVersion] | None = None
+    models: list[LoadedVersionSummary] | None = None
     refused: Annotated[list[RefusedVersion] | None, Field(description="What is wanted and stays out")] = None
     taken_out: Annotated[list[TakenOut] | None, Field(description="Challengers that failed their trial")] = None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from service.errors import WrongValue
-from service.protocols.decode import BodyForm, describe, read_object, scale_of, shortened, wrong_type
+from service.protocols.decode import ObjectForm, describe, read_object, scale_of, shortened, wrong_type
 from service.protocols.native.npy import decode_octets
 from service.protocols.open_inference.binary_tensors import SIZE, check_size, split
 from service.protocols.open_inference.tensors import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from service.headers import Headers
     from training.images import Images
 
-FORM: Final = BodyForm(
+FORM: Final = ObjectForm(
     (),  # other servers' clients send more than this one needs, as model_name
     '"inputs", and "id", "parameters", "outputs"',
     f'{{"inputs": [{{"name": "{INPUT}", "shape": [1, 784], "datatype": "UINT8", "data": [784 numbers]}}]}}',

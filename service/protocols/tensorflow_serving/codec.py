@@ -13,7 +13,7 @@ import orjson
 
 from service.errors import WrongValue
 from service.protocols.decode import (
-    BodyForm,
+    ObjectForm,
     check_pictures,
     decode_pictures,
     describe,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from service.protocols.native.response import Probabilities
     from training.images import Images
 
-FORM: Final = BodyForm(
+FORM: Final = ObjectForm(
     ("instances", "inputs", "signature_name"),
     '"instances" or "inputs", and "signature_name"',
     '{"instances": [[784 numbers], …]} or {"inputs": [[784 numbers], …]}',

@@ -121,7 +121,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def settle(self):
         """Waits for threads on their way to rest: they may have to note what they did, and nobody else knows."""
-        self.until(lambda: self.batcher._resting == self.threads - len(self.running))
+        self.until(lambda: self.batcher._idle_threads == self.threads - len(self.running))
 
     def leave(self, asked):
         if asked in self.queue:

@@ -9,7 +9,7 @@ import time
 import psycopg
 import pytest
 
-from service.feedback.async_corrections import Feedback
+from service.feedback.async_corrections import AsyncCorrections
 from tests.support.disk import fill
 from tests.support.feedback import WHOLE, client_with, kept, predicts, problem
 from tests.support.keys import AUTHORIZATION
@@ -120,7 +120,7 @@ async def test_while_the_database_hangs_predictions_go_on_and_few_requests_wait(
     monkeypatch.setitem(database.POSTGRES, "connect_timeout", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         app, url = app_with(FakePredictor()), f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/db"
-        app.state.feedback = Feedback(url, 0, limit_waiting=4, timeout_s=0.5)
+        app.state.feedback = AsyncCorrections(url, 0, limit_waiting=4, timeout_s=0.5)
         async with client_of(app) as client:
             waiting = [asyncio.create_task(client.post("/feedback", json=WHOLE)) for _ in range(20)]
             for _ in range(50):

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import UnknownPrediction, WrongValue
 from service.feedback import recent_predictions as module
-from service.feedback.recent_predictions import RECORD_BYTES, TAG_BYTES, Recent, Remembered
+from service.feedback.recent_predictions import RECORD_BYTES, TAG_BYTES, RecentPredictions, Remembered
 
 RNG = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ def is_unknown(recent, prediction, index=0):
 
 @pytest.fixture(params=["in memory", "in a file"])
 def recent(request, tmp_path):
-    return Recent(8, 2, str(tmp_path) if request.param == "in a file" else None)
+    return RecentPredictions(8, 2, str(tmp_path) if request.param == "in a file" else None)
 
 
 def test_a_prediction_is_found_by_its_id(recent):
@@ -92,14 +92,14 @@ def test_what_is_no_id_of_this_service_is_unknown(recent, number):
 
 
 def test_who_remembers_nothing_gives_no_ids(tmp_path):
-    for recent in (Recent(0), Recent(0, 0, str(tmp_path))):
+    for recent in (RecentPredictions(0), RecentPredictions(0, 0, str(tmp_path))):
         assert recent.remember(pictures(1), answers(7), model="lenet", version=3) is None
         is_unknown(recent, "0-1-0123456789abcdef")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_pictures_that_are_not_contiguous_are_remembered_as_they_are():
-    recent, images = Recent(4), pictures(4)[::2].transpose(0, 2, 1)
+    recent, images = RecentPredictions(4), pictures(4)[::2].transpose(0, 2, 1)
     number = recent.remember(images, answers(1, 2), model="lenet", version=3).decode()
     assert recent.find(number, 1).pixels == np.ascontiguousarray(images[1]).tobytes()
 
@@ -108,20 +108,20 @@ def test_pictures_that_are_not_contiguous_are_remembered_as_they_are():
 
 
 def test_others_find_it_by_the_common_folder(tmp_path):
-    one, other = Recent(8, 0, str(tmp_path)), Recent(8, 1, str(tmp_path))
+    one, other = RecentPredictions(8, 0, str(tmp_path)), RecentPredictions(8, 1, str(tmp_path))
     images, number = remembered(one, 7)
     assert other.find(number) == one.find(number) == Remembered("lenet", 3, 7, images.tobytes())
 
 
 def test_without_a_folder_others_find_nothing():
-    one, other = Recent(8, 0), Recent(8, 1)
+    one, other = RecentPredictions(8, 0), RecentPredictions(8, 1)
     is_unknown(other, remembered(one, 7)[1])
 
 
 def test_after_a_process_was_replaced_its_predictions_are_unknown(tmp_path):
-    dead, other = Recent(8, 0, str(tmp_path)), Recent(8, 1, str(tmp_path))
+    dead, other = RecentPredictions(8, 0, str(tmp_path)), RecentPredictions(8, 1, str(tmp_path))
     _, number = remembered(dead, 7)
-    successor = Recent(8, 0, str(tmp_path))
+    successor = RecentPredictions(8, 0, str(tmp_path))
     _, new = remembered(successor, 8)
     is_unknown(other, number)
     is_unknown(successor, number)
@@ -129,22 +129,22 @@ def test_after_a_process_was_replaced_its_predictions_are_unknown(tmp_path):
 
 
 def test_the_file_is_gone_when_the_process_has_ended_well(tmp_path):
-    recent = Recent(8, 0, str(tmp_path))
+    recent = RecentPredictions(8, 0, str(tmp_path))
     _, number = remembered(recent, 7)
     recent.close()
     assert list(tmp_path.iterdir()) == []
-    is_unknown(Recent(8, 1, str(tmp_path)), number)
+    is_unknown(RecentPredictions(8, 1, str(tmp_path)), number)
 
 
 def test_a_file_that_is_not_finished_is_unknown(tmp_path):
-    recent = Recent(8, 1, str(tmp_path))
+    recent = RecentPredictions(8, 1, str(tmp_path))
     (tmp_path / "predictions-0").touch()
     is_unknown(recent, "0-1-0123456789abcdef")
 
 
 def test_there_is_room_for_the_whole_file_before_the_first_prediction(tmp_path):
     """A page that the disk had no room for, touched later, would kill the process."""
-    Recent(100, 0, str(tmp_path))
+    RecentPredictions(100, 0, str(tmp_path))
     status = (tmp_path / "predictions-0").stat()
     assert status.st_size == TAG_BYTES + 100 * RECORD_BYTES
     assert status.st_blocks * 512 >= status.st_size
@@ -172,7 +172,7 @@ def test_a_record_that_is_half_written_is_unknown(recent):
 
 
 def _write(folder, telling, stop):
-    recent = Recent(4, 0, folder)
+    recent = RecentPredictions(4, 0, folder)
     n = 0
     while not stop.is_set():
         n += 1
@@ -188,7 +188,7 @@ def test_what_another_process_overwrites_all_the_time_is_found_whole_or_not_at_a
     stop = context.Event()
     writer = context.Process(target=_write, args=(str(tmp_path), telling, stop))
     writer.start()
-    reader, found, lost = Recent(4, 1, str(tmp_path)), 0, 0
+    reader, found, lost = RecentPredictions(4, 1, str(tmp_path)), 0, 0
     try:
         for _ in range(200):
             prefix, number, tag = told.recv().split("-")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from service.models.canary import Canary
-from service.models.loaded_version import LiveVersion
+from service.models.loaded_version import LoadedVersion
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.support.service_fakes import FakePredictor, Shelf, app_following, client_of, picture
@@ -140,7 +140,7 @@ async def test_another_challenger_gets_a_trial_of_its_own():
 
 
 def canary_with(**settings):
-    version = LiveVersion.start(FakePredictor(version=2), Metrics(), queue_limit_rows=8)
+    version = LoadedVersion.start(FakePredictor(version=2), Metrics(), queue_limit_rows=8)
     return Canary(version, ServiceSettings(canary_share=1.0, **settings))
 
 

@@ -14,7 +14,7 @@ import pytest
 from service.app import create_app
 from service.errors import UnknownVersion
 from service.models.loader import Loader
-from service.models.store_watcher import Follower
+from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.load.swapping import swap
@@ -45,7 +45,7 @@ def store(trained_store, tmp_path, monkeypatch) -> Store:
 async def serving(store, **settings):
     """A client of the service, its follower, and what it has loaded."""
     chosen, metrics = ServiceSettings(store=str(store.path), model="tiny", poll_interval_s=0, **settings), Metrics()
-    follower = Follower(Loader(chosen, metrics), metrics, chosen.poll_interval_s)
+    follower = StoreWatcher(Loader(chosen, metrics), metrics, chosen.poll_interval_s)
     app = create_app(chosen, follower.start(), metrics, follower)
     async with client_of(app) as client:
         yield client, follower, app.state.live

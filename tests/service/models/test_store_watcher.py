@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.errors import UnknownVersion
-from service.models.store_watcher import PATIENCE_S, Follower
+from service.models.store_watcher import PATIENCE_S, StoreWatcher
 from service.observability.metrics import Metrics
 from tests.support.service_fakes import FakePredictor, Shelf, picture
 from training.answers import DIGIT
@@ -20,7 +20,7 @@ IMAGES = picture(7)[None]
 @asynccontextmanager
 async def following(shelf, metrics=None):
     """A follower of a shelf, and what it has loaded."""
-    follower = Follower(shelf, metrics or Metrics(), poll_s=0.01)
+    follower = StoreWatcher(shelf, metrics or Metrics(), poll_s=0.01)
     live = follower.start()
     try:
         yield follower, live
@@ -189,14 +189,14 @@ async def test_models_that_appear_are_loaded_too_and_one_that_fails_harms_no_oth
 async def test_without_the_default_model_there_is_no_start_and_the_reason_is_the_version_s():
     shelf = Shelf({"lenet": {1: ValueError("its card is torn")}})
     with pytest.raises(ValueError, match="its card is torn"):
-        Follower(shelf, Metrics(), poll_s=1).start()
+        StoreWatcher(shelf, Metrics(), poll_s=1).start()
 
 
 async def test_it_looks_by_itself_at_intervals_and_at_once_when_woken():
     shelf = shelf_with(1, 2, 3)
     for poll_s, wake in ((0.01, False), (0, True)):
         shelf.aliases["lenet"]["champion"] = 1
-        follower = Follower(shelf, Metrics(), poll_s)
+        follower = StoreWatcher(shelf, Metrics(), poll_s)
         live = follower.start()
         task = asyncio.create_task(follower.run(live))
         await asyncio.sleep(0)
@@ -215,7 +215,7 @@ async def test_it_looks_by_itself_at_intervals_and_at_once_when_woken():
 async def test_a_failure_that_nobody_foresaw_does_not_end_the_following(caplog):
     shelf = shelf_with(1, 2)
     shelf.models, models = None, shelf.models
-    follower = Follower(shelf, Metrics(), poll_s=0.01)
+    follower = StoreWatcher(shelf, Metrics(), poll_s=0.01)
     shelf.models = models
     live = follower.start()
     shelf.models = None

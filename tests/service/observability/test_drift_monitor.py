@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from service.models.loaded_version import LiveVersion
-from service.observability.drift_monitor import ROW_BYTES, Drift
+from service.models.loaded_version import LoadedVersion
+from service.observability.drift_monitor import ROW_BYTES, DriftMonitor
 from service.observability.metrics import Metrics
 from tests.service.observability.test_metrics import read
 from tests.support.service_fakes import FakePredictor, columns_of
@@ -108,7 +108,7 @@ def test_drift_is_on_the_metrics_by_version_and_kind(wanted):
 @pytest.mark.parametrize("sizes", [[1] * 130, [99, 1, 1], [100], [250, 3], [30, 64, 64, 2]])
 def test_the_last_rows_are_what_counts_however_they_come_and_whenever_somebody_asks(wanted, sizes):
     every, told, window, first = columns(np.random.default_rng(6), 2 * sum(sizes)), [], Window(wanted, 100), 0
-    drift = Drift(wanted, 100, told.append)
+    drift = DriftMonitor(wanted, 100, told.append)
     for _ in range(2):
         for size in sizes:
             drift.follow(every[first : first + size])
@@ -121,7 +121,7 @@ def test_the_last_rows_are_what_counts_however_they_come_and_whenever_somebody_a
 
 
 def test_no_more_is_kept_than_the_window_holds(wanted):
-    drift = Drift(wanted, 100, lambda _: None)
+    drift = DriftMonitor(wanted, 100, lambda _: None)
     for _ in range(50):
         drift.follow(columns(np.random.default_rng(7), 64))
     assert sum(map(len, drift._new)) == 128 * ROW_BYTES  # two batches have 100 rows; the older one has some of them
@@ -131,7 +131,7 @@ async def test_a_shift_is_seen_within_500_requests_and_nothing_on_10000_pictures
     """MNIST's test pictures in random order: in their own, one writer follows the other, and pens differ."""
     metrics, images = Metrics(), mnist.test().images[np.random.default_rng(0).permutation(10_000)]
     predictor = Predictor.load(trained_store, "tiny", row_sizes=(1, 64))
-    version = LiveVersion.start(predictor, metrics, queue_limit_rows=64, inline_rows=1, drift_window_rows=500)
+    version = LoadedVersion.start(predictor, metrics, queue_limit_rows=64, inline_rows=1, drift_window_rows=500)
 
     async def alarms(pictures, rows):
         found = set()

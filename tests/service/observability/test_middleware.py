@@ -4,10 +4,10 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.observability.buffered_histogram import Tally
-from service.observability.metrics import REQUEST_S, Metrics, RouteWatch
+from service.observability.buffered_histogram import BufferedHistogram
+from service.observability.metrics import REQUEST_S, Metrics, RouteMetrics
 from service.observability.middleware import LONGEST_PATH, MOST_PATHS
-from service.observability.request_context import Seen
+from service.observability.request_context import RequestContext
 from tests.support.service_fakes import JSON, FakePredictor, app_with, client_of, picture
 
 pytestmark = pytest.mark.anyio
@@ -181,7 +181,7 @@ def test_times_are_counted_in_the_buckets_that_prometheus_would_put_them_in():
     metrics = Metrics()
     times = [0.0, 0.0005, 0.00051, 0.001, 0.0015, 0.002, 0.3]
     direct, tallied = (metrics._durations.labels("GET", route, "200") for route in ("/a", "/b"))
-    tally = Tally(tallied, REQUEST_S)
+    tally = BufferedHistogram(tallied, REQUEST_S)
     for seconds in times:
         direct.observe(seconds)
         tally.add(seconds)
@@ -197,7 +197,7 @@ def test_times_are_counted_in_the_buckets_that_prometheus_would_put_them_in():
 
 def test_a_route_is_watched_by_one_watch():
     metrics = Metrics()
-    assert isinstance(metrics.route("GET", "/a"), RouteWatch)
+    assert isinstance(metrics.route("GET", "/a"), RouteMetrics)
     assert metrics.route("GET", "/a") is metrics.route("GET", "/a")
 
 
@@ -219,4 +219,4 @@ GOOD = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     ],
 )
 def test_a_trace_is_taken_from_a_valid_traceparent_only(given, trace_id):
-    assert Seen({b"traceparent": given}, {}).trace_id == trace_id
+    assert RequestContext({b"traceparent": given}, {}).trace_id == trace_id

@@ -9,7 +9,7 @@ from service.observability.metrics import Metrics
 from service.observability.tracing import Tracing, TracingUnavailable, tracing_from_environment, wanted
 from service.settings import ServiceSettings
 from tests.project.test_imports import loaded_after
-from tests.support.service_fakes import FakePredictor, client_of, live_with, picture
+from tests.support.service_fakes import FakePredictor, client_of, picture, registry_with
 
 pytestmark = pytest.mark.anyio
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -29,7 +29,7 @@ def app(exporter):
     predictor = FakePredictor()
     predictor.poison = 9
     metrics = Metrics()
-    live = live_with(predictor, metrics=metrics, queue_limit_rows=64)
+    live = registry_with(predictor, metrics=metrics, queue_limit_rows=64)
     return create_app(ServiceSettings(feedback_url=""), live, metrics, tracing=Tracing(provider))
 
 

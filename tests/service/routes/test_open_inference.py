@@ -471,7 +471,7 @@ async def test_loading_wants_a_key(shelf, keys_file, what):
 
 
 async def test_hundreds_of_requests_of_all_protocols_each_get_their_own_answer():
-    """Seen elsewhere: rows of one caller returned to another."""
+    """RequestContext elsewhere: rows of one caller returned to another."""
     predictor = FakePredictor()
     predictor.gate.clear()
     app = app_with(predictor)

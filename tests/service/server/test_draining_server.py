@@ -71,7 +71,7 @@ def is_alive(address):
 
 @pytest.mark.parametrize("path", ["/predict", "/v1/models/lenet:predict", "/v2/models/lenet/versions/3/infer"])
 def test_a_client_that_hangs_up_frees_its_rows(path):
-    """Seen elsewhere: work done for clients that have already left."""
+    """RequestContext elsewhere: work done for clients that have already left."""
     predictor = FakePredictor()
     app = app_with(predictor)
     batcher = app.state.live.resolve().batcher

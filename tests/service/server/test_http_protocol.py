@@ -1,6 +1,6 @@
 import pytest
 
-from service.server.http_protocol import JoiningTransport
+from service.server.http_protocol import CoalescingTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 
@@ -33,7 +33,7 @@ def recorder():
 
 @pytest.fixture
 def transport(recorder):
-    return JoiningTransport(recorder)
+    return CoalescingTransport(recorder)
 
 
 def test_head_and_body_go_out_together(transport, recorder):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.server.listener import let_nobody_in
+from service.server.listener import stop_accepting
 from tests.service.server.test_draining_server import GOOD, answers, answers_well, connected, request_with
 from tests.support.service_fakes import FakePredictor, app_with, eventually, served
 
@@ -18,7 +18,7 @@ def test_who_waits_can_be_accepted_and_who_comes_is_refused(family):
         address = listener.getsockname()[:2]
         with connected(address) as waits:
             waits.sendall(b"let in")
-            let_nobody_in(listener)
+            stop_accepting(listener)
             with pytest.raises(ConnectionRefusedError):
                 connected(address)
             accepted, _ = listener.accept()

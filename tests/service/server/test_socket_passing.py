@@ -3,7 +3,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.server.socket_passing import channel, give, take
+from service.server.socket_passing import channel, receive_connection, send_connection
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def connection():
 def test_who_takes_a_connection_speaks_with_the_client(channels, connection):
     client, server = connection
     (giving, taking), *_ = channels
-    assert give(server, [giving]) is giving
+    assert send_connection(server, [giving]) is giving
     assert server.fileno() == -1, "the giver has let go of it"
-    with take(taking) as taken:
+    with receive_connection(taking) as taken:
         taken.sendall(b"hello")
         assert client.recv(5) == b"hello"
     assert client.recv(5) == b"", "and nobody else holds it"
@@ -39,9 +39,9 @@ def test_who_takes_a_connection_speaks_with_the_client(channels, connection):
 def test_nothing_to_take_is_no_end(channels):
     (giving, taking), *_ = channels
     with pytest.raises(BlockingIOError):
-        take(taking)
+        receive_connection(taking)
     giving.close()
-    assert take(taking) is None
+    assert receive_connection(taking) is None
 
 
 def test_whoever_is_gone_or_far_behind_is_passed_over(channels, connection):
@@ -51,15 +51,15 @@ def test_whoever_is_gone_or_far_behind_is_passed_over(channels, connection):
     with suppress(BlockingIOError):
         while True:
             full.send(b"x")
-    assert give(server, [gone, full, last]) is last
-    take(taking).close()
+    assert send_connection(server, [gone, full, last]) is last
+    receive_connection(taking).close()
 
 
 def test_a_connection_that_nobody_takes_is_closed(channels, connection):
     client, server = connection
     (gone, its), *_ = channels
     its.close()
-    assert give(server, [gone]) is None
+    assert send_connection(server, [gone]) is None
     assert client.recv(1) == b""
 
 
@@ -67,7 +67,7 @@ def test_a_connection_for_which_no_descriptor_was_left_is_an_error_and_the_next_
     _, server = connection
     (giving, taking), *_ = channels
     giving.send(b"c")  # as the kernel delivers it to a process that has no more of them
-    give(server, [giving])
+    send_connection(server, [giving])
     with pytest.raises(OSError, match="no descriptor left"):
-        take(taking)
-    take(taking).close()
+        receive_connection(taking)
+    receive_connection(taking).close()
