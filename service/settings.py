@@ -22,108 +22,169 @@ class ServiceSettings(StoreSettings):
     """Read from the environment: `DIGITS_HOST`, `DIGITS_PORT` and so on."""
 
     host: str = Field(
-        "127.0.0.1", min_length=1, description="The address to listen on; 0.0.0.0 is every one of this machine's"
+        "127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` means every IPv4 address of the machine"
     )
-    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes any free one")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free port")
     workers: int = Field(
         1,
         ge=1,
-        description="How many processes answer, each with its own copy of the model and its share of the processors",
+        description="Number of worker processes; each has its own copy of the model and an equal share of the "
+        "processors",
     )
     other_models: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="More models to load, with commas between; * is every one in the store"
+        (),
+        description="Models to load besides the default model, separated by commas; `*` means every model in the store",
     )
     versions: str = Field(
-        "champion", description="Which versions of each model are loaded: all, latest, aliases, or numbers, with commas"
+        "champion",
+        description="Which versions of each model are loaded: `all`, `latest`, aliases or version numbers, separated "
+        "by commas",
     )
     poll_interval_s: float = Field(
-        5, ge=0, description="So often the store is looked at for new versions; 0 only looks on SIGHUP and when asked"
+        5,
+        ge=0,
+        description="Seconds between two looks at the store for new versions; 0 turns polling off: the service then "
+        "looks only on SIGHUP, on `POST /manage/reload` and on a `/v2` load",
     )
     canary_share: float = Field(
-        0, ge=0, le=1, description="This share of the requests that name no version is answered by the challenger"
+        0, ge=0, le=1, description="Share of the requests without a version, from 0 to 1, that the challenger answers"
     )
     canary_header: str = Field(
-        "X-Client-Id", min_length=1, description="Requests with the same text in this header get the same of the two"
+        "X-Client-Id",
+        min_length=1,
+        description="Request header whose value identifies a client for the canary: requests with the same value are "
+        "answered by the same version",
     )
     canary_failures_limit: float = Field(
-        0.02, ge=0, le=1, description="A challenger that fails on more of its last 200 requests is taken out"
+        0.02,
+        ge=0,
+        le=1,
+        description="Maximum failure rate of a challenger, from 0 to 1; a challenger that fails on a larger share of "
+        "its last 200 requests is disabled",
     )
-    canary_latency_limit_ms: int = Field(250, ge=1, description="So is one that takes longer for more than 5 % of them")
+    canary_latency_limit_ms: int = Field(
+        250,
+        ge=1,
+        description="Maximum latency of a canary request in ms; a challenger that exceeds it for more than 5 % of its "
+        "last 200 requests is disabled",
+    )
     shadow_share: float = Field(
-        0, ge=0, le=1, description="This share of them is also given to the challenger, whose answers are only compared"
+        0,
+        ge=0,
+        le=1,
+        description="Share of the requests without a version, from 0 to 1, that are copied to the challenger; its "
+        "answers are compared with the champion's and never sent to clients",
     )
     keys_file: Path | None = Field(
-        None, description="The hashes of the keys that open the management routes; without it, these are closed"
+        None, description="File with the hashes of the API keys; without this file the management routes are closed"
     )
     require_key: Annotated[tuple[Literal["predict", "metrics"], ...], NoDecode] = Field(
         (),
-        description="What else wants a key: predict, which is all but management, health and metrics; metrics; both, "
-        "with a comma between",
+        description="Routes that need a key besides the management routes: `predict` (all routes except health and "
+        "metrics), `metrics`, or both, separated by a comma",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Pages of these origins (https://example.org) may use the service, with commas between; * is all",
+        description="Origins, such as https://example.org, whose pages may call the service from a browser (CORS), "
+        "separated by commas; `*` means every origin",
     )
     tls_cert: Path | None = Field(
-        None, description="The certificate chain (PEM) to speak TLS with; without it, plain HTTP is spoken"
+        None, description="PEM file with the TLS certificate chain; without this file the service speaks plain HTTP"
     )
-    tls_key: Path | None = Field(None, description="Its private key (PEM, not encrypted)")
+    tls_key: Path | None = Field(
+        None, description="PEM file with the private key of the TLS certificate, not encrypted"
+    )
     header_timeout_s: float = Field(
-        10, gt=0, description="A request whose line and headers take longer to arrive is cut off (408)"
+        10,
+        gt=0,
+        description="Seconds a client may take to send the request line and the headers; a slower request gets a 408",
     )
     body_timeout_s: float = Field(
         30,
         gt=0,
-        description="So is one whose body takes longer after them, and whoever does not read answers for so long",
+        description="Seconds a client may take to send the body after the headers (a slower request gets a 408), and "
+        "seconds a client may leave an answer unread before the connection is closed",
     )
-    keep_alive_timeout_s: float = Field(
-        75, gt=0, description="A connection on which nothing happens for so long is closed"
-    )
+    keep_alive_timeout_s: float = Field(75, gt=0, description="Seconds after which an idle connection is closed")
     connection_limit: int = Field(
-        4096, ge=1, description="So many connections each process serves; on more of them the answer is 503"
+        4096,
+        ge=1,
+        description="Maximum number of connections of each process; requests on further connections get a 503",
     )
-    body_limit_bytes: int = Field(16 * 2**20, ge=1, description="A request body longer than this is refused (413)")
+    body_limit_bytes: int = Field(
+        16 * 2**20,
+        ge=1,
+        description="Maximum size of a request body in bytes, compressed and decompressed; a larger body gets a 413",
+    )
     picture_limit_pixels: int = Field(
-        25_000_000, ge=1, description="A PNG or JPEG picture of more pixels than this is refused undecoded (413)"
+        25_000_000,
+        ge=1,
+        description="Maximum number of pixels of a PNG or JPEG picture; a larger picture gets a 413 before it is "
+        "decoded",
     )
-    request_limit_rows: int = Field(4096, ge=1, description="A request with more pictures than this is refused (413)")
+    request_limit_rows: int = Field(
+        4096, ge=1, description="Maximum number of pictures in one request; a request with more gets a 413"
+    )
     queue_limit_rows: int = Field(
-        8192, ge=1, description="Pictures that may wait for the engine; what comes on top is refused (503)"
+        8192,
+        ge=1,
+        description="Maximum number of pictures that wait in the queue of a version; a request that would exceed it "
+        "gets a 503",
     )
     timeout_limit_ms: int = Field(
         30_000,
         ge=1,
-        description="Whoever has sent a request and has no answer after so long gets a 504; "
-        "`X-Timeout-Ms` may ask for less",
+        description="Maximum time from the headers of a prediction request to its answer in ms, after which the "
+        "request gets a 504; a request may ask for less with `X-Timeout-Ms`",
     )
     drain_pause_s: float = Field(
-        0, ge=0, description="After SIGTERM, new requests are taken for so long, though readiness fails at once"
+        0,
+        ge=0,
+        description="Seconds after SIGTERM during which new connections are still accepted while `/readyz` already "
+        "answers 503, so that load balancers notice",
     )
     drain_timeout_s: int = Field(
-        20, ge=0, description="After that, accepted requests have this long to finish before they are cut off"
+        20,
+        ge=0,
+        description="Seconds that accepted requests have to finish after the drain pause before their connections are "
+        "closed",
     )
     recent_predictions: int = Field(
         16_384,
         ge=0,
-        description="How many predictions each process remembers, so that a correction may name one; 0 for none",
+        description="Number of predictions that each process remembers, so that a correction can name a prediction "
+        "instead of sending its picture; 0 remembers none",
     )
     drift_window_rows: int = Field(
-        500, ge=0, description="Each process compares so many of its last answers with those on the card; 0 for none"
+        500,
+        ge=0,
+        description="Number of most recent answers of a version, in each process, that drift is computed from; 0 "
+        "turns drift off",
     )
     feedback_retention_days: int = Field(
-        365, ge=0, description="Corrections that are older are forgotten; 0 keeps them for ever"
+        365, ge=0, description="Days after which a correction is deleted; 0 keeps corrections for ever"
     )
     compiled: Path | None = Field(
-        None, description="A folder of compiled code, as the image has one, for a store that has none beside it yet"
+        None,
+        description="Folder with compiled code that a store without compiled code is filled from; the container image "
+        "has such a folder",
     )
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
-        "warning", description="What is logged; info adds a line for each request"
+        "warning",
+        description="Lowest level that is logged: `debug`, `info`, `warning`, `error` or `critical`; `info` adds a "
+        "line for each request",
     )
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="How: json, console, or auto, which is console where stderr is a terminal"
+        "auto",
+        description="Format of log lines: `json`, `console` (for people), or `auto`, which is `console` when stderr "
+        "is a terminal and `json` otherwise",
     )
     access_log_share: float = Field(
-        1, ge=0, le=1, description="Of requests, this share gets its line; those with status 500 and more always do"
+        1,
+        ge=0,
+        le=1,
+        description="Share of the requests, from 0 to 1, that get a log line at level `info`; requests with a status "
+        "of 500 or more always get one",
     )
 
     @field_validator("other_models", "require_key", "cors_origins", mode="before")
