@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from service.server.draining_server import SWITCH_S
+from tests.support.fake_predictor import FakePredictor
 from tests.support.postgres import Postgres, running_postgres
-from tests.support.service_fakes import FakePredictor, Shelf
+from tests.support.shelf import Shelf
 from tests.support.small import QUICK, TINY, nobody_watching
 from training import mnist
 from training.corrections import Corrections

@@ -16,8 +16,9 @@ from tests.conformance.feature import Verdict
 from tests.conformance.mlserver.environment import HERE, protocols_python
 from tests.conformance.server import NoServer
 from tests.load.server import free_port
+from tests.support.application import app_with, served
+from tests.support.fake_predictor import FakePredictor
 from tests.support.project import ROOT
-from tests.support.service_fakes import FakePredictor, app_with, served
 
 
 def suite(*options):

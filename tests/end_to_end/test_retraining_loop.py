@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tests.support.service_fakes import eventually
+from tests.support.waiting import eventually
 from training import mnist
 
 CORRECTIONS, HELD_OUT = 3000, 2000

@@ -14,7 +14,7 @@ from service.models.loaded_version import LoadedVersion
 from service.models.registry import LoadedModel, ModelRegistry
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
-from tests.support.service_fakes import served
+from tests.support.application import served
 from training.predictor import Predictor
 
 REQUESTS, CONNECTIONS = 3000, 100

@@ -1,20 +1,15 @@
+"""Imports: which modules a package, a room and a test file may load, and what `--help` must not load."""
+
 import ast
-import subprocess
-import sys
 
 import pytest
 
+from tests.support.interpreter import loaded_after
 from tests.support.project import ROOT
 
 SQL = {"sqlalchemy", "alembic", "psycopg"}
 OF_THE_OTHER_SIDE = {"matplotlib", "sklearn", "pandas", "pyarrow", "scipy.optimize", "pytest", "PIL", *SQL}
 HEAVY = {"jax", "flax", "orbax", "optax", "numpy", "pydantic", "fastapi", "typer", "scipy", "pyarrow", "msgspec"}
-
-
-def loaded_after(statement):
-    """The modules that a fresh interpreter has loaded after a statement."""
-    code = f"{statement}\nimport sys; print(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 def imports_of(path):
@@ -84,3 +79,9 @@ def test_routes_know_neither_the_application_nor_the_engine(path):
     assert not {"service.app", "service.server.draining_server", "service.engine.batcher", "service.__main__"} & set(
         imports_of(path)
     )
+
+
+@pytest.mark.parametrize("path", files("tests"), ids=str)
+def test_no_file_of_the_tests_imports_a_test_file(path):
+    """What two of them need is in tests/support, so that either can change alone."""
+    assert not [name for name in imports_of(path) if name.split(".")[0] == "tests" and ".test_" in name]

@@ -1,4 +1,4 @@
-"""Dashboard and alerts name metrics that are there, with labels that they have."""
+"""Dashboard and alert rules use metrics and labels that the service exports."""
 
 import json
 import re
@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.models.experiment import Experiment
 from service.models.store_watcher import RejectedVersion
+from tests.support.application import app_with, client_of
+from tests.support.fake_predictor import FakePredictor, columns_of, picture
 from tests.support.project import ROOT
-from tests.support.service_fakes import FakePredictor, app_with, client_of, columns_of, picture
 from training.drift import reference
 
 pytestmark = pytest.mark.anyio

@@ -1,5 +1,6 @@
-"""What several files of the project say, they say alike."""
+"""Facts that several files of the project state are the same in each."""
 
+import ast
 import re
 import tomllib
 
@@ -35,3 +36,10 @@ def test_only_evaluate_leaderboard_and_report_read_the_test_images_and_data_show
         if re.search(r"mnist\.test\(|from training\.mnist import .*\btest\b", path.read_text())
     }
     assert readers == {f"training/commands/{name}.py" for name in ("evaluate", "leaderboard", "report", "data")}
+
+
+def test_every_test_file_says_in_its_first_line_what_it_is_about():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        assert docstring, f"{path} has no docstring, want one sentence about what it tests"
+        assert docstring.splitlines()[0].endswith((".", "`")), path

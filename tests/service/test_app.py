@@ -1,3 +1,5 @@
+"""The application over ASGI with fake predictors: answers, error answers, limits, health and model listings."""
+
 import asyncio
 import json
 import logging
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 
 from service.settings import ServiceSettings
+from tests.support.application import JSON, app_with, client_of
+from tests.support.fake_predictor import CARD, FakePredictor, picture, trace_of
 from tests.support.problem import problem
-from tests.support.service_fakes import CARD, JSON, FakePredictor, Shelf, app_with, client_of, picture, trace_of
+from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
 

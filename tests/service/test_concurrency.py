@@ -1,4 +1,4 @@
-"""A few threads that hold nobody up."""
+"""The thread pool: a few daemon threads, work that is cancelled at the end, and a limit of waiting work."""
 
 import threading
 from queue import Full
@@ -6,7 +6,7 @@ from queue import Full
 import pytest
 
 from service.concurrency import ThreadPool
-from tests.support.service_fakes import eventually
+from tests.support.waiting import eventually
 
 
 def test_work_that_waits_is_cancelled_at_the_end_and_the_threads_end():

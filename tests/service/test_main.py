@@ -16,27 +16,9 @@ import pytest
 from service.protocols.native.examples import SEVEN, drawn
 from service.server.worker import serve
 from service.settings import ServiceSettings
-from tests.support.service_fakes import eventually
+from tests.support.service_process import outcome, start
+from tests.support.waiting import eventually
 from training.errors import DigitsError
-
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
-
-
-def start(*options, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "service", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT | environment,
-    )
-
-
-def outcome(*options, **environment):
-    process = start(*options, **environment)
-    stdout, stderr = process.communicate(timeout=30)
-    assert stdout == ""
-    return process.returncode, stderr
 
 
 def test_a_store_without_the_model_is_one_line_that_says_what_to_do(tmp_path):

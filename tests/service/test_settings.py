@@ -1,3 +1,5 @@
+"""Settings of the service: read from the environment, checked at the start, each documented."""
+
 import pytest
 
 from service.settings import ServiceSettings

@@ -1,3 +1,5 @@
+"""The version policy: which versions of a model are loaded."""
+
 import pytest
 from pydantic import ValidationError
 

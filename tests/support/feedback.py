@@ -4,7 +4,8 @@ import time
 from contextlib import asynccontextmanager
 
 from service.protocols.native.schemas import FEEDBACK_ERRORS
-from tests.support.service_fakes import FakePredictor, app_with, client_of, picture
+from tests.support.application import app_with, client_of
+from tests.support.fake_predictor import FakePredictor, picture
 from training.corrections import Corrections
 
 PIXELS = picture(7, 300).ravel().tolist()

@@ -4,7 +4,7 @@ import sys
 
 from playwright.sync_api import expect, sync_playwright
 
-from tests.service.routes.test_page import ARGUMENTS, CHROMIUM, draw, shows
+from tests.support.browser import ARGUMENTS, CHROMIUM, draw, shows
 from tests.support.project import ROOT
 
 FOLDER = ROOT / "tests" / "screenshots"

@@ -1,3 +1,5 @@
+"""The scikit-learn estimator: conformance, parameters, fitting, saving and loading."""
+
 import math
 import pickle
 

@@ -1,3 +1,5 @@
+"""The predictor: calibrated probabilities, row sizes, warm-up, and the check of golden predictions when it loads."""
+
 import threading
 
 import jax

@@ -1,3 +1,5 @@
+"""API keys: the key file, which routes require a key, and the command that makes one."""
+
 import re
 import subprocess
 import sys
@@ -9,7 +11,9 @@ from pydantic import ValidationError
 from service.auth.keys import RIGHTS, Keys
 from service.errors import Forbidden, Unauthorised
 from service.settings import ServiceSettings
-from tests.support.service_fakes import FakePredictor, Shelf, app_following, client_of
+from tests.support.application import app_following, client_of
+from tests.support.fake_predictor import FakePredictor
+from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
 

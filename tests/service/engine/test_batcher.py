@@ -1,3 +1,5 @@
+"""The batcher: rows of concurrent requests in batches, the queue limit, cancellation, failure and close."""
+
 import asyncio
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""An engine whose threads, or whose callers' event loops, are several."""
+"""A batcher with several engine threads, or with callers on several event loops."""
 
 import asyncio
 import logging

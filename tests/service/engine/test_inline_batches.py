@@ -1,4 +1,4 @@
-"""Rows so few that the event loop computes them itself."""
+"""Inline batches: few rows are computed on the event loop itself."""
 
 import asyncio
 import logging

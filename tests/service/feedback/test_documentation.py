@@ -1,4 +1,4 @@
-"""`/feedback` does what its documentation says, and takes the examples that it gives."""
+"""`/feedback` agrees with its OpenAPI documentation and takes the examples given there."""
 
 import jsonschema_rs
 import pytest
@@ -6,8 +6,9 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from tests.support.application import app_with, client_of
+from tests.support.fake_predictor import FakePredictor
 from tests.support.keys import AUTHORIZATION
-from tests.support.service_fakes import FakePredictor, app_with, client_of
 
 pytestmark = pytest.mark.anyio
 

@@ -5,9 +5,9 @@ import asyncio
 import httpx
 import pytest
 
-from tests.service.server.test_supervisor import running
+from tests.support.fake_predictor import picture
 from tests.support.feedback import PIXELS, WHOLE, client_with, kept, problem
-from tests.support.service_fakes import picture
+from tests.support.service_process import running
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""`/feedback` while its database is off, away, full or hangs: what is told, and that predictions never notice."""
+"""`/feedback` while its database is off, unreachable, full or hanging: its error answers; predictions go on."""
 
 import asyncio
 import socket
@@ -10,10 +10,12 @@ import psycopg
 import pytest
 
 from service.feedback.async_corrections import AsyncCorrections
+from tests.support.application import app_with, client_of
 from tests.support.disk import fill
+from tests.support.fake_predictor import FakePredictor
 from tests.support.feedback import WHOLE, client_with, kept, predicts, problem
 from tests.support.keys import AUTHORIZATION
-from tests.support.service_fakes import FakePredictor, app_with, client_of, eventually
+from tests.support.waiting import eventually
 from training.corrections import database
 
 pytestmark = pytest.mark.anyio
@@ -139,7 +141,9 @@ async def test_while_the_database_hangs_predictions_go_on_and_few_requests_wait(
 
 def test_a_database_that_hangs_does_not_hold_up_the_end_of_the_process():
     code = (
-        "import asyncio, sys; from tests.support.service_fakes import FakePredictor, app_with, client_of\n"
+        "import asyncio, sys\n"
+        "from tests.support.application import app_with, client_of\n"
+        "from tests.support.fake_predictor import FakePredictor\n"
         "async def main():\n"
         "    async with client_of(app_with(FakePredictor(), feedback_url=sys.argv[1])) as client:\n"
         "        task = asyncio.create_task(client.post('/feedback', json={'pixels': [0] * 784, 'digit': 1}))\n"

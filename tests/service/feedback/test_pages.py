@@ -1,4 +1,4 @@
-"""`GET /feedback`: who has a key pages through all corrections, and nobody else does."""
+"""`GET /feedback`: a client with a key pages through all corrections; without a key it is refused."""
 
 import pytest
 

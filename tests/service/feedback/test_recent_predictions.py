@@ -1,4 +1,4 @@
-"""The last predictions: what is remembered, for how long, and what is never mixed up."""
+"""Recent predictions: what is remembered, for how long, and that none is taken for another."""
 
 import multiprocessing
 import re

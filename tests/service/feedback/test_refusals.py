@@ -1,4 +1,4 @@
-"""What `POST /feedback` refuses: bodies and keys that are wrong, with what was found and what is wanted."""
+"""`POST /feedback` refuses wrong bodies and keys, and says what was found and what is wanted."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""How long corrections are kept, and that keeping watch over it makes no file."""
+"""Retention of corrections: how long they are kept, and that deleting old ones makes no database file."""
 
 import asyncio
 import datetime
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.feedback import WHOLE, client_with, kept, predicts
-from tests.support.service_fakes import eventually
+from tests.support.waiting import eventually
 from training.corrections import Corrections
 
 pytestmark = pytest.mark.anyio

@@ -1,3 +1,5 @@
+"""Compressed request bodies: gzip and deflate are decompressed within a size limit."""
+
 import gzip
 import random
 import time

@@ -1,3 +1,5 @@
+"""Content negotiation: the media type of an answer follows the Accept header."""
+
 import pytest
 
 from service.errors import NotAcceptable

@@ -1,3 +1,5 @@
+"""The deadline that a client sets for its request by a header."""
+
 import pytest
 
 from service.errors import WrongValue

@@ -1,4 +1,4 @@
-"""A challenger beside the champion: as a canary that answers some, in the shadow where it is only compared."""
+"""Experiments: a challenger as a canary that answers a share of requests, or in shadow, where it is only compared."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,9 @@ from service.models.canary import Canary
 from service.models.loaded_version import LoadedVersion
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
-from tests.support.service_fakes import FakePredictor, Shelf, app_following, client_of, picture
+from tests.support.application import app_following, client_of
+from tests.support.fake_predictor import FakePredictor, picture
+from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
 SEVEN = {"pixels": picture(7).ravel().tolist()}

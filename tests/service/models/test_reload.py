@@ -1,4 +1,4 @@
-"""A real store and real networks: what is published, promoted, broken or deleted while the service answers."""
+"""Reloading with a real store and real networks: versions published, promoted, broken or deleted under load."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from tests.load.swapping import swap
-from tests.support.service_fakes import client_of
+from tests.support.application import client_of
 from tests.support.variants import publish_variant
 from training import mnist
 from training.network import compiled

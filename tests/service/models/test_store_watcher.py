@@ -1,4 +1,4 @@
-"""Following a store: with a shelf of fakes, so that each step is in the test's hand."""
+"""The store watcher, step by step, over a fake source of versions."""
 
 import asyncio
 import logging
@@ -10,7 +10,8 @@ import pytest
 from service.errors import UnknownVersion
 from service.models.store_watcher import PATIENCE_S, StoreWatcher
 from service.observability.metrics import Metrics
-from tests.support.service_fakes import FakePredictor, Shelf, picture
+from tests.support.fake_predictor import FakePredictor, picture
+from tests.support.shelf import Shelf
 from training.answers import DIGIT
 
 pytestmark = pytest.mark.anyio

@@ -1,3 +1,5 @@
+"""Drift: the stability index against the card's reference, the window of recent rows, alarms and their metrics."""
+
 import time
 
 import numpy as np
@@ -7,8 +9,8 @@ from scipy.stats import chi2
 from service.models.loaded_version import LoadedVersion
 from service.observability.drift_monitor import ROW_BYTES, DriftMonitor
 from service.observability.metrics import Metrics
-from tests.service.observability.test_metrics import read
-from tests.support.service_fakes import FakePredictor, columns_of
+from tests.support.exposition import read
+from tests.support.fake_predictor import FakePredictor, columns_of
 from training import mnist
 from training.answers import COLUMNS, CONFIDENCE, INK
 from training.drift import KINDS, LARGE, SUREST, Histogram, Window, alarm_limit, reference, stability_index

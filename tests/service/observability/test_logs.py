@@ -1,4 +1,4 @@
-"""Everything that the service writes is JSON, with the request it belongs to, and without what is nobody's business."""
+"""Logs: JSON lines with the id of the request, and without pixels, keys or variables of tracebacks."""
 
 import json
 import logging
@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from service.observability.logs import EXTRA, formatter
-from tests.service.test_main import start
-from tests.support.service_fakes import FakePredictor, app_with, client_of, picture
+from tests.support.application import app_with, client_of
+from tests.support.fake_predictor import FakePredictor, picture
+from tests.support.service_process import start
 
 pytestmark = pytest.mark.anyio
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -1,23 +1,18 @@
+"""Prometheus metrics: batches, padding, waiting, refusals, and one exposition for several workers."""
+
 import subprocess
 import sys
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from service.engine.batcher import Batch
 from service.observability.metrics import SHARED_FOLDER, Metrics
-from tests.support.service_fakes import FakePredictor, app_with, client_of, picture
+from tests.support.application import app_with, client_of
+from tests.support.exposition import read
+from tests.support.fake_predictor import FakePredictor, picture
 
 pytestmark = pytest.mark.anyio
 LENET = (("model", "lenet"), ("version", "3"))
-
-
-def read(exposition):
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(exposition)
-        for sample in family.samples
-    }
 
 
 async def test_batches_their_padding_and_refusals_are_counted():
@@ -50,7 +45,7 @@ import os
 os.environ[{SHARED_FOLDER!r}] = {str(tmp_path)!r}
 from service.engine.batcher import Batch
 from service.observability.metrics import Metrics
-from tests.support.service_fakes import FakePredictor
+from tests.support.fake_predictor import FakePredictor
 metrics = Metrics()
 metrics.watch(FakePredictor())(Batch(2, 0.001, [0.0, 0.0]))
 print(metrics.exposition().decode())

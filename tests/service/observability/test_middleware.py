@@ -1,3 +1,5 @@
+"""ObservabilityMiddleware: request counts and times by route template, request ids, security headers and CORS."""
+
 import json
 import re
 
@@ -8,7 +10,8 @@ from service.observability.buffered_histogram import BufferedHistogram
 from service.observability.metrics import REQUEST_S, Metrics, RouteMetrics
 from service.observability.middleware import LONGEST_PATH, MOST_PATHS
 from service.observability.request_context import RequestContext
-from tests.support.service_fakes import JSON, FakePredictor, app_with, client_of, picture
+from tests.support.application import JSON, app_with, client_of
+from tests.support.fake_predictor import FakePredictor, picture
 
 pytestmark = pytest.mark.anyio
 PIXELS = json.dumps({"pixels": picture(7).ravel().tolist()})

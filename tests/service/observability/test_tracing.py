@@ -1,3 +1,5 @@
+"""OpenTelemetry tracing: spans of a request and its stages, and the environment variables that turn it on."""
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -8,8 +10,9 @@ from service.app import create_app
 from service.observability.metrics import Metrics
 from service.observability.tracing import Tracing, TracingUnavailable, tracing_from_environment, wanted
 from service.settings import ServiceSettings
-from tests.project.test_imports import loaded_after
-from tests.support.service_fakes import FakePredictor, client_of, picture, registry_with
+from tests.support.application import client_of, registry_with
+from tests.support.fake_predictor import FakePredictor, picture
+from tests.support.interpreter import loaded_after
 
 pytestmark = pytest.mark.anyio
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -1,4 +1,4 @@
-"""Pictures on their way through the service: what is answered, remembered and refused, and how long they wait."""
+"""Image files sent to `/predict`: answers, recent predictions, refusals, and the pool that decodes them."""
 
 import asyncio
 import threading
@@ -9,9 +9,10 @@ from PIL import Image
 from service.engine.batcher import DeadlineExceeded
 from service.errors import NotReady
 from service.protocols.native.image_file import Pictures, decode_picture
+from tests.support.application import app_with, client_of
+from tests.support.fake_predictor import FakePredictor
 from tests.support.pictures import BLACK, PNG, TRAIN, encoded, large
 from tests.support.problem import problem
-from tests.support.service_fakes import FakePredictor, app_with, client_of
 from training.picture import prepare
 
 BLACK_PNG = encoded(BLACK)

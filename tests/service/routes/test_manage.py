@@ -1,7 +1,9 @@
+"""`/manage/reload` and verbose readiness: loading new versions and reporting those that fail."""
+
 import pytest
 
+from tests.support.application import app_following, client_of
 from tests.support.keys import AUTHORIZATION
-from tests.support.service_fakes import app_following, client_of
 
 pytestmark = pytest.mark.anyio
 

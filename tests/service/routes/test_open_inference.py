@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from service.protocols.open_inference.tensors import DATATYPES
+from tests.support.application import app_following, app_with, client_of
+from tests.support.fake_predictor import FakePredictor, picture, trace_of
 from tests.support.keys import AUTHORIZATION
-from tests.support.service_fakes import FakePredictor, app_following, app_with, client_of, eventually, picture, trace_of
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 INFER = "/v2/models/lenet/infer"

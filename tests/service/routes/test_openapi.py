@@ -1,4 +1,4 @@
-"""The documentation at /docs and /openapi.json says what the service does, and nothing else."""
+"""The OpenAPI document at /openapi.json and /docs agrees with the routes."""
 
 import json
 
@@ -6,7 +6,8 @@ import jsonschema_rs
 import pytest
 
 from service.protocols.native.examples import FOUR, SEVEN, drawn
-from tests.support.service_fakes import JSON, FakePredictor, app_with, client_of
+from tests.support.application import JSON, app_with, client_of
+from tests.support.fake_predictor import FakePredictor
 
 pytestmark = pytest.mark.anyio
 

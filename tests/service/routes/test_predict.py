@@ -9,8 +9,10 @@ import zlib
 import numpy as np
 import pytest
 
+from tests.support.application import JSON, app_with, client_of
+from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.problem import problem
-from tests.support.service_fakes import JSON, FakePredictor, app_with, client_of, eventually, picture
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 PICTURES = np.stack([picture(digit, trace=digit * 100) for digit in (7, 2, 1)])

@@ -1,4 +1,4 @@
-"""Whatever is sent to `/predict`, the answer is of a documented shape: never a 5xx, never a hang."""
+"""Schemathesis and Hypothesis against `/predict`: any input gets a documented answer, never a 5xx or a hang."""
 
 import asyncio
 import json
@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from tests.support.service_fakes import FakePredictor, app_with, client_of
+from tests.support.application import app_with, client_of
+from tests.support.fake_predictor import FakePredictor
 
 LIMITS = {"body_limit_bytes": 100_000, "request_limit_rows": 8, "queue_limit_rows": 64}
 

@@ -1,4 +1,4 @@
-"""Whatever is sent to `/v1` and `/v2`, the answer is of a documented shape: never a 5xx, never a hang."""
+"""Hypothesis against `/v1` and `/v2`: any input gets a documented answer, never a 5xx or a hang."""
 
 import asyncio
 import json
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.service_fakes import FakePredictor, app_with, client_of
+from tests.support.application import app_with, client_of
+from tests.support.fake_predictor import FakePredictor
 
 LIMITS = {"body_limit_bytes": 100_000, "request_limit_rows": 8, "queue_limit_rows": 64}
 LENGTH = "Inference-Header-Content-Length"

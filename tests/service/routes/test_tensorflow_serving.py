@@ -7,16 +7,10 @@ import json
 
 import pytest
 
-from tests.support.service_fakes import (
-    FakePredictor,
-    Shelf,
-    app_following,
-    app_with,
-    client_of,
-    eventually,
-    picture,
-    trace_of,
-)
+from tests.support.application import app_following, app_with, client_of
+from tests.support.fake_predictor import FakePredictor, picture, trace_of
+from tests.support.shelf import Shelf
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 PREDICT = "/v1/models/lenet:predict"

@@ -6,8 +6,9 @@ import subprocess
 import pytest
 
 from tests.conformance.mlserver.environment import protocols_python
+from tests.support.application import app_with, served
+from tests.support.fake_predictor import FakePredictor
 from tests.support.project import ROOT
-from tests.support.service_fakes import FakePredictor, app_with, served
 
 
 @pytest.fixture(scope="module")

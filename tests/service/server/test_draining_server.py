@@ -1,4 +1,4 @@
-"""The server under clients that are slow, rude or gone."""
+"""The HTTP server over real sockets: draining, pipelining, malformed requests and clients that disconnect."""
 
 import contextlib
 import json
@@ -11,62 +11,10 @@ import pytest
 
 from service.errors import NotReady
 from service.server.http_protocol import HEAD_LIMIT_BYTES
-from tests.support.service_fakes import FakePredictor, app_with, eventually, picture, served
-
-GOOD = json.dumps({"pixels": picture(7).ravel().tolist()}).encode()
-
-
-def connected(address):
-    return socket.create_connection(address, timeout=10)
-
-
-def flat(digit):
-    return picture(digit).ravel().tolist()
-
-
-def asked_of(path, digits):
-    """The body that asks for pictures of these digits in the protocol of a path."""
-    if path == "/predict":
-        return json.dumps({"instances": [flat(digit) for digit in digits]}).encode()
-    if path.startswith("/v1"):
-        return json.dumps({"inputs": [flat(digit) for digit in digits]}).encode()
-    data = [flat(digit) for digit in digits]
-    tensor = {"name": "pixels", "shape": [len(data), 784], "datatype": "UINT8", "data": data}
-    return json.dumps({"inputs": [tensor]}).encode()
-
-
-def request_with(body, length=None, path="/predict"):
-    length = length or f"Content-Length: {len(body)}"
-    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{length}\r\n\r\n".encode() + body
-
-
-def answers(connection, count):
-    """So many answers of a connection: status and what the body says."""
-    found, held = [], b""
-    while len(found) < count:
-        head, end, rest = held.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]) if end else 0
-        if end and len(rest) >= length:
-            found.append((int(head.split()[1]), json.loads(rest[:length])))
-            held = rest[length:]
-            continue
-        arrived = connection.recv(100_000)
-        assert arrived, held
-        held += arrived
-    return found
-
-
-def answers_well(address):
-    with connected(address) as connection:
-        connection.sendall(request_with(GOOD))
-        ((status, answer),) = answers(connection, 1)
-        return status == 200 and answer["digit"] == 7
-
-
-def is_alive(address):
-    with connected(address) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        return answers(connection, 1)[0][0] == 200
+from tests.support.application import app_with, served
+from tests.support.connections import GOOD, answers, answers_well, asked_of, connected, flat, is_alive, request_with
+from tests.support.fake_predictor import FakePredictor, picture
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("path", ["/predict", "/v1/models/lenet:predict", "/v2/models/lenet/versions/3/infer"])

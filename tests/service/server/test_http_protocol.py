@@ -1,3 +1,5 @@
+"""How the HTTP/1.1 connection writes an answer: head and body in one packet, streams in parts."""
+
 import pytest
 
 from service.server.http_protocol import CoalescingTransport

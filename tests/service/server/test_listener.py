@@ -1,4 +1,4 @@
-"""Whoever was let in before a listener closes is served; all others are refused, and have sent nothing."""
+"""A listener that stops accepting: connections in its backlog are served, new ones are refused."""
 
 import socket
 import sys
@@ -6,8 +6,10 @@ import sys
 import pytest
 
 from service.server.listener import stop_accepting
-from tests.service.server.test_draining_server import GOOD, answers, answers_well, connected, request_with
-from tests.support.service_fakes import FakePredictor, app_with, eventually, served
+from tests.support.application import app_with, served
+from tests.support.connections import GOOD, answers, answers_well, connected, request_with
+from tests.support.fake_predictor import FakePredictor
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux resets, and Linux has the remedy")
 

@@ -1,4 +1,4 @@
-"""Clients that send or read too slowly, or come in too large a number: they are cut off, and others are served."""
+"""Timeouts and limits of connections: slow, idle and too many clients are cut off while others are served."""
 
 import contextlib
 import json
@@ -9,8 +9,10 @@ from contextlib import ExitStack
 import pytest
 
 from service.server.http_protocol import HEADERS_LIMIT, HttpProtocol
-from tests.service.server.test_draining_server import GOOD, answers, answers_well, connected, request_with
-from tests.support.service_fakes import FakePredictor, app_with, eventually, served
+from tests.support.application import app_with, served
+from tests.support.connections import GOOD, answers, answers_well, connected, request_with
+from tests.support.fake_predictor import FakePredictor
+from tests.support.waiting import eventually
 
 SOON_S, TICK_S = 0.6, 0.5
 

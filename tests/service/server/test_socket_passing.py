@@ -1,3 +1,5 @@
+"""Passing accepted connections from the supervisor to a worker over a Unix socket."""
+
 import socket
 from contextlib import ExitStack, suppress
 

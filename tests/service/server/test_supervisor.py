@@ -1,4 +1,4 @@
-"""Several processes behind one port; every one is a real one."""
+"""The supervisor with real worker processes: restarts, signals, shared metrics and the sharing out of connections."""
 
 import hashlib
 import json
@@ -8,9 +8,8 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -19,60 +18,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.server.supervisor import share
 from tests.support.keys import AUTHORIZATION
-from tests.support.service_fakes import eventually
+from tests.support.service_process import running, start, workers_of
 from tests.support.variants import publish_variant
+from tests.support.waiting import eventually
 from training.store import Store
 
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
-ENVIRONMENT["DIGITS_RECENT_PREDICTIONS"] = "64"  # whoever is killed here leaves them behind
 PATIENCE_S = 60
 ESTABLISHED = "01"
 """Of /proc/net/tcp."""
-
-
-@contextmanager
-def running(store, **environment):
-    """The parent, and its URL once it is ready."""
-    command = [sys.executable, "-m", "service", "--store", str(store.path), "--model", "tiny", "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--workers", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT | environment,
-    )
-    try:
-        line = process.stdout.readline()
-        match = re.fullmatch(r"tiny version 1 is ready at (\S+) \(\S+/docs\) after \d+\.\d s, 2 workers\n", line)
-        assert match, line + process.stderr.read()
-        yield process, match[1]
-    finally:
-        workers = workers_of(process)
-        process.kill()
-        process.communicate()
-        for worker in workers:
-            with suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGKILL)
 
 
 def next_said(process):
     """What the next line on stderr says: the event of a line of JSON, or a line that is none."""
     line = process.stderr.readline()
     return json.loads(line)["event"] if line.startswith("{") else line.rstrip("\n")
-
-
-def workers_of(process):
-    """The process ids of those that serve."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            pid, _, rest = path.read_text().partition(" ")
-            if (
-                int(rest.rpartition(")")[2].split()[1]) == process.pid
-                and b"spawn_main" in (path.parent / "cmdline").read_bytes()
-            ):
-                found.append(int(pid))
-    return found
 
 
 def gone(pid):
@@ -251,11 +210,11 @@ def test_nobody_outlives_a_parent_that_is_killed(trained_store):
 
 
 def test_who_cannot_start_says_why_once_and_ends_them_all(tmp_path):
-    command = [sys.executable, "-m", "service", "--store", str(tmp_path), "--port", "0", "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE_S)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert re.fullmatch(r"error: there is no model 'lenet' in the store .*--quick\n", done.stderr)
+    process = start("--store", str(tmp_path), "--port", "0", "--workers", "2")
+    stdout, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert stdout == ""
+    assert re.fullmatch(r"error: there is no model 'lenet' in the store .*--quick\n", stderr)
 
 
 def test_a_port_that_another_program_takes_while_they_load_is_one_line(trained_store):
@@ -263,10 +222,7 @@ def test_a_port_that_another_program_takes_while_they_load_is_one_line(trained_s
         quicker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         quicker.bind(("127.0.0.1", 0))
         port = str(quicker.getsockname()[1])
-        command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny"]
-        process = subprocess.Popen(
-            [*command, "--port", port, "--workers", "2"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-        )
+        process = start("--store", str(trained_store.path), "--model", "tiny", "--port", port, "--workers", "2")
         eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)  # so it has bound the port
         quicker.listen()
         _, said = process.communicate(timeout=PATIENCE_S)
@@ -278,8 +234,7 @@ def test_a_port_that_another_program_takes_while_they_load_is_one_line(trained_s
 
 
 def test_sigterm_while_they_load_ends_them_all(trained_store):
-    command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny", "--port", "0"]
-    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0", "--workers", "2")
     time.sleep(1.2)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=PATIENCE_S)

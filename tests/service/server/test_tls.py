@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from service.settings import ServiceSettings
-from tests.service.test_main import outcome, start
-from tests.support.service_fakes import FakePredictor, app_with, picture, served
+from tests.support.application import app_with, served
+from tests.support.fake_predictor import FakePredictor, picture
+from tests.support.service_process import outcome, start
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 

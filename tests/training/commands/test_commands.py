@@ -1,3 +1,5 @@
+"""The commands fit, evaluate, models, promote, rollback and changes: output, exit codes and error lines."""
+
 import json
 import re
 import shutil

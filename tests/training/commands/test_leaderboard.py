@@ -1,3 +1,5 @@
+"""`python -m training leaderboard`: rows, means over seeds, and fitting of missing versions."""
+
 import json
 import os
 import re

@@ -1,3 +1,5 @@
+"""`python -m training retrain`: exit codes, the JSON report, options and environment."""
+
 import json
 import os
 import re

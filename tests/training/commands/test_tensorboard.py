@@ -1,3 +1,5 @@
+"""TensorBoard event files of a training run, written by `fit --tensorboard`."""
+
 import importlib
 import struct
 import sys

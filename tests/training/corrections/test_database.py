@@ -1,4 +1,4 @@
-"""What databases of corrections refuse, and that they are told so soon and clearly."""
+"""Databases of corrections that cannot be used are refused soon and with the reason."""
 
 import logging
 import socket

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from etils import epath
 
 from tests.support.corrections import WHOLE
-from tests.support.service_fakes import eventually
+from tests.support.waiting import eventually
 from training.corrections import Corrections, CorrectionsUnavailable
 from training.corrections.database import WRITERS
 from training.corrections.table import CORRECTIONS, MIGRATIONS, REVISION

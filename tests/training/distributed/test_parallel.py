@@ -1,4 +1,4 @@
-"""One run on several devices, of one process or of several; every process is a real one."""
+"""One training run on several devices, in one process and in several real ones."""
 
 import os
 import re

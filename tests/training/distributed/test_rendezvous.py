@@ -1,4 +1,4 @@
-"""Processes that find each other, and what they say when they do not; each is a thread here, over real sockets."""
+"""How processes of one run find each other over real sockets, and the errors when they do not; each is a thread."""
 
 import socket
 import time

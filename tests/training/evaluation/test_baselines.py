@@ -1,3 +1,5 @@
+"""The baselines of scikit-learn: logistic regression and a random forest."""
+
 import json
 
 import numpy as np

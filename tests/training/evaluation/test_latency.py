@@ -1,3 +1,5 @@
+"""How latency is measured: percentiles over rounds."""
+
 import itertools
 
 import numpy as np

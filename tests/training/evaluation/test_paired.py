@@ -1,3 +1,5 @@
+"""Paired tests of two classifiers: McNemar's test, non-inferiority by the score test, Holm's correction."""
+
 from math import sqrt
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Scores on labelled digits: errors, confidence intervals, log loss, confusion matrix, temperature."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,3 +1,5 @@
+"""Augmentation: shifts, rotations and elastic distortions of the training images."""
+
 import jax
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Distillation: a network learns the mean answer of teachers, which are trained first."""
+
 import jax
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""A training run: what it learns, that it is reproducible bit for bit, and that it resumes after any epoch."""
+
 import os
 import re
 import signal

@@ -1,4 +1,4 @@
-"""In processes of their own: where JAX keeps what it compiles can be said but once."""
+"""The persistent compilation cache, in processes of their own: JAX takes its folder once per process."""
 
 import os
 import shutil

@@ -1,3 +1,5 @@
+"""Layer lists: shapes and numbers of weights, reading them from files, and refusal of lists that are no network."""
+
 import msgspec
 import pytest
 from hypothesis import given

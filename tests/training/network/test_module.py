@@ -1,3 +1,5 @@
+"""The Flax module and its functional form: weights, logits, gradients, pooling and dropout."""
+
 import jax
 import numpy as np
 import pytest

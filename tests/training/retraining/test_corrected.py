@@ -1,3 +1,5 @@
+"""Corrections as data: which are dropped, which are learned and which are held out for the gate."""
+
 import hashlib
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The gate: criteria by which a challenger passes or is refused."""
+
 import msgspec
 import numpy as np
 import pytest

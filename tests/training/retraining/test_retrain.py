@@ -1,3 +1,5 @@
+"""Retraining: from corrections to a challenger that the gate promotes or refuses."""
+
 import shutil
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Aliases of the store: champion, previous and challenger, and the record of their changes."""
+
 import datetime
 import multiprocessing
 import os

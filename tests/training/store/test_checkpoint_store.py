@@ -1,3 +1,5 @@
+"""The store of versions: publishing, reading, damage found by the manifest, and publishers killed halfway."""
+
 import multiprocessing
 import os
 import signal

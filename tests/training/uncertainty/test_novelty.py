@@ -1,3 +1,5 @@
+"""Novelty: the Mahalanobis distance of ink moments, and the verdict `not_a_digit`."""
+
 import jax
 import msgspec
 import numpy as np

@@ -1,3 +1,5 @@
+"""Rejection: the confidence limit of accepted answers, and prediction sets with guaranteed coverage."""
+
 from math import ceil
 
 import numpy as np

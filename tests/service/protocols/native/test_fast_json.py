@@ -1,3 +1,5 @@
+"""The fast JSON reader of pixels: it reads what most clients send and leaves any other body to the general reader."""
+
 import json
 
 import numpy as np

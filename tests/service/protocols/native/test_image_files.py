@@ -1,4 +1,4 @@
-"""PNG and JPEG of every kind, turned, transparent and large, are the pictures that they show."""
+"""Decoding PNG and JPEG files of every kind: rotated, transparent, large."""
 
 import subprocess
 import sys

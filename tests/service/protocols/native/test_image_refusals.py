@@ -1,4 +1,4 @@
-"""Bodies that are no pictures, or are too large ones, are told why."""
+"""Image files that are damaged, of another format or too large are refused with the reason."""
 
 import contextlib
 import struct

@@ -1,3 +1,5 @@
+"""Bodies of raw bytes and NumPy's `.npy` files, with every malformed header refused."""
+
 import io
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""JSON bodies of `/predict`: forms of a picture, scale, and the error that names each wrong value."""
+
 import json
 import re
 

@@ -1,4 +1,4 @@
-"""Tensors, and where in them something is wrong."""
+"""Tensors of the Open Inference Protocol: decoding, and errors that name the place of a wrong value."""
 
 import numpy as np
 import pytest

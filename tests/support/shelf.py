@@ -1,0 +1,35 @@
+"""A source of model versions in memory, in the place of a store and its loader."""
+
+from service.models.loaded_version import LoadedVersion
+from service.models.loader import Plan
+from service.observability.metrics import Metrics
+from service.version_policy import choose
+from tests.support.fake_predictor import FakePredictor
+
+
+class Shelf:
+    """A source of versions: what is to be loaded changes under its hand, and an exception is a version that fails."""
+
+    def __init__(self, models: dict[str, dict[int, FakePredictor | Exception]], metrics: Metrics | None = None) -> None:
+        self.on_it = models
+        self.aliases = {name: {"champion": min(versions)} for name, versions in models.items()}
+        self.policy = "champion"
+        self.loads: list[tuple[str, int]] = []
+        self.plan_error: Exception | None = None
+        self.metrics = metrics or Metrics()
+
+    def models(self) -> list[str]:
+        return [*self.on_it]
+
+    def plan(self, model: str) -> Plan:
+        if self.plan_error:
+            raise self.plan_error
+        aliases = dict(self.aliases[model])
+        return Plan(choose(self.policy, sorted(self.on_it[model]), aliases), aliases, aliases["champion"])
+
+    def load(self, model: str, version: int) -> LoadedVersion:
+        self.loads.append((model, version))
+        predictor = self.on_it[model][version]
+        if isinstance(predictor, Exception):
+            raise predictor
+        return LoadedVersion.start(predictor, self.metrics, queue_limit_rows=64)
