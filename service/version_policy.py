@@ -1,4 +1,4 @@
-"""Which versions of a model are loaded: a policy in words, and what it comes to."""
+"""The version policy: which versions of a model are loaded."""
 
 from __future__ import annotations
 

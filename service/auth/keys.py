@@ -12,9 +12,6 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-
 from service.errors import Forbidden, Unauthorised
 
 if TYPE_CHECKING:
@@ -26,8 +23,6 @@ RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
 DIGEST: Final = re.compile("[0-9a-f]{64}")
 HEADER: Final = "Authorization: Bearer KEY"
 log = logging.getLogger(__name__)
-bearer: Final = HTTPBearer(auto_error=False, description="A management key")
-given: Final = Depends(bearer)
 
 
 class Key(NamedTuple):
@@ -90,12 +85,6 @@ class Keys:
         if problem != self._told:
             log.error("%s", problem)
         self._told = problem
-
-
-async def require_key(request: Request, credentials: HTTPAuthorizationCredentials | None = given) -> str:
-    """The name of the management key that a request brings. Raises what `Keys.check` raises."""
-    keys: Keys = request.app.state.keys
-    return keys.check(f"Bearer {credentials.credentials}" if credentials else None, "manage")
 
 
 def _keys(text: str) -> Iterator[Key]:

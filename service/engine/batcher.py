@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from service.engine.errors import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.engine.row_queue import Request, RowQueue
 
 if TYPE_CHECKING:
@@ -36,56 +37,23 @@ SMOOTHING = 0.9
 log = logging.getLogger(__name__)
 
 
-class QueueFull(Exception):
-    """The queue has no room for a request: `waiting` rows are in it, and `limit` is the most that may wait.
-
-    At the rate of the last batches the queue is empty after `retry_after_s`.
-    """
-
-    def __init__(self, *, waiting: int, limit: int, retry_after_s: int) -> None:
-        super().__init__(f"{waiting} rows are waiting, and the limit is {limit}")
-        self.waiting, self.limit, self.retry_after_s = waiting, limit, retry_after_s
-
-
-class Closed(Exception):
-    """The engine takes no more requests, or was told not to wait for this one any longer."""
-
-    def __init__(self) -> None:
-        super().__init__("the engine is closed")
-
-
-class EngineDead(Exception):
-    """A thread of the engine has ended although nobody closed it; nothing will be computed any more."""
-
-    def __init__(self) -> None:
-        super().__init__("a thread of the engine has died")
-
-
-class DeadlineExceeded(Exception):
-    """The caller's time was up before all its rows were computed."""
-
-
-class PredictFailed(Exception):
-    """`predict` raised for this request, and for this one alone. The reason is the `__cause__`."""
-
-
 class Batch(NamedTuple):
-    """What became of one call of `predict`."""
+    """One call of `predict`."""
 
     rows: int
     seconds: float
     waited_s: list[float]
-    """How long each request waited whose first rows were in it."""
+    """Waiting times of the requests whose first rows were in the batch."""
 
 
 class BatchObserver(Protocol):
-    """Told of every batch, on the thread that computed it."""
+    """Called with every batch, on the thread that computed it."""
 
     def __call__(self, batch: Batch, /) -> None: ...
 
 
-def _unwatched(_: Batch) -> None:
-    """Looks away."""
+def _no_observer(_: Batch) -> None:
+    """No-op."""
 
 
 class Batcher:
@@ -104,17 +72,17 @@ class Batcher:
         queue_limit_rows: int,
         threads: int = 1,
         inline_rows: int = 0,
-        watch: BatchObserver = _unwatched,
+        observer: BatchObserver = _no_observer,
         name: str = "batcher",
     ) -> None:
         self.max_batch_rows, self.queue_limit_rows = max_batch_rows, queue_limit_rows
         self._inline_rows = inline_rows
-        self._predict, self._watch = predict, watch
+        self._predict, self._observer = predict, observer
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._lock = threading.Lock()  # guards all that follows
         self._queue = RowQueue()
         self._idle_threads = 0  # threads that wait to be woken up
-        self._starting = False  # somebody on an event loop is about to compute
+        self._starting = False  # an event loop is about to compute
         self._batches: list[list[Part]] = []  # that are being computed
         self._closing = self._dead = False
         self._rows_per_s = 0.0
@@ -134,7 +102,7 @@ class Batcher:
         return self._queue.rows
 
     def check_room(self, rows: int = 1) -> None:
-        """Raises what `submit` would raise for so many rows, before anybody takes the trouble to make them.
+        """Backpressure: raises what `submit` would raise for this number of rows, before the body is read.
 
         Raises QueueFull, Closed, EngineDead.
         """
@@ -151,9 +119,10 @@ class Batcher:
         """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: leave them alone until the answer is there.
 
         Raises QueueFull, Closed, EngineDead, PredictFailed, and DeadlineExceeded when `time.monotonic()` passes the
-        deadline, if there is one. Whoever is cancelled or runs out of time takes along the rows that are in no batch.
-        `timed` is told when each batch with some of the rows began and ended, as `time.perf_counter` counts, on the
-        thread that computed it.
+        deadline, if there is one. A request that is cancelled or expires leaves the
+        queue with its rows that are in no batch yet.
+        `timed` is called with the begin and end of each batch with rows of the request, as `time.perf_counter`
+        counts, on the thread that computed it.
         """
         if not len(rows):
             raise ValueError("a request has 0 rows, want at least 1")
@@ -171,7 +140,7 @@ class Batcher:
                 self._wake_up()
         if first:
             try:
-                await asyncio.sleep(0)  # who came in the same moment is in the queue after that
+                await asyncio.sleep(0)  # requests of the same moment are in the queue after this
             except asyncio.CancelledError:
                 self._leave(request)
                 self._pass_on([])
@@ -208,10 +177,10 @@ class Batcher:
             self._queue.leave(request)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Computes the few rows that came to an idle engine, or wakes a thread for more than that.
+        """Computes the rows that came to an idle engine inline if they are few, or wakes a thread.
 
-        The batch before must have been as small: where many callers come one after the other, a thread makes one batch
-        of those who come while it wakes up.
+        The batch before must have been as small: with many callers one after the other, a thread makes one batch of the
+        requests that come while it wakes up.
         """
         with self._lock:
             few = max(self._queue.rows, self._last_rows) <= self._inline_rows and not self._closing
@@ -224,7 +193,7 @@ class Batcher:
         self._pass_on(batch)
 
     def _pass_on(self, before: list[Part]) -> None:
-        """Leaves what there is to the threads; whoever comes to an idle engine next may start it."""
+        """Leaves the queue to the threads; the next request to an idle engine may be computed inline again."""
         with self._lock:
             if before:
                 self._batches.remove(before)
@@ -232,17 +201,17 @@ class Batcher:
             self._wake_up()
 
     def _wake_up(self) -> None:
-        """Wakes a thread if there is something for it to do. The lock is held."""
+        """Wakes an idle thread if a batch is due. The lock is held."""
         if self._idle_threads and not self._starting and (self._closing or self._dead or self._batch_due()):
             self._idle_threads -= 1
             self._wake.put(None)
 
     def _batch_due(self) -> bool:
-        """Whether another batch is worth computing now. The lock is held."""
+        """Whether another batch should be computed now. The lock is held."""
         return bool(self._queue.rows) and (not self._batches or self._queue.rows >= self.max_batch_rows)
 
     def _take(self) -> list[Part]:
-        """The next batch; an empty one if those who waited have left. The lock is held."""
+        """The next batch; empty if all waiting requests were cancelled. The lock is held."""
         batch = self._queue.take(self.max_batch_rows)
         if batch:
             self._batches.append(batch)
@@ -253,7 +222,7 @@ class Batcher:
             self._leave(request)
             request.future.set_exception(DeadlineExceeded())
 
-    # What follows happens on the engine's threads, or is what they and the event loop do.
+    # The methods below run on the engine's threads, and for inline batches on the event loop.
 
     def _run(self) -> None:
         batch: list[Part] = []
@@ -264,7 +233,7 @@ class Batcher:
             self._die()
 
     def _next_batch(self, before: list[Part]) -> list[Part]:
-        """The batch to compute next; waits until there is one. An empty one says that all is done."""
+        """The batch to compute next; waits until there is one. An empty batch ends the thread."""
         with self._lock:
             if before:
                 self._batches.remove(before)
@@ -275,17 +244,17 @@ class Batcher:
                 if not batch and not done:
                     self._idle_threads += 1
                 else:
-                    self._wake_up()  # there may be enough for another one, or nothing any more for any
+                    self._wake_up()  # there may be rows for another thread, or the engine is closing
             if batch or done:
                 return batch
             self._wake.get()
 
     def _compute(self, batch: list[Part]) -> list[Request]:
-        """Requests that are finished, well or badly, after this batch."""
+        """The requests that have an answer or an error after this batch."""
         try:
             answers = self._answers(batch)
         except Exception as error:  # whatever predict raises
-            if len(batch) > 1:  # each gets a second chance alone, so that only the culprit fails
+            if len(batch) > 1:  # each request is computed again alone, so that only the faulty one fails
                 return [done for part in batch for done in self._compute([part])]
             return [self._fail(batch[0].request, error)]
         offset, finished = 0, []
@@ -312,7 +281,7 @@ class Batcher:
             self._last_rows = len(rows)
             rate = len(rows) / max(seconds, 1e-9) * len(self._batches)
             self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
-        self._watch(Batch(len(rows), seconds, [began - part.request.arrived_s for part in batch if not part.start]))
+        self._observer(Batch(len(rows), seconds, [began - part.request.arrived_s for part in batch if not part.start]))
         return answers
 
     def _fail(self, request: Request, cause: Exception) -> Request:
@@ -330,11 +299,11 @@ class Batcher:
             if loop is here:
                 _resolve(requests)
                 continue
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and its callers are gone with it
+            with contextlib.suppress(RuntimeError):  # the event loop is closed, and with it its callers
                 loop.call_soon_threadsafe(_resolve, requests)
 
     def _die(self) -> None:
-        """A caller whose answer can't come any more must not wait for it."""
+        """Fails all requests: nothing will be computed any more."""
         log.critical("the engine has died", exc_info=True)
         self._abandon(EngineDead)
 
@@ -356,7 +325,9 @@ def _packed(slices: list[Rows]) -> Rows:
     """
     first = slices[0]
     if any(rows.dtype != first.dtype or rows.shape[1:] != first.shape[1:] for rows in slices):
-        raise ValueError("rows of other shapes or dtypes would change their neighbours'")  # each is computed alone then
+        raise ValueError(
+            "rows of other shapes or dtypes would change their neighbours'"
+        )  # each request is computed alone then
     return np.frombuffer(b"".join([rows.data for rows in slices]), first.dtype).reshape(-1, *first.shape[1:])
 
 

@@ -19,7 +19,7 @@ Rows: TypeAlias = "np.ndarray[Any, Any]"
 
 
 class Request:
-    """A caller who waits: `taken` rows have gone into batches, `missing` rows are not computed yet."""
+    """A waiting request: `taken` rows are in batches, `missing` rows are not computed yet."""
 
     __slots__ = ("answer", "arrived_s", "error", "future", "loop", "missing", "rows", "size", "taken", "timed")
 
@@ -52,7 +52,7 @@ class Part(NamedTuple):
 
 
 class RowQueue:
-    """First in, first out, and anybody may leave. Counts rows; not safe to share between threads by itself."""
+    """First in, first out; a request may leave from the middle. Not thread-safe: the engine's lock guards it."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -66,7 +66,7 @@ class RowQueue:
     def take(self, room: int) -> list[Part]:
         """The next rows, at most `room`: large requests are split, small ones packed together.
 
-        Whoever does not wait any longer is passed over.
+        Requests that were cancelled or have expired are skipped.
         """
         parts = []
         while room and self._requests:
@@ -84,13 +84,13 @@ class RowQueue:
         return parts
 
     def leave(self, request: Request) -> None:
-        """Takes what is left of a request out of the queue, if there is anything."""
+        """Takes a request's remaining rows out of the queue."""
         if request in self._requests:
             del self._requests[request]
             self.rows -= request.size - request.taken
 
     def clear(self) -> list[Request]:
-        """Takes everybody out."""
+        """Takes all requests out of the queue."""
         requests = list(self._requests)
         self._requests.clear()
         self.rows = 0

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from service.errors import UnknownPrediction, WrongValue
-from service.protocols.decode import shortened
+from service.errors import UnknownPrediction, WrongValue, shortened
 from training.images import CLASSES, PIXELS
 
 if TYPE_CHECKING:

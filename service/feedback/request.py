@@ -5,17 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from service.errors import WrongValue
-from service.protocols.decode import (
-    ObjectForm,
-    decode_pixels,
-    describe,
-    one_of,
-    out_of_range,
-    read_object,
-    shortened,
-    wrong_type,
-)
+from service.errors import WrongValue, describe, out_of_range, shortened, wrong_type
+from service.protocols.json_body import ObjectForm, one_of, read_object
+from service.protocols.json_pictures import decode_pixels
 from training.images import CLASSES
 from training.store import NAME
 

@@ -1,4 +1,4 @@
-"""Answers with status 200, made without what Starlette does for all that a response can be."""
+"""A response with status 200 and raw headers, without the work that Starlette does for every kind of response."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Answer(Response):
-    """A body of a media type, and other headers if there are any, names in lower case."""
+class RawResponse(Response):
+    """A body of a media type, and other headers, with names in lower case."""
 
     def __init__(self, body: bytes, media_type: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.status_code, self.background, self.body = 200, None, body

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from service.errors import WrongValue
-from service.protocols.decode import shortened
+from service.errors import WrongValue, shortened
 
 if TYPE_CHECKING:
     from service.headers import Headers

@@ -1,4 +1,4 @@
-"""A challenger that answers a share of the requests, until it fails too often or takes too long."""
+"""Canary: a challenger that answers a share of the requests, disabled if it fails too often or is too slow."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from service.settings import ServiceSettings
 
 WINDOW: Final = 200
-"""So many of a challenger's last requests are looked at."""
+"""How many of a challenger's last requests decide whether it is disabled."""
 SLOW_LIMIT: Final = 0.05
-"""Of them, this share may take longer than the limit."""
+"""The largest share of these requests that may exceed the latency limit."""
 log = logging.getLogger("uvicorn.error")
 
 
 class Canary:
-    """One challenger, on trial; `taken_out` is the reason why it answers no more, once there is one."""
+    """One challenger as a canary. `taken_out` is the reason why it is disabled, or None."""
 
     def __init__(self, challenger: LoadedVersion, settings: ServiceSettings) -> None:
         self.challenger = challenger
@@ -31,15 +31,16 @@ class Canary:
         self._salt = f"{challenger.name} {challenger.version}".encode()
         self._failed: deque[bool] = deque(maxlen=WINDOW)
         self._slow: deque[bool] = deque(maxlen=WINDOW)
+        challenger.metrics.set_canary_out(False)
 
     def wants(self, client: bytes | None) -> bool:
-        """Whether it answers this request: a client's all or none of them, and of others a share at random."""
+        """Whether it answers this request: all or none of a client's; a random share of requests without a client."""
         if self.taken_out or not self._share:
             return False
         return (random.random() if client is None else self._place(client)) < self._share  # noqa: S311 - no secret
 
     def note(self, *, failed: bool, seconds: float) -> None:
-        """Learns how a request went, and ends the trial when too many of the last ones went badly."""
+        """Counts a request, and disables the canary if too many of the last ones failed or were slow."""
         self._failed.append(failed)
         self._slow.append(seconds > self._latency_limit_s)
         if sum(self._failed) > self._failures_limit * WINDOW:
@@ -48,7 +49,7 @@ class Canary:
             self._take_out(self._slow, f"took longer than {self._latency_limit_s * 1000:.0f} ms", SLOW_LIMIT)
 
     def _place(self, client: bytes) -> float:
-        """Where a client stands between 0 and 1; for each challenger somewhere else, so that all take their turns."""
+        """A client's place in 0…1; each challenger has other places, so that the chosen clients differ."""
         return int.from_bytes(hashlib.blake2b(client, digest_size=7, salt=self._salt[-16:]).digest()) / 2**56
 
     def _take_out(self, bad: deque[bool], how: str, limit: float) -> None:
@@ -58,3 +59,4 @@ class Canary:
             )
             title = f"{self.challenger.name} version {self.challenger.version}"
             log.error("%s is taken out as a canary: %s", title, self.taken_out)
+            self.challenger.metrics.set_canary_out(True)

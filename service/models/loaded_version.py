@@ -1,4 +1,4 @@
-"""A version that answers requests: a predictor, the engine that feeds it, and how many requests hold on to it."""
+"""A loaded version: a predictor, the engine that feeds it, its metrics, and a count of the requests that use it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from service.engine.batcher import Batcher, PredictFailed
+from service.engine.batcher import Batcher
+from service.engine.errors import PredictFailed
 from service.errors import BrokenAnswer
 from service.observability.request_context import CURRENT
 from training.answers import VERDICT
@@ -16,19 +17,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from service.observability.metrics import Metrics
+    from service.observability.model_metrics import VersionMetrics
     from training.answers import Answers
     from training.images import Images
     from training.predictor import Predictor
 
 
 class LoadedVersion:
-    """A loaded version. A request is a `with` block of it, from finding it to the answer: it is not retired meanwhile.
+    """A version that answers requests.
 
-    Its requests belong to one event loop.
+    Each request holds it as a `with` block, from finding the version to the answer; `retire` waits for these blocks.
+    Not thread-safe: one event loop only.
     """
 
-    def __init__(self, predictor: Predictor, batcher: Batcher, metrics: Metrics) -> None:
-        self.predictor, self.batcher, self._metrics = predictor, batcher, metrics
+    def __init__(self, predictor: Predictor, batcher: Batcher, metrics: VersionMetrics) -> None:
+        self.predictor, self.batcher, self.metrics = predictor, batcher, metrics
         self.name, self.version = predictor.name, predictor.version
         self._requests = 0
         self._unused: asyncio.Event | None = None
@@ -46,19 +49,20 @@ class LoadedVersion:
     ) -> Self:
         """The version with an engine of its own, which computes up to `threads` batches at the same time.
 
-        The last answers are followed for drift, if the version has a reference.
+        The last `drift_window_rows` answers are monitored for drift, if the version's card has a reference.
         """
+        version_metrics = metrics.models.version(predictor.name, predictor.version, predictor.padded)
         reference = predictor.reference if drift_window_rows else None
-        drift = metrics.drift(predictor, reference, drift_window_rows) if reference else None
+        drift = version_metrics.monitor_drift(reference, drift_window_rows) if reference else None
 
         def compute(images: Images) -> NDArray[np.float32]:
             columns = predictor.columns(images)
-            if np.isnan(columns[:, VERDICT]).any():  # JSON has no word for such numbers, and nobody a use
+            if np.isnan(columns[:, VERDICT]).any():  # JSON has no NaN
                 raise BrokenAnswer(
                     f"{predictor.name} version {predictor.version} answered with probabilities that are not finite"
                 )
             if drift:
-                drift.follow(columns)
+                drift.add(columns)
             return columns
 
         batcher = Batcher(
@@ -67,10 +71,11 @@ class LoadedVersion:
             threads=threads,
             queue_limit_rows=queue_limit_rows,
             inline_rows=inline_rows,
-            watch=metrics.watch(predictor),
+            observer=version_metrics.batches,
             name=f"{predictor.name}-{predictor.version}",
         )
-        return cls(predictor, batcher, metrics)
+        version_metrics.waiting_rows = lambda: batcher.waiting_rows
+        return cls(predictor, batcher, version_metrics)
 
     def __enter__(self) -> Self:
         self._requests += 1
@@ -81,26 +86,26 @@ class LoadedVersion:
         if self._unused and not self._requests:
             self._unused.set()
 
-    async def answer(self, images: Images, deadline_s: float) -> Answers:
+    async def predict(self, images: Images, deadline_s: float) -> Answers:
         """Answers to images uint8 [n, 28, 28].
 
-        Raises what `Batcher.submit` raises, and BrokenAnswer for what are no probabilities.
+        Raises what `Batcher.submit` raises, and BrokenAnswer for answers that are not probabilities.
         """
-        seen = CURRENT.get()
-        if seen is not None:
-            seen.model, seen.version = self.name, self.version
-        timed = seen.times_of_batches() if seen is not None and seen.stages is not None else None
+        context = CURRENT.get()
+        if context is not None:
+            context.model, context.version = self.name, self.version
+        timer = context.batch_timer() if context is not None and context.stages is not None else None
         try:
-            columns = await self.batcher.submit(images, deadline_s, timed)
+            columns = await self.batcher.submit(images, deadline_s, timer)
         except PredictFailed as failure:
-            self._metrics.failed(self)
+            self.metrics.failed()
             if isinstance(failure.__cause__, BrokenAnswer):
                 raise failure.__cause__ from None
             raise
         return self.predictor.read(columns)
 
     async def retire(self) -> None:
-        """Ends the engine when the last request has left. Nobody must find the version any more."""
+        """Ends the engine after the last request. The registry must not have the version any more."""
         if self._requests:
             self._unused = asyncio.Event()
             await self._unused.wait()

@@ -1,8 +1,9 @@
-"""From the store to versions that answer: which are wanted, and how one is loaded."""
+"""Loads versions from the store: which ones the settings want, and how one is compiled and verified."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.models.loaded_version import LoadedVersion
@@ -12,15 +13,16 @@ from training.store import CHALLENGER, CHAMPION, Store, UnknownVersion
 if TYPE_CHECKING:
     from service.observability.metrics import Metrics
     from service.settings import ServiceSettings
+    from training.predictor import Predictor
 
 INLINE_ROWS: Final = 1
-"""A picture alone is computed on the event loop: 0.07 ms, where the way to another thread and back takes as long."""
+"""A single picture is computed on the event loop in 0.07 ms; the way to another thread and back takes as long."""
 EVERY_MODEL: Final = "*"
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
 
 
 class Plan(NamedTuple):
-    """What of a model is to be loaded, ascending, the store's aliases, and which version answers when none is named."""
+    """The versions of a model to load, ascending; the store's aliases; the version that answers when none is named."""
 
     versions: list[int]
     aliases: dict[str, int]
@@ -28,24 +30,14 @@ class Plan(NamedTuple):
 
 
 class Loader:
-    """Loads what the settings ask for."""
+    """Loads the versions that the settings want. JAX is imported with the first one."""
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
-        # JAX takes seconds, and fakes need none
-        from training.predictor import Predictor, compute_alone, keep_compiled, on_compilation
-
-        self._settings, self._metrics, self._predictor = settings, metrics, Predictor
+        self._settings, self._metrics = settings, metrics
         self._store = Store(settings.store)
-        self._threads = compute_alone()
-        keep_compiled(self._store.path, settings.compiled)
-        on_compilation(self._compiled)
-
-    def _compiled(self) -> None:
-        if not _loading.get():  # then a request waits for it
-            self._metrics.compiled()
 
     def models(self) -> list[str]:
-        """Names of the models that are wanted, the default one first."""
+        """Names of the wanted models, the default one first."""
         default = self._settings.model
         others = self._settings.other_models
         if EVERY_MODEL in others:
@@ -53,7 +45,7 @@ class Loader:
         return list(dict.fromkeys([default, *others]))
 
     def plan(self, model: str) -> Plan:
-        """What of a model is wanted now. Raises StoreError, with UnknownModel and UnknownVersion among them."""
+        """The versions of a model that are wanted now. Raises StoreError, with UnknownModel and UnknownVersion."""
         versions, aliases = self._store.versions(model), self._store.aliases(model)
         policy = self._settings.versions
         wanted = choose(policy, versions, aliases, self._store.refused(model))
@@ -68,17 +60,38 @@ class Loader:
         return Plan(wanted, aliases, default)
 
     def load(self, model: str, version: int) -> LoadedVersion:
-        """A version, compiled, and proven against its golden predictions. Raises StoreError and OSError."""
+        """A version, compiled, and verified against its golden predictions. Raises StoreError and OSError."""
+        runtime = self._runtime
         loading = _loading.set(True)
         try:
-            predictor = self._predictor.load(self._store, model, version, row_sizes=self._threads.row_sizes)
+            predictor = runtime.predictor.load(self._store, model, version, row_sizes=runtime.row_sizes)
         finally:
             _loading.reset(loading)
         return LoadedVersion.start(
             predictor,
             self._metrics,
             queue_limit_rows=self._settings.queue_limit_rows,
-            threads=self._threads.at_once,
+            threads=runtime.threads,
             inline_rows=INLINE_ROWS,
             drift_window_rows=self._settings.drift_window_rows,
         )
+
+    @cached_property
+    def _runtime(self) -> _Runtime:
+        """JAX, set up: importing it takes seconds."""
+        from training.predictor import Predictor, compute_alone, keep_compiled, on_compilation
+
+        threads = compute_alone()
+        keep_compiled(self._store.path, self._settings.compiled)
+        on_compilation(self._count_compilation)
+        return _Runtime(Predictor, threads.row_sizes, threads.at_once)
+
+    def _count_compilation(self) -> None:
+        if not _loading.get():  # a request waits for this compilation
+            self._metrics.models.compiled()
+
+
+class _Runtime(NamedTuple):
+    predictor: type[Predictor]
+    row_sizes: tuple[int, ...]
+    threads: int

@@ -1,4 +1,4 @@
-"""Which versions are loaded, found by name and number or alias; and how some take the place of others."""
+"""The model registry: loaded versions by model, number and alias, and how versions are swapped."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from service.errors import NotReady, UnknownModel, UnknownVersion
-from service.protocols.decode import shortened
+from service.errors import ModelNotLoaded, NotReady, VersionNotLoaded, shortened
 from training.store import CHALLENGER
 
 if TYPE_CHECKING:
@@ -17,58 +16,81 @@ if TYPE_CHECKING:
 
 
 class LoadedModel(NamedTuple):
-    """What is loaded of a model, by number, and the store's aliases, those of versions that are not loaded included."""
+    """The loaded versions of a model by number, and all aliases of the store, also those of versions not loaded."""
 
     versions: Mapping[int, LoadedVersion]
     aliases: Mapping[str, int]
     default: LoadedVersion
-    """The version that answers when none is named."""
+    """The version that answers requests without a version."""
 
     @property
     def challenger(self) -> LoadedVersion | None:
-        """The version on trial, if one is loaded that is not the one that answers anyway."""
+        """The version with the alias `challenger`, if it is loaded and not the default."""
         challenger = self.versions.get(self.aliases.get(CHALLENGER, 0))
         return None if challenger is self.default else challenger
 
     def find(self, name: str) -> LoadedVersion | None:
-        """The loaded version that has a number or an alias."""
-        for number, live in self.versions.items():
+        """The loaded version with a number or an alias."""
+        for number, version in self.versions.items():
             if self.aliases.get(name) == number or str(number) == name:
-                return live
+                return version
         return None
 
-    def names(self, live: LoadedVersion) -> list[str]:
-        """Aliases that stand for a version, sorted."""
-        return sorted(alias for alias, number in self.aliases.items() if number == live.version)
+    def names(self, version: LoadedVersion) -> list[str]:
+        """The aliases of a version, sorted."""
+        return sorted(alias for alias, number in self.aliases.items() if number == version.version)
 
-    def title(self, live: LoadedVersion) -> str:
+    def title(self, version: LoadedVersion) -> str:
         """A version for people to read: `3 (champion)`."""
-        names = self.names(live)
-        return f"{live.version} ({', '.join(names)})" if names else f"{live.version}"
+        names = self.names(version)
+        return f"{version.version} ({', '.join(names)})" if names else f"{version.version}"
+
+    def role(self, version: LoadedVersion) -> str:
+        """The label of a version in metrics: default, challenger or other."""
+        if version is self.default:
+            return "default"
+        return "challenger" if version is self.challenger else "other"
 
 
 class ModelRegistry:
-    """The loaded versions, by the names of their models. The first model is the one meant when a request names none."""
+    """The loaded versions, by the names of their models. The first model is the default one.
 
-    def __init__(self, models: Mapping[str, LoadedModel]) -> None:
-        self._models = dict(models)
+    It is empty until `swap` is first called. Not thread-safe: one event loop only.
+    """
+
+    def __init__(self, models: Mapping[str, LoadedModel] | None = None) -> None:
+        self._models = dict(models or {})
         self._retiring: dict[LoadedVersion, asyncio.Task[None]] = {}
         self._draining_since_s: float | None = None
-        self.default_model = next(iter(self._models))
+
+    @property
+    def loaded(self) -> bool:
+        """Whether any model is loaded."""
+        return bool(self._models)
+
+    @property
+    def default_model(self) -> str:
+        """The model that answers requests without a model. Raises NotReady before any is loaded."""
+        for name in self._models:
+            return name
+        raise NotReady("loading", "the service is loading its model")
 
     def resolve(self, model: str | None = None, version: str | None = None) -> LoadedVersion:
-        """The version that a request means. Raises UnknownModel, UnknownVersion, which say what is loaded."""
+        """The version that a request names by model, and by number or alias.
+
+        Raises ModelNotLoaded and VersionNotLoaded, which say what is loaded, and NotReady before anything is.
+        """
         name = self.default_model if model is None else model
         loaded = self.model(name)
-        live = loaded.default if version is None else loaded.find(version)
-        if live is not None:
-            return live
+        found_version = loaded.default if version is None else loaded.find(version)
+        if found_version is not None:
+            return found_version
         given = version or ""
-        found, titles = shortened(given), ", ".join(loaded.title(live) for live in loaded.versions.values())
+        found, titles = shortened(given), ", ".join(loaded.title(each) for each in loaded.versions.values())
         elsewhere = (
             f" is version {loaded.aliases[given]} of {name}, which" if given in loaded.aliases else f" of {name}"
         )
-        raise UnknownVersion(
+        raise VersionNotLoaded(
             "unknown_version",
             f"version {found!r}{elsewhere} is not loaded; loaded: {titles}",
             field="version",
@@ -77,11 +99,12 @@ class ModelRegistry:
         )
 
     def model(self, name: str) -> LoadedModel:
-        """What is loaded of a model. Raises UnknownModel, which says what is loaded."""
+        """A loaded model. Raises ModelNotLoaded, which says what is loaded, and NotReady before anything is."""
         if name in self._models:
             return self._models[name]
+        self.check_loaded()
         found, loaded = shortened(name), ", ".join(self._models)
-        raise UnknownModel(
+        raise ModelNotLoaded(
             "unknown_model",
             f"model {found!r} is not loaded; loaded: {loaded}",
             field="model",
@@ -90,36 +113,42 @@ class ModelRegistry:
         )
 
     def models(self) -> dict[str, LoadedModel]:
-        """All that is loaded, the default model first."""
+        """All loaded models, the default model first."""
         return dict(self._models)
 
     def versions(self) -> list[LoadedVersion]:
-        """All versions that are loaded, the default model's first."""
-        return [live for model in self._models.values() for live in model.versions.values()]
+        """All loaded versions, those of the default model first."""
+        return [version for model in self._models.values() for version in model.versions.values()]
 
-    def show(self, name: str, model: LoadedModel) -> list[LoadedVersion]:
-        """From now on, this is what is loaded of a model; returns what was and is no more.
+    def swap(self, name: str, model: LoadedModel) -> list[LoadedVersion]:
+        """Makes this the loaded model under a name. Returns the versions that it no longer has, which are retired.
 
-        That ends with its last request.
+        A retired version answers its requests in flight and is then closed.
         """
         before = self._models[name].versions if name in self._models else {}
         self._models[name] = model
-        gone = [live for live in before.values() if live not in model.versions.values()]
-        for live in gone:
-            self._retiring[live] = asyncio.create_task(self._retire(live))
+        gone = [version for version in before.values() if version not in model.versions.values()]
+        for version in gone:
+            self._retiring[version] = asyncio.create_task(self._retire(version))
         return gone
 
-    async def _retire(self, live: LoadedVersion) -> None:
-        await live.retire()
-        del self._retiring[live]
+    async def _retire(self, version: LoadedVersion) -> None:
+        await version.retire()
+        del self._retiring[version]
 
     @property
     def alive(self) -> bool:
-        """Whether every engine has its thread; one that lost it answers nothing any more."""
-        return all(live.batcher.alive for live in self.versions())
+        """Whether the engine of every version has its threads; an engine without them answers nothing any more."""
+        return all(version.batcher.alive for version in self.versions())
+
+    def check_loaded(self) -> None:
+        """Raises NotReady before anything is loaded."""
+        if not self._models:
+            raise NotReady("loading", "the service is loading its model")
 
     def check_ready(self) -> None:
-        """Raises NotReady while draining and when an engine has stopped."""
+        """Raises NotReady before anything is loaded, while draining, and when an engine has stopped."""
+        self.check_loaded()
         if self.draining:
             raise NotReady("draining", "the service is shutting down")
         if not self.alive:
@@ -127,17 +156,17 @@ class ModelRegistry:
 
     @property
     def draining(self) -> bool:
-        """Whether the service has been told to stop."""
+        """Whether `drain` was called."""
         return self._draining_since_s is not None
 
     def drain(self) -> None:
-        """Makes readiness fail, so that nobody sends anything new. Requests are still answered."""
+        """Makes readiness fail. Requests are still answered."""
         if self._draining_since_s is None:
             self._draining_since_s = time.monotonic()
 
     async def close(self, timeout_s: float | None = None) -> None:
-        """Refuses new requests, finishes the accepted ones, ends the engines; the timeout runs from `drain` on."""
+        """Refuses new requests, finishes accepted ones, ends the engines. The timeout runs from `drain` on."""
         self.drain()
         if timeout_s is not None and self._draining_since_s is not None:
             timeout_s = max(0.0, timeout_s - (time.monotonic() - self._draining_since_s))
-        await asyncio.gather(*(live.batcher.close(timeout_s) for live in [*self.versions(), *self._retiring]))
+        await asyncio.gather(*(version.batcher.close(timeout_s) for version in [*self.versions(), *self._retiring]))

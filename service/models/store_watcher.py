@@ -1,4 +1,4 @@
-"""Makes what is loaded follow the store: new versions are loaded beside the running ones and take their places."""
+"""Polls the store; loads and retires versions to match it. New versions are loaded beside the running ones."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from service.models.registry import LoadedModel, ModelRegistry
+from service.models.registry import LoadedModel
 from training.store import CHAMPION
 
 if TYPE_CHECKING:
     from service.models.loaded_version import LoadedVersion
     from service.models.loader import Plan
+    from service.models.registry import ModelRegistry
     from service.observability.metrics import Metrics
 
-PATIENCE_S: Final = 5.0
-"""After so long a version that could not be loaded is tried again, and then after twice as long every time."""
-LONGEST_PATIENCE_S: Final = 600.0
+RETRY_AFTER_S: Final = 5.0
+"""A rejected version is tried again after this time, which doubles with every failure."""
+LONGEST_RETRY_AFTER_S: Final = 600.0
 log = logging.getLogger("uvicorn.error")
 
 
@@ -31,46 +32,49 @@ class Source(Protocol):
 
 
 class RejectedVersion(NamedTuple):
-    """A version that is wanted and stays out; version None is a model of which the store says nothing."""
+    """A version that is wanted and could not be loaded. Version None: the store says nothing of the whole model."""
 
     model: str
     version: int | None
     error: Exception
     times: int
-    again_s: float
+    retry_s: float
     """When to try again, as `time.monotonic` counts."""
 
     @property
     def title(self) -> str:
-        """What stays out, for people to read."""
+        """The version for people to read."""
         return self.model if self.version is None else f"{self.model} version {self.version}"
 
 
 class StoreWatcher:
-    """Keeps what is loaded up to date with what is wanted, and remembers what could not be loaded."""
+    """Keeps a registry up to date with a source, and remembers the versions that could not be loaded.
 
-    def __init__(self, source: Source, metrics: Metrics, poll_s: float) -> None:
-        self._source, self._metrics, self._poll_s = source, metrics, poll_s
-        self._refusals: dict[tuple[str, int | None], RejectedVersion] = {}
+    Not thread-safe: one event loop only. Loading itself runs on other threads.
+    """
+
+    def __init__(self, source: Source, registry: ModelRegistry, metrics: Metrics, poll_s: float) -> None:
+        self._source, self._registry, self._metrics, self._poll_s = source, registry, metrics, poll_s
+        self._rejected: dict[tuple[str, int | None], RejectedVersion] = {}
         self._lock, self._wake = asyncio.Lock(), asyncio.Event()
 
     @property
-    def refusals(self) -> list[RejectedVersion]:
-        """What is wanted and stays out."""
-        return list(self._refusals.values())
+    def rejected(self) -> list[RejectedVersion]:
+        """The versions that are wanted and could not be loaded."""
+        return list(self._rejected.values())
 
-    def start(self) -> ModelRegistry:
-        """All that is wanted, loaded for the first time. Raises what kept the default model out."""
-        loaded = {name: model for name in self._source.models() if (model := self._bring(name, None))}
-        default = self._source.models()[0]
-        if default not in loaded:
-            raise next(refusal.error for refusal in self.refusals if refusal.model == default)
-        live = ModelRegistry(loaded)
-        self._metrics.show(live, self.refusals)
-        return live
+    def start(self) -> None:
+        """Loads everything that is wanted, for the first time. Blocks. Raises the error of the default model."""
+        names = self._source.models()
+        loaded = {name: model for name in names if (model := self._load_model(name, None))}
+        if names[0] not in loaded:
+            raise next(rejected.error for rejected in self.rejected if rejected.model == names[0])
+        for name, model in loaded.items():
+            self._registry.swap(name, model)
+        self._show()
 
-    async def run(self, live: ModelRegistry) -> None:
-        """Follows until it is cancelled: at intervals, and at once after `wake`."""
+    async def run(self) -> None:
+        """Syncs until it is cancelled: at intervals, and at once after `wake`."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_s or None):
@@ -78,72 +82,82 @@ class StoreWatcher:
             asked = self._wake.is_set()
             self._wake.clear()
             try:
-                await self.follow(live, anew=asked)
-            except Exception:
-                log.exception("the store could not be followed")  # and the next time it may
+                await self.sync(retry=asked)
+            except Exception:  # the next sync may succeed
+                log.exception("the store could not be followed")
 
     def wake(self) -> None:
         """Makes `run` look at the store at once."""
         self._wake.set()
 
-    async def follow(self, live: ModelRegistry, *, anew: bool = True) -> None:
-        """Brings what is loaded up to date; `anew` also tries what was refused not long ago.
+    async def sync(self, *, retry: bool = True) -> None:
+        """Loads and retires versions to match the source; with `retry` also versions that were rejected not long ago.
 
-        Whatever cannot be loaded stays out, and what runs goes on.
+        A version that cannot be loaded is rejected, and the running versions go on.
         """
         async with self._lock:
             for name in await asyncio.to_thread(self._source.models):
-                current = live.models().get(name)
-                model = await asyncio.to_thread(self._bring, name, current, anew=anew)
+                current = self._registry.models().get(name)
+                model = await asyncio.to_thread(self._load_model, name, current, retry=retry)
                 if model is not None and model != current:
-                    self._announce(name, live.show(name, model), model)
-            self._metrics.show(live, self.refusals)
+                    self._log_swap(name, self._registry.swap(name, model), model)
+            self._show()
 
-    def _announce(self, name: str, gone: list[LoadedVersion], model: LoadedModel) -> None:
-        loaded = ", ".join(model.title(live) for live in model.versions.values())
-        left = f"; retired: {', '.join(str(live.version) for live in gone)}" if gone else ""
+    def _show(self) -> None:
+        self._metrics.models.set_loaded(
+            (name, number, model.role(version))
+            for name, model in self._registry.models().items()
+            for number, version in model.versions.items()
+        )
+        self._metrics.models.set_rejected(
+            (rejected.model, rejected.version, type(rejected.error).__name__) for rejected in self.rejected
+        )
+
+    def _log_swap(self, name: str, gone: list[LoadedVersion], model: LoadedModel) -> None:
+        loaded = ", ".join(model.title(version) for version in model.versions.values())
+        left = f"; retired: {', '.join(str(version.version) for version in gone)}" if gone else ""
         log.warning("%s: version %s answers; loaded: %s%s", name, model.default.version, loaded, left)
 
-    # What follows blocks, and is called on another thread than the event loop's.
+    # The methods below block, and run on another thread than the event loop's.
 
-    def _bring(self, name: str, current: LoadedModel | None, *, anew: bool = True) -> LoadedModel | None:
-        """What is to be loaded of a model, loaded; None where there is nothing new to say, or nothing at all."""
+    def _load_model(self, name: str, current: LoadedModel | None, *, retry: bool = True) -> LoadedModel | None:
+        """A model as the source wants it, with new versions loaded; None if the source says nothing, or has nothing."""
         try:
             plan = self._source.plan(name)
-        except Exception as error:  # whatever a damaged store makes a library raise
-            self._refuse(name, None, error)
+        except Exception as error:  # a damaged store may make a library raise anything
+            self._reject(name, None, error)
             return None
-        for key in [key for key in self._refusals if key[0] == name and key[1] not in plan.versions]:
-            del self._refusals[key]
+        for key in [key for key in self._rejected if key[0] == name and key[1] not in plan.versions]:
+            del self._rejected[key]
         versions = {}
         for number in plan.versions:
             running = current.versions.get(number) if current else None
-            if live := running or self._load(name, number, anew=anew):
-                versions[number] = live
+            if version := running or self._load_version(name, number, retry=retry):
+                versions[number] = version
         aliases, default = dict(plan.aliases), versions.get(plan.default)
-        if default is None and current is not None:  # nothing has taken the place of what answers until now
+        if default is None and current is not None:  # nothing has replaced the version that answers until now
             default = versions[current.default.version] = current.default
             aliases[CHAMPION] = default.version
         if default is None and versions:
             default = versions[max(versions)]
         return LoadedModel(versions, aliases, default) if default else None
 
-    def _load(self, name: str, number: int, *, anew: bool) -> LoadedVersion | None:
-        refused = self._refusals.get((name, number))
-        if refused and not anew and time.monotonic() < refused.again_s:
+    def _load_version(self, name: str, number: int, *, retry: bool) -> LoadedVersion | None:
+        rejected = self._rejected.get((name, number))
+        if rejected and not retry and time.monotonic() < rejected.retry_s:
             return None
         try:
-            live = self._source.load(name, number)
-        except Exception as error:  # whatever a damaged version makes a library raise
-            self._refuse(name, number, error)
+            version = self._source.load(name, number)
+        except Exception as error:  # a damaged version may make a library raise anything
+            self._reject(name, number, error)
             return None
-        self._refusals.pop((name, number), None)
-        return live
+        self._rejected.pop((name, number), None)
+        return version
 
-    def _refuse(self, name: str, number: int | None, error: Exception) -> None:
-        before = self._refusals.get((name, number))
+    def _reject(self, name: str, number: int | None, error: Exception) -> None:
+        before = self._rejected.get((name, number))
         times = before.times + 1 if before else 1
-        again_s = time.monotonic() + min(PATIENCE_S * 2 ** (times - 1), LONGEST_PATIENCE_S)
-        self._refusals[name, number] = refusal = RejectedVersion(name, number, error, times, again_s)
+        retry_s = time.monotonic() + min(RETRY_AFTER_S * 2 ** (times - 1), LONGEST_RETRY_AFTER_S)
+        self._rejected[name, number] = rejected = RejectedVersion(name, number, error, times, retry_s)
         if before is None or str(before.error) != str(error):
-            log.error("%s stays out: %s", refusal.title, error)
+            log.error("%s stays out: %s", rejected.title, error)

@@ -1,7 +1,7 @@
-"""Numbers that are counted in passing, and added to Prometheus' own histogram now and then.
+"""A histogram buffered in Python and flushed to prometheus_client.
 
-That takes two locks for each number, and where workers share their counts two writes to a file: some microseconds of
-the fifty that a request takes. Counted here it is a tenth of it.
+prometheus_client takes two locks for each number, and with several workers two writes to a file: some microseconds of
+the fifty that a request takes. A buffered number costs a tenth of that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BufferedHistogram:
-    """Numbers that are not in `histogram` yet, whose buckets end at `bounds`; for one thread at a time."""
+    """Numbers that are not in `histogram` yet, whose buckets end at `bounds`. Not thread-safe: one thread at a time."""
 
     __slots__ = ("_bounds", "_counts", "_histogram", "_sum")
 
@@ -30,7 +30,7 @@ class BufferedHistogram:
         self._sum += number
 
     def flush(self) -> None:
-        """Adds to the histogram what has been counted since the last time."""
+        """Adds the numbers since the last time to the histogram."""
         if any(self._counts):
             self._histogram._sum.inc(self._sum)
             for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):

@@ -1,4 +1,4 @@
-"""Follows what a version answers, and tells how far it has drifted from what the version was calibrated on."""
+"""Drift: how far the last answers of a version are from the reference histograms on its card."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
     from training.drift import Reference
 
-    Tell = Callable[[Mapping[str, tuple[float, bool]]], None]
+    Show = Callable[[Mapping[str, tuple[float, bool]]], None]
 
 ROW_BYTES: Final = 4 * COLUMNS
 
 
 class DriftMonitor:
-    """The last rows of a version. Any thread may call it.
+    """The last rows of a version. Thread-safe.
 
-    Rows are only kept until somebody wants to know: counting them takes longer than a picture alone does.
+    `add` only keeps rows, and `flush` counts them: counting takes longer than computing a single picture.
     """
 
-    def __init__(self, reference: Reference, window_rows: int, tell: Tell) -> None:
-        self._window, self._tell = Window(reference, window_rows), tell
+    def __init__(self, reference: Reference, window_rows: int, show: Show) -> None:
+        self._window, self._show = Window(reference, window_rows), show
         self._new: deque[bytes] = deque()  # of columns: arrays would keep JAX's own memory, and other batches take more
         self._new_bytes, self._window_bytes = 0, ROW_BYTES * window_rows
         self._lock = threading.Lock()
 
-    def follow(self, columns: NDArray[np.float32]) -> None:
-        """Takes in what was computed, columns float32 [n, 16]."""
+    def add(self, columns: NDArray[np.float32]) -> None:
+        """Keeps computed columns float32 [n, 16]."""
         new = columns.tobytes()
         with self._lock:
             self._new.append(new)
@@ -45,10 +45,10 @@ class DriftMonitor:
                 self._new_bytes -= len(self._new.popleft())
 
     def flush(self) -> None:
-        """Tells the index of each kind and whether it is drift, if anything is new."""
+        """Shows the drift index of each kind and whether it is an alarm, if there are new rows."""
         with self._lock:
             if self._new:
                 self._window.add(np.frombuffer(b"".join(self._new), np.float32).reshape(-1, COLUMNS))
                 self._new.clear()
                 self._new_bytes = 0
-                self._tell(self._window.drift())
+                self._show(self._window.drift())

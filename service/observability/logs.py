@@ -1,7 +1,7 @@
-"""What the service writes to stderr: a line of JSON for each event, or for people at a terminal a line to read.
+"""Logging to stderr: JSON lines, or readable lines on a terminal.
 
-All code logs with Python's `logging`, uvicorn and warnings included; structlog gives it its form. Of a request its id
-and its trace are in every line, and never its body or a key.
+All code logs with Python's `logging`, uvicorn and warnings included; structlog formats the records. Every line about a
+request has its id and trace id, and never its body or a key.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 OURS: Final = ("service", "training", "uvicorn", "py.warnings")
-"""Whose level the settings choose; of others warnings and errors are enough."""
+"""Loggers whose level is the setting's; all others log warnings and errors."""
 FIRST: Final = ("time", "level", "event")
 EXTRA: Final = ("method", "route", "status", "duration_ms", "model", "version")
-"""What log calls may add. There are no others: who adds pixels finds them left out."""
+"""The only fields that log calls may add, so that pixels never get into a log."""
 
 
 def configure_logs(level: str, form: str) -> None:
-    """Writes what is logged in a form: json, console, or auto, which is console where stderr is a terminal."""
+    """Configures logging in a form: json, console, or auto, which is console if stderr is a terminal."""
     terminal = sys.stderr.isatty()
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(for_people=form == "console" or (form == "auto" and terminal), colors=terminal))
@@ -42,7 +42,7 @@ def configure_logs(level: str, form: str) -> None:
 
 
 def formatter(*, for_people: bool, colors: bool = False) -> structlog.stdlib.ProcessorFormatter:
-    """Records -> lines."""
+    """A formatter of log records."""
     before: list[Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.stdlib.add_log_level,
@@ -52,7 +52,7 @@ def formatter(*, for_people: bool, colors: bool = False) -> structlog.stdlib.Pro
     ]
     last: list[Processor]
     if for_people:
-        plain = structlog.dev.plain_traceback  # the other one shows variables, pixels among them
+        plain = structlog.dev.plain_traceback  # structlog's default shows local variables, pixels among them
         last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, timestamp_key="time")]
     else:
         last = [structlog.processors.format_exc_info, _in_order, structlog.processors.JSONRenderer(serializer=_json)]
@@ -62,10 +62,10 @@ def formatter(*, for_people: bool, colors: bool = False) -> structlog.stdlib.Pro
 
 
 def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    seen = CURRENT.get()
-    if seen is not None:
-        event["request_id"] = seen.id.decode()
-        if trace_id := seen.trace_id:
+    context = CURRENT.get()
+    if context is not None:
+        event["request_id"] = context.id.decode()
+        if trace_id := context.trace_id:
             event["trace_id"] = trace_id
     return event
 

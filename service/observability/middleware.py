@@ -1,4 +1,4 @@
-"""What every request goes through: an id, headers that browsers obey, metrics, a line in the log, a span of a trace."""
+"""Observability middleware: request id, security headers, metrics, access log, trace span."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from service.observability.metrics import Metrics, RouteMetrics
+    from service.observability.metrics import Metrics
+    from service.observability.request_metrics import RouteMetrics
     from service.observability.route_templates import RouteTemplates
     from service.observability.tracing import Tracing
     from service.settings import ServiceSettings
 
-LONGEST_PATH: Final = 256
-MOST_PATHS: Final = 1024
-"""So many paths, none longer than that, are known again without looking for their routes."""
+CACHED_PATHS_LIMIT: Final = 1024
+CACHED_PATH_LENGTH: Final = 256
+"""Characters; the routes of longer paths are looked up for every request."""
 FAILED: Final = 500
 HEADER: Final = REQUEST_ID
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
@@ -34,17 +35,17 @@ OF_DOCS: Final = (
     b"img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self' blob:; "
     b"base-uri 'none'; frame-ancestors 'none'",
 )
-"""The pages that FastAPI makes have their script in them."""
+"""FastAPI's documentation pages contain their scripts."""
 DOCS: Final = frozenset(("/docs", "/redoc", "/docs/oauth2-redirect"))
 NO_REFERRER: Final = (b"referrer-policy", b"no-referrer")
 log = logging.getLogger("service.access")
 
 
 class ObservabilityMiddleware:
-    """An application whose requests are observed. Those of `plain` methods and paths never get HTML, and fewer headers.
+    """Gives each request its context, and counts, logs and traces it.
 
-    Sets CURRENT for the task of each request. Lines are logged at level info, for a share of the requests and for all
-    that failed (status 500 and more).
+    Responses of `plain` methods and paths are never HTML and get fewer headers. CURRENT is set for the task of each
+    request. The access log is at level info: a share of the requests, and all with status 500 and more.
     """
 
     def __init__(
@@ -68,54 +69,54 @@ class ObservabilityMiddleware:
             await self._app(scope, receive, send)
             return
         key = scope["method"], scope["path"]
-        watch, constant = self._found.get(key) or self._find(*key)
-        seen = RequestContext(dict(scope["headers"]), self._metrics.stage_seconds)
-        CURRENT.set(seen)
+        route, constant = self._found.get(key) or self._find(*key)
+        context = RequestContext(dict(scope["headers"]), self._metrics.requests.stage_seconds)
+        CURRENT.set(context)
         if self._tracing:
-            self._tracing.begin(seen, scope, watch.route)
+            self._tracing.begin(context, scope, route.template)
 
-        def send_observed(message: Message) -> Awaitable[None]:  # no coroutine of its own
+        def send_counted(message: Message) -> Awaitable[None]:  # no coroutine of its own
             if message["type"] == "http.response.start":
-                seen.status = message["status"]
+                context.status = message["status"]
                 given = message.get("headers", ())
-                headers = [*given, *constant, (HEADER, seen.id)]
+                headers = [*given, *constant, (HEADER, context.id)]
                 if len(constant) > 1 and any(name == POLICY for name, _ in given):
-                    headers = [*given, NOSNIFF, NO_REFERRER, (HEADER, seen.id)]
+                    headers = [*given, NOSNIFF, NO_REFERRER, (HEADER, context.id)]
                 message["headers"] = headers
             return send(message)
 
-        watch.in_flight += 1
+        route.in_flight += 1
         try:
-            await self._app(scope, receive, send_observed)
+            await self._app(scope, receive, send_counted)
         finally:
-            watch.in_flight -= 1
-            status = seen.status or FAILED
-            seconds = perf_counter() - seen.began_s
-            watch.done(status, seconds)
+            route.in_flight -= 1
+            status = context.status or FAILED
+            seconds = perf_counter() - context.began_s
+            route.done(status, seconds)
             if self._share is not None and (status >= FAILED or random.random() < self._share):  # noqa: S311
-                _log(seen, watch, status, seconds)
+                _log(context, route, status, seconds)
             if self._tracing:
-                self._tracing.end(seen, status)
+                self._tracing.end(context, status)
 
     def _find(self, method: str, path: str) -> tuple[RouteMetrics, tuple[tuple[bytes, bytes], ...]]:
-        template = self._templates.of(path)
+        template = self._templates.match(path)
         policy = OF_DOCS if template in DOCS else NOTHING
         constant = (NOSNIFF,) if (method, path) in self._plain else (NOSNIFF, NO_REFERRER, policy)
-        found = self._metrics.route(method, template), constant
-        if found[0].route != OTHER and found[0].method == method and len(path) <= LONGEST_PATH:
-            if len(self._found) >= MOST_PATHS:
+        found = self._metrics.requests.route(method, template), constant
+        if found[0].template != OTHER and found[0].method == method and len(path) <= CACHED_PATH_LENGTH:
+            if len(self._found) >= CACHED_PATHS_LIMIT:
                 self._found.clear()
             self._found[method, path] = found
         return found
 
 
-def _log(seen: RequestContext, watch: RouteMetrics, status: int, seconds: float) -> None:
+def _log(context: RequestContext, route: RouteMetrics, status: int, seconds: float) -> None:
     content = {
-        "method": watch.method,
-        "route": watch.route,
+        "method": route.method,
+        "route": route.template,
         "status": status,
         "duration_ms": round(seconds * 1000, 3),
-        "model": seen.model,
-        "version": seen.version,
+        "model": context.model,
+        "version": context.version,
     }
     log.info("request", extra={name: value for name, value in content.items() if value is not None})

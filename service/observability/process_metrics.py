@@ -12,18 +12,20 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable of the folder where workers share their counts; read when prometheus_client is imported."""
 SUFFIX: Final = ".pid"
 
 
 def note_process(folder: str, worker: str) -> None:
-    """Says in the folder that workers share which process this one is."""
+    """Writes this process's id into the folder that workers share."""
     aside = Path(folder) / f"{worker}.new"
     aside.write_text(str(os.getpid()))
     aside.replace(aside.with_suffix(SUFFIX))
 
 
 class ProcessMetrics(Collector):
-    """The processes that are noted in a folder, each with its label `worker`. Who has died is left out."""
+    """The processes noted in a folder, each with its label `worker`. Processes that have ended are left out."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)

@@ -1,4 +1,4 @@
-"""What is seen of a request on its way: who it is, which version answered it, and how long each stage took."""
+"""Request context: id, trace, model version, stage timings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REQUEST_ID: Final = b"x-request-id"
 WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
-"""Other ids are replaced: what stands in a header and a log is no place for whatever a client likes."""
+"""Any other id is replaced: ids are written into response headers and logs."""
 TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}((?<!^00.{53})-.*)?"
 )
@@ -26,9 +26,9 @@ _process, _number = secrets.token_hex(6).encode(), count(1)
 
 
 class RequestContext:
-    """One request, with its headers by name. `seconds` is where the times of its stages are added up.
+    """Context of one request, with its headers by name. The seconds of each stage are added to `seconds`.
 
-    `stages` are names, beginnings and ends, as `time.perf_counter` counts; None keeps none of them.
+    `stages` are (name, begin, end) as `time.perf_counter` counts; None records no stages.
     """
 
     status = 0
@@ -45,49 +45,49 @@ class RequestContext:
 
     @property
     def traceparent(self) -> bytes | None:
-        """Where the request stands in a trace of its client's, if it says so in a valid way."""
+        """The `traceparent` header, if it is valid."""
         given = self._headers.get(b"traceparent")
         return given if given and TRACEPARENT.fullmatch(given) else None
 
     @property
     def tracestate(self) -> bytes | None:
-        """What goes with it."""
+        """The `tracestate` header."""
         return self._headers.get(b"tracestate")
 
     @property
     def trace_id(self) -> str | None:
-        """32 hexadecimal digits: the trace that this service's own spans are in, or the client's."""
+        """32 hexadecimal digits: the trace of this service's span, or else the client's."""
         if self.span is not None:
             return format(self.span.get_span_context().trace_id, "032x")
         traceparent = self.traceparent
         return traceparent[3:35].decode() if traceparent else None
 
     def note(self, stage: str, began_s: float) -> None:
-        """Counts the time that a stage has taken, which ends now."""
+        """Counts the seconds of a stage that began at `began_s` and ends now."""
         ended_s = perf_counter()
         self._seconds[stage] += ended_s - began_s
         if self.stages is not None:
             self.stages.append((stage, began_s, ended_s))
 
-    def times_of_batches(self) -> Callable[[float, float], None]:
-        """What the engine is to tell: until the first batch begins the request is in its queue, since now."""
+    def batch_timer(self) -> Callable[[float, float], None]:
+        """A callback for the engine: records the wait in its queue, from now to the first batch, and each batch."""
         stages = self.stages = self.stages or []
         waiting_since_s = [perf_counter()]
 
-        def timed(began_s: float, ended_s: float) -> None:
+        def record(began_s: float, ended_s: float) -> None:
             if waiting_since_s:
                 stages.append(("queue", waiting_since_s.pop(), began_s))
             stages.append(("compute", began_s, ended_s))
 
-        return timed
+        return record
 
 
-CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("seen", default=None)
-"""The request that is being answered here."""
+CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("request_context", default=None)
+"""The context of the request that the current task answers."""
 
 
 def note_stage(stage: str, began_s: float) -> None:
-    """Notes a stage of the current request, if there is one: `decode` or `encode`."""
-    seen = CURRENT.get()
-    if seen is not None:
-        seen.note(stage, began_s)
+    """Counts a stage (`decode` or `encode`) of the current request, if there is one."""
+    context = CURRENT.get()
+    if context is not None:
+        context.note(stage, began_s)

@@ -1,4 +1,4 @@
-"""Routes by their templates: `/models/{name}` and not each path that somebody asks for."""
+"""Route templates, `/models/{name}` and not each path: metrics need few label values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OTHER: Final = "other"
-"""All paths that lead nowhere."""
+"""The template of every path without a route."""
 
 
 class RouteTemplates:
-    """The templates that an application answers at, in the order in which it tries them."""
+    """The templates of an application, in the order in which it tries them."""
 
     def __init__(self, templates: Iterable[str]) -> None:
         self._patterns = [(compile_path(template)[0], template) for template in dict.fromkeys(templates)]
 
-    def of(self, path: str) -> str:
-        """The template that a path fits, or OTHER."""
+    def match(self, path: str) -> str:
+        """The template that a path matches, or OTHER."""
         return next((template for pattern, template in self._patterns if pattern.match(path)), OTHER)

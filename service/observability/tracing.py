@@ -1,7 +1,7 @@
 """OpenTelemetry traces: a span for each request, with spans for decode, queue, compute and encode in it.
 
-They are made when the request is over, from the times that were noted on its way. OpenTelemetry is imported only where
-the environment asks for traces, by the variables that OpenTelemetry itself defines.
+The spans of stages are made at the end of a request, from the times in its context. OpenTelemetry is imported only if
+the environment asks for traces, by OpenTelemetry's own variables.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HTTP: Final = "http/protobuf"
 
 
 class TracingUnavailable(DigitsError):
-    """Traces are asked for in a way that is not possible here."""
+    """The environment asks for traces in a way that is not supported."""
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
@@ -43,7 +43,7 @@ def wanted(environment: Mapping[str, str]) -> bool:
 
 
 def tracing_from_environment() -> Tracing | None:
-    """Traces as the environment wants them. Raises TracingUnavailable."""
+    """Tracing as the environment asks for it, or None. Raises TracingUnavailable."""
     if not wanted(os.environ):
         return None
     protocol = next((os.environ[name] for name in PROTOCOLS if os.environ.get(name)), HTTP)
@@ -65,7 +65,7 @@ def tracing_from_environment() -> Tracing | None:
 
 
 class Tracing:
-    """Spans that go to a provider."""
+    """Makes spans and gives them to a provider."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry import trace
@@ -75,15 +75,15 @@ class Tracing:
         self._tracer = provider.get_tracer("digits", version("digits"))
         self._propagator = TraceContextTextMapPropagator()
 
-    def begin(self, seen: RequestContext, scope: Scope, route: str) -> None:
-        """Begins the span of a request, as a child of its client's if `traceparent` names one."""
+    def begin(self, context: RequestContext, scope: Scope, route: str) -> None:
+        """Starts the span of a request, as a child of the client's span if `traceparent` is valid."""
         carrier = {
             name: value.decode("latin-1")
-            for name, value in (("traceparent", seen.traceparent), ("tracestate", seen.tracestate))
+            for name, value in (("traceparent", context.traceparent), ("tracestate", context.tracestate))
             if value
         }
-        seen.stages = []
-        seen.span = self._tracer.start_span(
+        context.stages = []
+        context.span = self._tracer.start_span(
             f"{scope['method']} {route}",
             context=self._propagator.extract(carrier),
             kind=self._trace.SpanKind.SERVER,
@@ -91,29 +91,29 @@ class Tracing:
                 "http.request.method": scope["method"],
                 "http.route": route,
                 "url.scheme": scope.get("scheme", "http"),
-                "digits.request_id": seen.id.decode(),
+                "digits.request_id": context.id.decode(),
             },
         )
 
-    def end(self, seen: RequestContext, status: int) -> None:
-        """Ends it, and makes the spans of its stages."""
-        span: Any = seen.span
+    def end(self, context: RequestContext, status: int) -> None:
+        """Ends the span of a request and makes the spans of its stages."""
+        span: Any = context.span
         since_epoch_s = time.time() - time.perf_counter()
         if span.is_recording():
             span.set_attribute("http.response.status_code", status)
-            if seen.model is not None and seen.version is not None:
-                span.set_attributes({"digits.model": seen.model, "digits.version": seen.version})
+            if context.model is not None and context.version is not None:
+                span.set_attributes({"digits.model": context.model, "digits.version": context.version})
             if status >= 500:
                 span.set_attribute("error.type", str(status))
                 span.set_status(self._trace.StatusCode.ERROR)
             inside = self._trace.set_span_in_context(span)
-            for name, began_s, ended_s in seen.stages or ():
+            for name, began_s, ended_s in context.stages or ():
                 child = self._tracer.start_span(name, inside, start_time=_nanoseconds(began_s + since_epoch_s))
                 child.end(_nanoseconds(ended_s + since_epoch_s))
         span.end()
 
     def close(self) -> None:
-        """Sends what has not been sent."""
+        """Exports the spans that wait."""
         self._provider.shutdown()
 
 

@@ -1,69 +1,34 @@
-"""What a request finds in the application it came to."""
+"""What endpoints take from a request: the state of the process, and a management key."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from service.errors import NotReady
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from service.feedback.async_corrections import AsyncCorrections
-    from service.feedback.recent_predictions import RecentPredictions
-    from service.models.experiment import Experiment
     from service.models.registry import ModelRegistry
-    from service.models.store_watcher import StoreWatcher
-    from service.observability.metrics import Metrics
-    from service.protocols.native.image_file import Pictures
-    from service.settings import ServiceSettings
+    from service.state import ServiceState
+
+bearer: Final = HTTPBearer(auto_error=False, description="A management key")
+given: Final = Depends(bearer)
 
 
-def current_live(request: Request) -> ModelRegistry:
-    """The loaded versions. Raises NotReady before they are loaded."""
-    live: ModelRegistry | None = request.app.state.live
-    if live is None:
-        raise NotReady("loading", "the service is loading its model")
-    return live
+def state_of(request: Request) -> ServiceState:
+    """The state of the process that answers the request."""
+    state: ServiceState = request.app.state.service
+    return state
 
 
-def current_follower(request: Request) -> StoreWatcher | None:
-    """Who keeps the loaded versions up to date, if anybody does."""
-    follower: StoreWatcher | None = request.app.state.follower
-    return follower
+def loaded_registry(request: Request) -> ModelRegistry:
+    """The loaded models. Raises NotReady before any is loaded."""
+    registry = state_of(request).registry
+    registry.check_loaded()
+    return registry
 
 
-def current_trial(request: Request) -> Experiment | None:
-    """The trial of challengers, if the settings give them anything to do."""
-    trial: Experiment | None = request.app.state.trial
-    return trial
-
-
-def current_metrics(request: Request) -> Metrics:
-    """The metrics of the application."""
-    metrics: Metrics = request.app.state.metrics
-    return metrics
-
-
-def current_settings(request: Request) -> ServiceSettings:
-    """The settings of the application."""
-    settings: ServiceSettings = request.app.state.settings
-    return settings
-
-
-def current_feedback(request: Request) -> AsyncCorrections:
-    """Where the application's corrections go."""
-    feedback: AsyncCorrections = request.app.state.feedback
-    return feedback
-
-
-def current_pictures(request: Request) -> Pictures:
-    """Where the application's pictures are prepared."""
-    pictures: Pictures = request.app.state.pictures
-    return pictures
-
-
-def current_recent(request: Request) -> RecentPredictions:
-    """The last predictions of the application."""
-    recent: RecentPredictions = request.app.state.recent
-    return recent
+async def require_key(request: Request, credentials: HTTPAuthorizationCredentials | None = given) -> str:
+    """The name of the management key that a request brings. Raises what `Keys.check` raises."""
+    authorization = f"Bearer {credentials.credentials}" if credentials else None
+    return state_of(request).keys.check(authorization, "manage")

@@ -9,22 +9,15 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
-from service.auth.keys import require_key
 from service.feedback.request import KEY, KEY_HEADER, NamedPrediction, client_key, decode_correction
+from service.feedback.schemas import CorrectionsPage, KeptCorrection, PictureCorrection, PredictionCorrection
 from service.http.body import read_body
+from service.http.error_schemas import FEEDBACK_ERRORS, error_answers
 from service.http.media_types import JSON, type_of_body
+from service.protocols.json_body import OPTIONS
 from service.protocols.native.examples import SEVEN, drawn
 from service.protocols.native.query import parameters, wrong_parameter
-from service.protocols.native.response import OPTIONS
-from service.protocols.native.schemas import (
-    FEEDBACK_ERRORS,
-    CorrectionsPage,
-    KeptCorrection,
-    PictureCorrection,
-    PredictionCorrection,
-    error_answers,
-)
-from service.routes.dependencies import current_feedback, current_recent, current_settings
+from service.routes.dependencies import require_key, state_of
 
 if TYPE_CHECKING:
     from training.corrections import Correction
@@ -109,16 +102,17 @@ async def add(request: Request) -> Response:
 
     What cannot be kept now is refused with 503; predictions do not depend on it.
     """
-    feedback, headers = current_feedback(request), dict(request.scope["headers"])
-    feedback.check_room()  # told before the body is read
+    state, headers = state_of(request), dict(request.scope["headers"])
+    corrections = state.corrections
+    corrections.check_room()  # before the body is read
     type_of_body(headers, (JSON,))
     key = client_key(headers)
-    posted = decode_correction(await read_body(request.receive, headers, current_settings(request).body_limit_bytes))
+    posted = decode_correction(await read_body(request.receive, headers, state.settings.body_limit_bytes))
     of = posted.of
     if isinstance(of, NamedPrediction):
-        added = await feedback.add(posted.digit, current_recent(request).find(*of), key)
+        added = await corrections.add(posted.digit, state.recent.find(*of), key)
     else:
-        added = await feedback.add(posted.digit, of, key)
+        added = await corrections.add(posted.digit, of, key)
     return Response(orjson.dumps(added._asdict(), option=OPTIONS), 201 if added.new else 200, media_type=JSON)
 
 
@@ -133,7 +127,7 @@ async def add(request: Request) -> Response:
 async def page(request: Request) -> Response:
     """Wants a management key. `next` of a page is `after` of the next one."""
     asked = _asked(request.scope["query_string"])
-    found = await current_feedback(request).page(asked.after, asked.limit)
+    found = await state_of(request).corrections.page(asked.after, asked.limit)
     content = {
         "corrections": [_encodable(correction) for correction in found],
         "next": found[-1].id if len(found) == asked.limit else None,

@@ -7,9 +7,10 @@ from typing import Final
 from fastapi import APIRouter, Request
 
 from service.errors import NotReady
-from service.protocols.native.schemas import Health, Readiness, RefusedVersion, TakenOut, error_answers
-from service.routes.dependencies import current_follower, current_live, current_trial
+from service.http.error_schemas import error_answers
+from service.routes.dependencies import state_of
 from service.routes.models import loaded_versions
+from service.routes.schemas import Health, Readiness, RefusedVersion, TakenOut
 
 VERBOSE: Final = {
     "name": "verbose",
@@ -26,8 +27,7 @@ router = APIRouter(tags=["health"])
 @router.get("/healthz", summary="Is the process alive?", responses=error_answers(503))
 async def healthz(request: Request) -> Health:
     """503 when an engine's thread has died: only a restart helps then."""
-    live = request.app.state.live
-    if live is not None and not live.alive:
+    if not state_of(request).registry.alive:
         raise NotReady("engine_stopped", "the engine of a model has stopped")
     return Health(status="alive")
 
@@ -41,18 +41,21 @@ async def healthz(request: Request) -> Health:
 )
 async def readyz(request: Request) -> Readiness:
     """503 until a model has loaded and compiled, and from the moment the service is told to stop."""
-    live, follower, trial = current_live(request), current_follower(request), current_trial(request)
-    live.check_ready()
+    state = state_of(request)
+    state.registry.check_ready()
     if "verbose" not in request.query_params:
         return Readiness(status="ready")
     refused = [
-        RefusedVersion(name=refusal.model, version=refusal.version, reason=str(refusal.error), times=refusal.times)
-        for refusal in (follower.refusals if follower else ())
+        RefusedVersion(name=rejected.model, version=rejected.version, reason=str(rejected.error), times=rejected.times)
+        for rejected in (state.watcher.rejected if state.watcher else ())
     ]
     taken_out = [
         TakenOut(name=canary.challenger.name, version=canary.challenger.version, reason=canary.taken_out)
-        for canary in (trial.taken_out if trial else ())
+        for canary in (state.experiment.taken_out if state.experiment else ())
     ]
     return Readiness(
-        status="ready", models=loaded_versions(live).models, refused=refused, taken_out=taken_out if trial else None
+        status="ready",
+        models=loaded_versions(state.registry).models,
+        refused=refused,
+        taken_out=taken_out if state.experiment else None,
     )

@@ -1,19 +1,14 @@
-"""`/manage`: for those who run the service, with a key."""
+"""`/manage`: management of the service, with a management key."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fastapi import APIRouter, Depends, Request
 
-from service.auth.keys import require_key
 from service.errors import VersionRefused
-from service.protocols.native.schemas import LoadedModels, error_answers
-from service.routes.dependencies import current_follower, current_live
+from service.http.error_schemas import error_answers
+from service.routes.dependencies import loaded_registry, require_key, state_of
 from service.routes.models import loaded_versions
-
-if TYPE_CHECKING:
-    from service.models.registry import ModelRegistry
+from service.routes.schemas import LoadedModels  # noqa: TC001 - FastAPI reads the annotation
 
 router = APIRouter(prefix="/manage", tags=["manage"], dependencies=[Depends(require_key)])
 
@@ -24,20 +19,21 @@ async def reload(request: Request) -> LoadedModels:
 
     409 when a version could not be loaded: what ran before goes on. Of several workers all do it; one of them answers.
     """
-    return loaded_versions(await follow_now(request))
+    await sync_now(request)
+    return loaded_versions(state_of(request).registry)
 
 
-async def follow_now(request: Request, model: str | None = None) -> ModelRegistry:
-    """What is loaded after another look at the store.
+async def sync_now(request: Request, model: str | None = None) -> None:
+    """Makes the store watcher look at the store now, in this worker and in the others.
 
-    Raises VersionRefused when something stays out that is wanted, of one model or of any.
+    Raises VersionRefused when a wanted version could not be loaded, of one model or of any.
     """
-    live, follower = current_live(request), current_follower(request)
-    if follower:
-        await follower.follow(live)
-        request.app.state.tell_others()
-        if refused := [refusal for refusal in follower.refusals if model in (None, refusal.model)]:
-            titles = ", ".join(refusal.title for refusal in refused)
-            reasons = "; ".join(f"{refusal.title} stays out: {refusal.error}" for refusal in refused)
+    loaded_registry(request)
+    state = state_of(request)
+    if state.watcher:
+        await state.watcher.sync()
+        state.notify_workers()
+        if rejected := [each for each in state.watcher.rejected if model in (None, each.model)]:
+            titles = ", ".join(each.title for each in rejected)
+            reasons = "; ".join(f"{each.title} stays out: {each.error}" for each in rejected)
             raise VersionRefused("version_refused", reasons, found=titles, wanted="versions that can be loaded")
-    return live

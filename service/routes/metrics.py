@@ -1,11 +1,11 @@
-"""`/metrics`: what Prometheus is told."""
+"""`/metrics` for Prometheus."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
 from service.observability.metrics import CONTENT_TYPE
-from service.routes.dependencies import current_metrics
+from service.routes.dependencies import state_of
 
 router = APIRouter(tags=["health"])
 
@@ -18,5 +18,6 @@ router = APIRouter(tags=["health"])
 )
 async def metrics(request: Request) -> Response:
     """Requests by route and status, batches, padding, waiting and computing times, errors by code, versions, memory."""
-    current_metrics(request).refresh(request.app.state.live)
-    return Response(current_metrics(request).exposition(), headers={"Content-Type": CONTENT_TYPE})
+    found = state_of(request).metrics
+    found.refresh()
+    return Response(found.exposition(), headers={"Content-Type": CONTENT_TYPE})

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from fastapi import APIRouter, Request
 
-from service.protocols.native.schemas import LoadedModels, LoadedVersionSummary, VersionCard, error_answers
-from service.routes.dependencies import current_live
+from service.http.error_schemas import error_answers
+from service.routes.dependencies import loaded_registry
+from service.routes.schemas import LoadedModels, LoadedVersionSummary, VersionCard
 
 if TYPE_CHECKING:
     from service.models.registry import ModelRegistry
@@ -24,7 +25,7 @@ router = APIRouter(prefix="/models", tags=["models"])
 @router.get("", summary="What is loaded", responses=error_answers(503))
 async def models(request: Request) -> LoadedModels:
     """All loaded versions, with their aliases."""
-    return loaded_versions(current_live(request))
+    return loaded_versions(loaded_registry(request))
 
 
 @router.get(
@@ -40,27 +41,27 @@ async def models(request: Request) -> LoadedModels:
 )
 async def card(request: Request) -> VersionCard:
     """Layers, recipe, seed, data hash, metrics, code and libraries of the version."""
-    live = current_live(request)
-    found = live.resolve(request.path_params["name"], request.path_params["version"])
+    registry = loaded_registry(request)
+    found = registry.resolve(request.path_params["name"], request.path_params["version"])
     return VersionCard(
         name=found.name,
         version=found.version,
-        aliases=live.model(found.name).names(found),
+        aliases=registry.model(found.name).names(found),
         card=msgspec.to_builtins(found.predictor.card),
     )
 
 
-def loaded_versions(live: ModelRegistry) -> LoadedModels:
-    """All that is loaded, as routes say it."""
+def loaded_versions(registry: ModelRegistry) -> LoadedModels:
+    """All loaded versions, as the routes describe them."""
     return LoadedModels(
         models=[
             LoadedVersionSummary(
                 name=name,
                 version=version.version,
                 aliases=model.names(version),
-                default=name == live.default_model and version is model.default,
+                default=name == registry.default_model and version is model.default,
             )
-            for name, model in live.models().items()
+            for name, model in registry.models().items()
             for version in model.versions.values()
         ]
     )

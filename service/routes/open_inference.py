@@ -14,14 +14,15 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from service.auth.keys import require_key
-from service.errors import FollowsStore, WrongValue
+from service.errors import FollowsStore, WrongValue, wrong_type
 from service.http.body import read_body
+from service.http.disconnect import cancel_on_disconnect
+from service.http.error_schemas import plain_error_answers
 from service.http.media_types import JSON, OCTETS
 from service.http.openapi import TIMEOUT, path_parameters
-from service.http.response import Answer
+from service.http.response import RawResponse
 from service.observability.request_context import note_stage
-from service.protocols.decode import ObjectForm, read_object, wrong_type
+from service.protocols.json_body import ObjectForm, read_object
 from service.protocols.open_inference.binary_tensors import HEADER
 from service.protocols.open_inference.request import decode_inference
 from service.protocols.open_inference.response import encode_inference
@@ -40,16 +41,16 @@ from service.protocols.open_inference.schemas import (
     TensorMetadata,
 )
 from service.protocols.open_inference.tensors import INPUT_METADATA, OUTPUT_METADATA
-from service.protocols.plain_error_schemas import plain_error_answers
-from service.routes import inference
-from service.routes.dependencies import current_follower, current_live, current_settings
+from service.routes.call import begin_call
+from service.routes.dependencies import loaded_registry, require_key, state_of
 from service.routes.health import healthz
-from service.routes.manage import follow_now
+from service.routes.manage import sync_now
 
 EXTENSIONS: Final = ("binary_tensor_data", "classification", "model_repository", "parameters")
 PLATFORM: Final = "jax_xla"
-MODEL_PATHS: Final = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
-INFER_PATHS: Final = tuple(f"{path}/infer" for path in MODEL_PATHS)
+MODEL: Final = "/v2/models/{model}"
+VERSION: Final = f"{MODEL}/versions/{{version}}"
+INFER_PATHS: Final = (f"{MODEL}/infer", f"{VERSION}/infer")
 PARAMETERS: Final = {"model": "The model", "version": "Its version, as a number or an alias such as `champion`"}
 BINARY: Final = {"type": "string", "format": "binary"}
 LENGTH: Final = {"description": "How many bytes of the body are JSON; the tensors stand behind it"}
@@ -92,76 +93,76 @@ async def live(request: Request) -> Live:
 @router.get("/v2/health/ready", summary="Are requests accepted?", responses=plain_error_answers(503))
 async def ready(request: Request) -> Ready:
     """503 until a model is loaded, and from the moment the service is told to stop."""
-    current_live(request).check_ready()
+    state_of(request).registry.check_ready()
     return Ready(ready=True)
 
 
+def _get_documentation(path: str, summary: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "responses": plain_error_answers(404, 503),
+        "openapi_extra": {"parameters": path_parameters(path, PARAMETERS)},
+    }
+
+
+def _infer_documentation(path: str) -> dict[str, Any]:
+    length = {"name": HEADER, "in": "header", "required": False, **LENGTH, "schema": {"type": "string"}}
+    return {
+        "summary": "Say which digits pictures show",
+        "response_model": InferResponse,
+        "responses": ANSWERS | plain_error_answers(400, 404, 413, 415, 500, 503, 504),
+        "openapi_extra": {"parameters": [*path_parameters(path, PARAMETERS), TIMEOUT, length], "requestBody": BODY},
+    }
+
+
+@router.get(MODEL, **_get_documentation(MODEL, "What goes in and out"))
+@router.get(VERSION, **_get_documentation(VERSION, "What goes in and out"))
 async def metadata(request: Request) -> ModelMetadata:
     """Inputs of other datatypes, and of shapes [n, 28, 28] and [n, 28, 28, 1], are taken, too."""
-    loaded = current_live(request)
-    version = loaded.resolve(**request.path_params)
+    registry = state_of(request).registry
+    version = registry.resolve(**request.path_params)
     return ModelMetadata(
         name=version.name,
-        versions=[str(number) for number in loaded.model(version.name).versions],
+        versions=[str(number) for number in registry.model(version.name).versions],
         platform=PLATFORM,
         inputs=[TensorMetadata(**INPUT_METADATA)],
         outputs=[TensorMetadata(**output) for output in OUTPUT_METADATA],
     )
 
 
+@router.get(f"{MODEL}/ready", **_get_documentation(MODEL, "Does a model answer?"))
+@router.get(f"{VERSION}/ready", **_get_documentation(VERSION, "Does a model answer?"))
 async def model_ready(request: Request) -> ModelReady:
     """404 when it is not loaded."""
-    loaded = current_live(request)
-    version = loaded.resolve(**request.path_params)
-    loaded.check_ready()
+    registry = state_of(request).registry
+    version = registry.resolve(**request.path_params)
+    registry.check_ready()
     return ModelReady(name=version.name, ready=True)
 
 
+@router.post(f"{MODEL}/infer", **_infer_documentation(MODEL))
+@router.post(f"{VERSION}/infer", **_infer_documentation(VERSION))
 async def infer(request: Request) -> Response:
     """Takes one tensor, `pixels`; answers with `probabilities`, `digit` and `confidence`, or what `outputs` names.
 
     Tensors may stand in binary behind the JSON, in either direction, as Triton's extension has it.
     """
-    limit_rows, headers = current_settings(request).request_limit_rows, dict(request.scope["headers"])
-    with current_live(request).resolve(**request.path_params) as version:
-        asked, version, answers, id_header = await inference.infer(
-            request,
-            headers,
-            version,
-            lambda body, _: decode_inference(body, headers, limit_rows=limit_rows),
-            named=len(request.path_params) > 1,
-        )
+    state, headers = state_of(request), dict(request.scope["headers"])
+    with state.registry.resolve(**request.path_params) as version:
+        call = begin_call(state, headers, version)
+        body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
+        began_s = time.perf_counter()
+        async with cancel_on_disconnect(request.receive):
+            asked = decode_inference(body, headers, limit_rows=state.settings.request_limit_rows)
+            note_stage("decode", began_s)
+            prediction = await call.predict(asked.images, pinned=len(request.path_params) > 1)
+    version, answers, id_header = prediction
     began_s = time.perf_counter()
     content, media_type, more = encode_inference(
         asked, answers.probabilities, name=version.name, version=version.version
     )
     note_stage("encode", began_s)
-    return Answer(content, media_type, [*more, *id_header])
-
-
-for path in MODEL_PATHS:
-    described = path_parameters(path, PARAMETERS)
-    for get, end, summary in ((metadata, "", "What goes in and out"), (model_ready, "/ready", "Does a model answer?")):
-        router.get(
-            path + end,
-            summary=summary,
-            responses=plain_error_answers(404, 503),
-            openapi_extra={"parameters": described},
-        )(get)
-    router.post(
-        f"{path}/infer",
-        summary="Say which digits pictures show",
-        response_model=InferResponse,
-        responses=ANSWERS | plain_error_answers(400, 404, 413, 415, 500, 503, 504),
-        openapi_extra={
-            "parameters": [
-                *described,
-                TIMEOUT,
-                {"name": HEADER, "in": "header", "required": False, **LENGTH, "schema": {"type": "string"}},
-            ],
-            "requestBody": BODY,
-        },
-    )(infer)
+    return RawResponse(content, media_type, [*more, *id_header])
 
 
 @router.post(
@@ -174,21 +175,21 @@ for path in MODEL_PATHS:
 async def index(request: Request) -> list[IndexEntry]:
     """Open, as `GET /models` is. Versions that the store has and nobody wants are not listed."""
     only_ready = await _read(request, INDEX_FORM, _only_ready)
-    loaded, follower = current_live(request), current_follower(request)
+    registry, watcher = loaded_registry(request), state_of(request).watcher
     entries = [
         IndexEntry(name=version.name, version=str(version.version), state="READY", reason="")
-        for version in loaded.versions()
+        for version in registry.versions()
     ]
-    if only_ready or not follower:
+    if only_ready or not watcher:
         return entries
     return entries + [
         IndexEntry(
-            name=refusal.model,
-            version=None if refusal.version is None else str(refusal.version),
+            name=rejected.model,
+            version=None if rejected.version is None else str(rejected.version),
             state="UNAVAILABLE",
-            reason=str(refusal.error),
+            reason=str(rejected.error),
         )
-        for refusal in follower.refusals
+        for rejected in watcher.rejected
     ]
 
 
@@ -209,8 +210,8 @@ async def load(request: Request) -> Loaded:
     """
     await _read(request, LOAD_FORM, _nothing)
     name = request.path_params["model"]
-    loaded = await follow_now(request, name)
-    loaded.model(name)
+    await sync_now(request, name)
+    state_of(request).registry.model(name)
     return Loaded(name=name, load=True)
 
 
@@ -226,7 +227,7 @@ async def load(request: Request) -> Loaded:
 async def unload(request: Request) -> None:
     """With a management key. The next look at the store would load it again, so nothing is unloaded in between."""
     name = request.path_params["model"]
-    current_live(request).model(name)
+    state_of(request).registry.model(name)
     wanted = "another version promoted, or the model taken from DIGITS_OTHER_MODELS"
     raise FollowsStore(
         "follows_store",
@@ -240,7 +241,7 @@ async def unload(request: Request) -> None:
 async def _read(request: Request, form: ObjectForm, decode: Any) -> Any:
     """What `decode` makes of an object in the body, or of none."""
     headers = dict(request.scope["headers"])
-    body = await read_body(request.receive, headers, current_settings(request).body_limit_bytes)
+    body = await read_body(request.receive, headers, state_of(request).settings.body_limit_bytes)
     return read_object(body, form, decode) if body.strip() else decode({}, False)
 
 

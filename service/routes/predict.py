@@ -1,4 +1,4 @@
-"""`POST /predict`: decode, batch, predict, encode."""
+"""`POST /predict`: read, decode, predict, encode."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from fastapi import APIRouter, Request, Response
 
 from service.errors import WrongValue
 from service.feedback.recent_predictions import HEADER as ID_HEADER
+from service.http.body import read_body
+from service.http.disconnect import cancel_on_disconnect
+from service.http.error_schemas import error_answers
 from service.http.media_types import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
 from service.http.openapi import TIMEOUT
-from service.http.response import Answer
+from service.http.response import RawResponse
 from service.observability.request_context import note_stage
-from service.protocols.decode import decode_json
 from service.protocols.native.examples import bodies
-from service.protocols.native.npy import decode_npy, decode_octets
+from service.protocols.native.npy import decode_npy
 from service.protocols.native.query import PARAMETERS, parse_query
+from service.protocols.native.request import decode_json
 from service.protocols.native.response import encode_json, encode_npy, encode_octets
-from service.protocols.native.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture, error_answers
-from service.routes.dependencies import current_live, current_pictures, current_settings
-from service.routes.inference import infer, model_headers
+from service.protocols.native.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture
+from service.protocols.octets import decode_octets
+from service.routes.call import begin_call, model_headers
+from service.routes.dependencies import state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from service.protocols.decode import Decoded
-    from service.protocols.native.image_file import Pictures
     from service.protocols.native.query import Query
-    from service.routes.inference import Inference
+    from service.protocols.pictures import Decoded
+    from service.routes.call import Call, Prediction
 
 BINARY: Final = {"type": "string", "format": "binary"}
 TEXT: Final = {"type": "string", "minLength": 1}
@@ -96,27 +97,30 @@ async def predict(request: Request) -> Response:
     fitted into 20 x 20 with the centre of mass in the middle of 28 x 28.
     Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
     """
-    query, limit_rows = parse_query(request.scope["query_string"]), current_settings(request).request_limit_rows
-    with current_live(request).resolve(query.model, query.version) as version:
-        headers = dict(request.scope["headers"])
-        question, answer = type_of_body(headers), type_of_answer(headers)
-        _check_coverage(query, answer)
-        pictures = current_pictures(request)
-        inference = await infer(
-            request,
-            headers,
-            version,
-            lambda body, deadline_s: _decode(body, question, query, limit_rows, pictures, deadline_s),
-            named=query.version is not None,
-        )
+    state, scope = state_of(request), request.scope
+    query = parse_query(scope["query_string"])
+    with state.registry.resolve(query.model, query.version) as version:
+        headers = dict(scope["headers"])
+        question_type, answer_type = type_of_body(headers), type_of_answer(headers)
+        _check_coverage(query, answer_type)
+        call = begin_call(state, headers, version)
+        body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
+        began_s = time.perf_counter()
+        async with cancel_on_disconnect(request.receive):
+            if question_type in PICTURES:
+                pictures = await _decode_image(body, question_type, query, call)
+            else:
+                pictures = _decode(body, question_type, query, state.settings.request_limit_rows)
+            note_stage("decode", began_s)
+            prediction = await call.predict(pictures.images, pinned=query.version is not None)
     began_s = time.perf_counter()
-    response = _response(inference, answer, query)
+    response = _encode(prediction, pictures, answer_type, query)
     note_stage("encode", began_s)
     return response
 
 
 def _check_coverage(query: Query, media_type: str) -> None:
-    """Raises WrongValue for a coverage with an answer of a type that has no room for sets."""
+    """Raises WrongValue for a coverage with a type of answer that has no prediction sets."""
     if query.coverage is not None and media_type != JSON:
         message = (
             f"query parameter coverage goes with answers in {JSON}; with {media_type}, want none: it has no "
@@ -125,36 +129,51 @@ def _check_coverage(query: Query, media_type: str) -> None:
         raise WrongValue("unknown_parameter", message, field="coverage", found=f"{query.coverage:g}", wanted="none")
 
 
-def _decode(
-    body: bytes, media_type: str, query: Query, limit_rows: int, pictures: Pictures, deadline_s: float
-) -> Decoded | Awaitable[Decoded]:
-    """What a body holds; a picture has to be prepared first."""
-    picture = media_type in PICTURES
-    if query.ink is not None and not picture:
+def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:
+    """The pictures of a body that is no image file. Raises WrongValue, and what the decoders raise."""
+    if query.ink is not None:
         message = f"query parameter ink goes with {PNG} and {JPEG}; with {media_type}, want none: 0 is background"
         raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
     if media_type == NPY:
         return decode_npy(body, limit_rows=limit_rows, scale=query.full_ink)
     if query.scale is not None:
-        wanted = 'a field "scale" in the body' if media_type == JSON else "none: bytes run from 0 to 255"
-        wanted = "none" if picture else wanted
-        message = f"query parameter scale goes with {NPY}; with {media_type}, want {wanted}"
-        raise WrongValue("unknown_parameter", message, field="scale", found=f"{query.scale:g}", wanted=wanted)
-    if picture:
-        return pictures.prepare(body, media_type, query.ink, deadline_s)
-    decode = decode_json if media_type == JSON else decode_octets
-    return decode(body, limit_rows=limit_rows)
+        raise _unknown_scale(
+            query.scale,
+            media_type,
+            'a field "scale" in the body' if media_type == JSON else "none: bytes run from 0 to 255",
+        )
+    if media_type == JSON:
+        return decode_json(body, limit_rows=limit_rows)
+    return decode_octets(body, limit_rows=limit_rows)
 
 
-def _response(inference: Inference[Decoded], media_type: str, query: Query) -> Response:
-    (images, many), version, answers, id_header = inference
+async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Decoded:
+    """The picture of an image file. Raises WrongValue, and what `ImageDecoderPool.decode` raises."""
+    if query.scale is not None:
+        raise _unknown_scale(query.scale, media_type, "none")
+    return await call.state.images.decode(body, media_type, query.ink, call.deadline_s)
+
+
+def _unknown_scale(scale: float, media_type: str, wanted: str) -> WrongValue:
+    message = f"query parameter scale goes with {NPY}; with {media_type}, want {wanted}"
+    return WrongValue("unknown_parameter", message, field="scale", found=f"{scale:g}", wanted=wanted)
+
+
+def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Query) -> Response:
+    version, answers, id_header = prediction
     if media_type == JSON:
         coverage = query.set_coverage
         sets = version.predictor.prediction_sets(answers.probabilities, coverage) if coverage else None
         content = encode_json(
-            answers, images, name=version.name, version=version.version, many=many, fields=query.fields, sets=sets
+            answers,
+            pictures.images,
+            name=version.name,
+            version=version.version,
+            many=pictures.many,
+            fields=query.fields,
+            sets=sets,
         )
-        return Answer(content, JSON, id_header)
+        return RawResponse(content, JSON, id_header)
     probabilities = answers.probabilities
-    content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=many)
-    return Answer(content, media_type, [*model_headers(version), *id_header])
+    content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=pictures.many)
+    return RawResponse(content, media_type, [*model_headers(version), *id_header])

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from service.errors import WrongValue
+from service.errors import WrongValue, shortened
+from service.http.body import read_body
+from service.http.disconnect import cancel_on_disconnect
+from service.http.error_schemas import plain_error_answers
 from service.http.media_types import JSON
 from service.http.openapi import TIMEOUT, path_parameters
-from service.http.response import Answer
+from service.http.response import RawResponse
 from service.observability.request_context import note_stage
-from service.protocols.decode import shortened
-from service.protocols.plain_error_schemas import plain_error_answers
 from service.protocols.tensorflow_serving.codec import decode_rows, encode_rows
 from service.protocols.tensorflow_serving.schemas import (
     ColumnAnswer,
@@ -34,14 +35,16 @@ from service.protocols.tensorflow_serving.schemas import (
     VersionStatus,
 )
 from service.protocols.tensorflow_serving.signatures import signature_def
-from service.routes.dependencies import current_follower, current_live, current_settings
-from service.routes.inference import infer, model_headers
+from service.routes.call import begin_call, model_headers
+from service.routes.dependencies import loaded_registry, state_of
 
 if TYPE_CHECKING:
     from service.models.loaded_version import LoadedVersion
 
 MODEL: Final = "/v1/models/{model}"
-PREDICT_PATHS: Final = tuple(f"{MODEL}{of}:predict" for of in ("", "/versions/{version}", "/labels/{label}"))
+VERSION: Final = f"{MODEL}/versions/{{version}}"
+LABEL: Final = f"{MODEL}/labels/{{label}}"
+PREDICT_PATHS: Final = tuple(f"{path}:predict" for path in (MODEL, VERSION, LABEL))
 PARAMETERS: Final = {
     "model": "The model",
     "version": "Its version, a number",
@@ -68,88 +71,92 @@ BODY: Final[dict[str, Any]] = {
 router = APIRouter(tags=["TensorFlow Serving"])
 
 
+def _predict_documentation(path: str) -> dict[str, Any]:
+    return {
+        "summary": "Say which digits pictures show",
+        "response_model": RowAnswer | ColumnAnswer,
+        "responses": ERRORS,
+        "openapi_extra": {"parameters": [*path_parameters(path, PARAMETERS, PATTERNS), TIMEOUT], "requestBody": BODY},
+    }
+
+
+def _get_documentation(path: str, summary: str) -> dict[str, Any]:
+    statuses = (404, 503) if path == MODEL else (400, 404, 503)
+    return {
+        "summary": summary,
+        "responses": plain_error_answers(*statuses),
+        "openapi_extra": {"parameters": path_parameters(path, PARAMETERS, PATTERNS)},
+    }
+
+
+@router.post(f"{MODEL}:predict", **_predict_documentation(MODEL))
+@router.post(f"{VERSION}:predict", **_predict_documentation(VERSION))
+@router.post(f"{LABEL}:predict", **_predict_documentation(LABEL))
 async def predict(request: Request) -> Response:
     """`instances` are answered with `predictions`, one for each; `inputs` with `outputs`.
 
     A picture is 784 numbers, 28 x 28 or 28 x 28 x 1, or `{"b64": …}` of 784 bytes, by itself or as `{"pixels": …}`.
     """
-    limit_rows, headers = current_settings(request).request_limit_rows, dict(request.scope["headers"])
-    with _asked(request) as version:
-        inference = await infer(
-            request,
-            headers,
-            version,
-            lambda body, _: decode_rows(body, limit_rows=limit_rows),
-            named=len(request.path_params) > 1,
-        )
+    state, headers = state_of(request), dict(request.scope["headers"])
+    with _resolve(request) as version:
+        call = begin_call(state, headers, version)
+        body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
+        began_s = time.perf_counter()
+        async with cancel_on_disconnect(request.receive):
+            asked = decode_rows(body, limit_rows=state.settings.request_limit_rows)
+            note_stage("decode", began_s)
+            prediction = await call.predict(asked.images, pinned=len(request.path_params) > 1)
     began_s = time.perf_counter()
-    content = encode_rows(inference.answers.probabilities, columns=inference.asked.columns)
+    content = encode_rows(prediction.answers.probabilities, columns=asked.columns)
     note_stage("encode", began_s)
-    return Answer(content, JSON, [*model_headers(inference.version), *inference.id_header])
-
-
-for path in PREDICT_PATHS:
-    router.post(
-        path,
-        summary="Say which digits pictures show",
-        response_model=RowAnswer | ColumnAnswer,
-        responses=ERRORS,
-        openapi_extra={"parameters": [*path_parameters(path, PARAMETERS, PATTERNS), TIMEOUT], "requestBody": BODY},
-    )(predict)
+    return RawResponse(content, JSON, [*model_headers(prediction.version), *prediction.id_header])
 
 
 @router.get("/v1/models", summary="Names of the loaded models", responses=plain_error_answers(503))
 async def models(request: Request) -> ModelNames:
     """As KServe's first protocol has it."""
-    return ModelNames(models=[*current_live(request).models()])
+    return ModelNames(models=[*loaded_registry(request).models()])
 
 
+@router.get(MODEL, **_get_documentation(MODEL, "Which versions are loaded"))
+@router.get(VERSION, **_get_documentation(VERSION, "Which versions are loaded"))
+@router.get(LABEL, **_get_documentation(LABEL, "Which versions are loaded"))
 async def status(request: Request) -> ModelStatus:
     """A version that is wanted and could not be loaded is at its END, with the reason."""
-    live, follower = current_live(request), current_follower(request)
-    version = _asked(request)
+    state, version = state_of(request), _resolve(request)
+    registry, watcher = state.registry, state.watcher
     one = len(request.path_params) > 1
-    versions = [version] if one else [*live.model(version.name).versions.values()]
+    versions = [version] if one else [*registry.model(version.name).versions.values()]
     states = [VersionStatus(version=str(of.version), state="AVAILABLE", status=LOADED) for of in versions]
-    for refusal in follower.refusals if follower and not one else ():
-        if refusal.model == version.name and refusal.version is not None:
-            failed = LoadStatus(error_code="INTERNAL", error_message=str(refusal.error))
-            states.append(VersionStatus(version=str(refusal.version), state="END", status=failed))
-    return ModelStatus(name=version.name, ready=live.alive and not live.draining, model_version_status=states)
+    for rejected in watcher.rejected if watcher and not one else ():
+        if rejected.model == version.name and rejected.version is not None:
+            failed = LoadStatus(error_code="INTERNAL", error_message=str(rejected.error))
+            states.append(VersionStatus(version=str(rejected.version), state="END", status=failed))
+    ready = registry.alive and not registry.draining
+    return ModelStatus(name=version.name, ready=ready, model_version_status=states)
 
 
+@router.get(f"{MODEL}/metadata", **_get_documentation(MODEL, "What goes in and out"))
+@router.get(f"{VERSION}/metadata", **_get_documentation(VERSION, "What goes in and out"))
+@router.get(f"{LABEL}/metadata", **_get_documentation(LABEL, "What goes in and out"))
 async def metadata(request: Request) -> ModelMetadata:
     """The signatures, in the form of TensorFlow's protocol buffers."""
-    version = _asked(request)
+    version = _resolve(request)
     return ModelMetadata(
         model_spec=ModelSpec(name=version.name, signature_name="", version=str(version.version)),
         metadata={"signature_def": {"signature_def": signature_def()}},
     )
 
 
-for path in PREDICT_PATHS:
-    of = path.removesuffix(":predict")
-    for get, end, summary in (
-        (status, "", "Which versions are loaded"),
-        (metadata, "/metadata", "What goes in and out"),
-    ):
-        router.get(
-            of + end,
-            summary=summary,
-            responses=plain_error_answers(404, 503) if path == PREDICT_PATHS[0] else plain_error_answers(400, 404, 503),
-            openapi_extra={"parameters": path_parameters(of, PARAMETERS, PATTERNS)},
-        )(get)
-
-
-def _asked(request: Request) -> LoadedVersion:
-    """The version of a path. Raises UnknownModel, UnknownVersion, and WrongValue for what is no number or no alias."""
+def _resolve(request: Request) -> LoadedVersion:
+    """The version of a path. Raises ModelNotLoaded, VersionNotLoaded, and WrongValue for a wrong number or alias."""
     given = request.path_params
     version, label = given.get("version"), given.get("label")
     if version is not None and not NUMBER.fullmatch(version):
         raise _wrong("version", version, "a number; aliases stand behind /labels/")
     if label is not None and NUMBER.fullmatch(label):
         raise _wrong("label", label, "an alias such as champion; numbers stand behind /versions/")
-    return current_live(request).resolve(given["model"], version if label is None else label)
+    return state_of(request).registry.resolve(given["model"], version if label is None else label)
 
 
 def _wrong(field: str, found: str, wanted: str) -> WrongValue:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from service.settings import ServiceSettings
+    from service.state import ServiceState
 
 log = logging.getLogger("uvicorn.error")
 
@@ -49,18 +49,19 @@ class DrainingServer(uvicorn.Server):
     def __init__(
         self,
         app: FastAPI,
-        settings: ServiceSettings,
+        state: ServiceState,
         on_ready: Callable[[], None],
         connections: socket.socket | None = None,
         on_hang_up: Callable[[], None] | None = None,
     ) -> None:
+        settings = state.settings
         self._limits = Limits(
             settings.header_timeout_s,
             settings.body_timeout_s,
             settings.keep_alive_timeout_s,
             settings.connection_limit,
         )
-        count = staticmethod(app.state.metrics.refused)
+        count = staticmethod(state.metrics.requests.refused)
         self._protocol = type("LimitedHttpProtocol", (HttpProtocol,), {"limits": self._limits, "count_refusal": count})
         super().__init__(
             uvicorn.Config(
@@ -77,7 +78,7 @@ class DrainingServer(uvicorn.Server):
                 ws="none",
             )
         )
-        self._app, self._on_ready, self._pause_s = app, on_ready, settings.drain_pause_s
+        self._state, self._on_ready, self._pause_s = state, on_ready, settings.drain_pause_s
         self.server_state = self._shared = SharedState()
         self._connections, self._on_hang_up = connections, on_hang_up
         self._all_taken = asyncio.Event()
@@ -131,7 +132,7 @@ class DrainingServer(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 cast("HttpProtocol", connection).look(now_s, self._limits)
         if counter % TICKS_BETWEEN_REFRESHES == 0:
-            self._app.state.metrics.refresh(self._app.state.live)
+            self._state.metrics.refresh()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -140,7 +141,7 @@ class DrainingServer(uvicorn.Server):
         During the pause whoever sends requests has time to notice, and to send them elsewhere; answers tell clients to
         connect anew. Who has connected before the listeners are closed is served.
         """
-        self._app.state.live.drain()
+        self._state.registry.drain()
         self._shared.drain()
         await self._wait(self._pause_s)
         if self._connections:

@@ -10,16 +10,13 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from service.headers import HEAD_LIMIT_BYTES, HEADERS_LIMIT
+from service.http.error_responses import encode_problem
 from service.http.media_types import JSON
-from service.protocols.native.response import encode_problem
 
 if TYPE_CHECKING:
     import asyncio
 
-HEAD_LIMIT_BYTES: Final = 2**16
-"""Of request line and headers together; what nginx takes by default is half of it."""
-HEADERS_LIMIT: Final = 128
-"""So many headers may a request have; Apache takes 100."""
 PRESENCE_S: Final = 1.0
 """How long a connection over the limit may take to say what it wants, and to be told that there are too many."""
 FINAL_STATUS: Final = tuple(f"HTTP/1.1 {digit}".encode() for digit in range(2, 6))

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from service.observability.metrics import SHARED_FOLDER
-from service.observability.process_metrics import note_process
+from service.observability.process_metrics import SHARED_FOLDER, note_process
 from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
 from service.server.socket_passing import channel, send_connection
 from service.server.terminal import Terminal

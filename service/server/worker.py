@@ -47,24 +47,26 @@ def serve(
     from service.app import create_app
     from service.feedback.recent_predictions import RecentPredictions
     from service.models.loader import Loader
+    from service.models.registry import ModelRegistry
     from service.models.store_watcher import StoreWatcher
-    from service.observability.metrics import SHARED_FOLDER, Metrics
+    from service.observability.metrics import Metrics
+    from service.observability.process_metrics import SHARED_FOLDER
     from service.server.draining_server import DrainingServer
+    from service.state import make_state
 
-    metrics = Metrics()
+    metrics, registry = Metrics(), ModelRegistry()
     try:
         recent = RecentPredictions(settings.recent_predictions, place, os.environ.get(SHARED_FOLDER))
-        follower = StoreWatcher(Loader(settings, metrics), metrics, settings.poll_interval_s)
-        live = follower.start()
+        watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, settings.poll_interval_s)
+        watcher.start()
     except OSError as error:
         raise DigitsError(str(error)) from error
-    served = live.resolve()
+    state = make_state(
+        settings, registry=registry, watcher=watcher, metrics=metrics, recent=recent, notify_workers=tell_others
+    )
+    served = registry.resolve()
     server = DrainingServer(
-        create_app(settings, live, metrics, follower, tell_others, recent=recent),
-        settings,
-        lambda: on_ready(f"{served.name} version {served.version}"),
-        connections,
-        follower.wake,
+        create_app(state), state, lambda: on_ready(f"{served.name} version {served.version}"), connections, watcher.wake
     )
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _stopped)

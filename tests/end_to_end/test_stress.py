@@ -14,6 +14,7 @@ from service.models.loaded_version import LoadedVersion
 from service.models.registry import LoadedModel, ModelRegistry
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
+from service.state import make_state
 from tests.support.application import served
 from training.predictor import Predictor
 
@@ -65,7 +66,8 @@ def test_every_question_gets_its_own_answer_once(trained_store, caplog):
     predictor = Predictor.load(trained_store, "tiny")
     settings, metrics = ServiceSettings(queue_limit_rows=6000), Metrics()
     version = LoadedVersion.start(Poisonable(predictor), metrics, queue_limit_rows=settings.queue_limit_rows)
-    app = create_app(settings, ModelRegistry({"tiny": LoadedModel({1: version}, {"champion": 1}, version)}), metrics)
+    registry = ModelRegistry({"tiny": LoadedModel({1: version}, {"champion": 1}, version)})
+    app = create_app(make_state(settings, registry=registry, metrics=metrics))
     chosen, numbers = random.Random(0), np.random.default_rng(0)
     pictures = numbers.integers(0, POISON, (3000, 28, 28), np.uint8)
     alone = predictor(pictures)

@@ -8,8 +8,6 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.models.experiment import Experiment
-from service.models.store_watcher import RejectedVersion
 from tests.support.application import app_with, client_of
 from tests.support.fake_predictor import FakePredictor, columns_of, picture
 from tests.support.project import ROOT
@@ -38,20 +36,21 @@ def without_variables(expression):
 async def scraped():
     """Names of the samples of /metrics with their labels, of a service to which everything has happened."""
     app = app_with(FakePredictor(version=3), FakePredictor(version=2), FakePredictor(version=4))
-    live, metrics = app.state.live, app.state.metrics
-    metrics.show(live, [])
+    state = app.state.service
+    registry, metrics = state.registry, state.metrics.models
+    metrics.set_loaded((version.name, version.version, "other") for version in registry.versions())
     async with client_of(app) as client:
         body = picture(7).tobytes()
         await client.post("/predict", content=body, headers={"Content-Type": "application/octet-stream"})
         await client.post("/predict", content="{", headers={"Content-Type": "application/json"})
-        version = live.resolve()
-        metrics.failed(version)
-        metrics.compared(version, pictures=1, differing=1)
-        metrics.shadow_dropped(version)
+        version = registry.resolve()
+        version.metrics.failed()
+        version.metrics.compared(pictures=1, differing=1)
+        version.metrics.shadow_dropped()
         answered = columns_of(np.random.default_rng(0).dirichlet(np.ones(10), 100))
-        metrics.drift(version.predictor, reference(answered), 500).follow(answered)
-        metrics.canary(Experiment(app.state.settings, metrics)._canary("lenet", version))
-        metrics.show(live, [RejectedVersion("lenet", 9, ValueError("damaged"), 1, 0.0)])
+        version.metrics.monitor_drift(reference(answered), 500).add(answered)
+        version.metrics.set_canary_out(False)
+        metrics.set_rejected([("lenet", 9, "ValueError")])
         text = (await client.get("/metrics")).text
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):

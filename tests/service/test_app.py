@@ -3,12 +3,16 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import httpx
 import numpy as np
 import pytest
 
+from service.app import create_app
+from service.models.registry import ModelRegistry
 from service.settings import ServiceSettings
+from service.state import make_state
 from tests.support.application import JSON, app_with, client_of
 from tests.support.fake_predictor import CARD, FakePredictor, picture, trace_of
 from tests.support.problem import problem
@@ -288,7 +292,7 @@ async def test_a_full_queue_is_503_and_says_when_to_come_back():
         while not predictor.batches:
             await asyncio.sleep(0.001)
         waiting = asyncio.create_task(client.post("/predict", json={"instances": [flat(2)] * 3}))
-        while app.state.live.resolve().batcher.waiting_rows != 3:
+        while app.state.service.registry.resolve().batcher.waiting_rows != 3:
             await asyncio.sleep(0.001)
         response = await client.post("/predict", json={"instances": [flat(3)] * 2})
         message = "3 pictures are waiting, and the limit is 4; try again later"
@@ -299,7 +303,7 @@ async def test_a_full_queue_is_503_and_says_when_to_come_back():
 
 
 async def test_a_failing_model_is_500_without_a_stack_trace(caplog):
-    """RequestContext elsewhere: a failed batch answered with 200."""
+    """Seen elsewhere: a failed batch answered with 200."""
     predictor = FakePredictor()
     predictor.poison = 6
     async with client_of(app_with(predictor)) as client:
@@ -314,7 +318,7 @@ async def test_a_failing_model_is_500_without_a_stack_trace(caplog):
 
 
 async def test_a_model_that_answers_nan_is_500_and_never_invalid_json(caplog):
-    """RequestContext elsewhere: NaN written as invalid JSON."""
+    """Seen elsewhere: NaN written as invalid JSON."""
     predictor = FakePredictor()
     predictor.nan = 6
     async with client_of(app_with(predictor)) as client:
@@ -347,17 +351,17 @@ async def test_healthy_and_ready():
 async def test_draining_fails_readiness_first_and_still_answers():
     app = app_with(FakePredictor())
     async with client_of(app) as client:
-        app.state.live.drain()
+        app.state.service.registry.drain()
         problem(await client.get("/readyz"), 503, "draining", "the service is shutting down")
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.post("/predict", json={"pixels": flat(7)})).json()["digit"] == 7
-        await app.state.live.close()
+        await app.state.service.registry.close()
         response = await client.post("/predict", json={"pixels": flat(7)})
         problem(response, 503, "draining", "the service is shutting down")
 
 
 async def test_a_dead_engine_fails_liveness(caplog):
-    """RequestContext elsewhere: a dead worker reported healthy."""
+    """Seen elsewhere: a dead worker reported healthy."""
 
     class Dies(FakePredictor):
         def __call__(self, images):
@@ -373,8 +377,8 @@ async def test_a_dead_engine_fails_liveness(caplog):
 
 async def test_before_anything_is_loaded_it_is_alive_and_not_ready():
     app = app_with(FakePredictor())
-    await app.state.live.close()
-    app.state.live = None
+    await app.state.service.registry.close()
+    app.state.service = replace(app.state.service, registry=ModelRegistry())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/healthz")).status_code == 200
         problem(await client.get("/readyz"), 503, "loading", "the service is loading its model")
@@ -383,18 +387,20 @@ async def test_before_anything_is_loaded_it_is_alive_and_not_ready():
 
 
 async def test_the_application_loads_what_the_settings_name_off_the_event_loop(monkeypatch):
-    from service.app import create_app
-
     seen = []
 
-    def load(settings, metrics):
-        with pytest.raises(RuntimeError):
-            asyncio.get_running_loop()
-        seen.append(settings.model)
-        return Shelf({"mlp": {1: FakePredictor("mlp", 1)}}, metrics)
+    class OffTheLoop(Shelf):
+        def load(self, model, version):
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            seen.append(model)
+            return super().load(model, version)
 
-    monkeypatch.setattr("service.app.Loader", load)
-    async with client_of(create_app(ServiceSettings(model="mlp"))) as client:
+    def loader(settings, metrics):
+        return OffTheLoop({settings.model: {1: FakePredictor(settings.model, 1)}}, metrics)
+
+    monkeypatch.setattr("service.state.Loader", loader)
+    async with client_of(create_app(make_state(ServiceSettings(model="mlp")))) as client:
         answer = await client.post("/predict", json={"pixels": flat(7)})
         assert answer.json()["model"] == {"name": "mlp", "version": 1}
     assert seen == ["mlp"]

@@ -16,6 +16,7 @@ from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.server.draining_server import DrainingServer
 from service.settings import ServiceSettings
+from service.state import make_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,16 +46,18 @@ def registry_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows
 def app_with(*predictors: FakePredictor, feedback_url: str = "", **settings: int) -> FastAPI:
     """The application, with fakes in place of networks."""
     chosen, metrics = ServiceSettings(feedback_url=feedback_url, **settings), Metrics()
-    live = registry_with(*predictors, metrics=metrics, queue_limit_rows=chosen.queue_limit_rows)
-    return create_app(chosen, live, metrics)
+    registry = registry_with(*predictors, metrics=metrics, queue_limit_rows=chosen.queue_limit_rows)
+    return create_app(make_state(chosen, registry=registry, metrics=metrics))
 
 
 def app_following(shelf: Shelf, **settings: object) -> FastAPI:
     """The application, following a shelf."""
     chosen, metrics = ServiceSettings(**settings), Metrics()
     shelf.metrics = metrics
-    follower = StoreWatcher(shelf, metrics, chosen.poll_interval_s)
-    return create_app(chosen, follower.start(), metrics, follower)
+    registry = ModelRegistry()
+    watcher = StoreWatcher(shelf, registry, metrics, chosen.poll_interval_s)
+    watcher.start()
+    return create_app(make_state(chosen, registry=registry, watcher=watcher, metrics=metrics))
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +77,7 @@ def served(app: FastAPI) -> Iterator[tuple[str, int]]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         ready = threading.Event()
-        server = DrainingServer(app, app.state.settings, ready.set)
+        server = DrainingServer(app, app.state.service, ready.set)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert ready.wait(10)

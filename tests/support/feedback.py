@@ -3,7 +3,7 @@
 import time
 from contextlib import asynccontextmanager
 
-from service.protocols.native.schemas import FEEDBACK_ERRORS
+from service.http.error_schemas import FEEDBACK_ERRORS
 from tests.support.application import app_with, client_of
 from tests.support.fake_predictor import FakePredictor, picture
 from training.corrections import Corrections

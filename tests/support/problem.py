@@ -1,6 +1,6 @@
 """Errors as the service's own routes tell them."""
 
-from service.protocols.native.schemas import ERRORS
+from service.http.error_schemas import ERRORS
 
 
 def problem(response, status, code, message, field=None):

@@ -1,4 +1,4 @@
-"""Bodies that are no text: bytes as they are, and NumPy's own format."""
+"""Bodies in NumPy's .npy format -> pictures. The header is not trusted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from service.errors import MalformedBody, WrongValue
-from service.protocols.decode import Decoded, shortened, too_many_rows
+from service.errors import MalformedBody, WrongValue, shortened, too_many_rows
+from service.protocols.pictures import Decoded
 from training.images import FULL_INK, PIXELS, SIDE, PixelError, quantise
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST_HEADER: Final = 10_000
 LONGEST_FOUND: Final = 100
-"""Of what an error repeats from a header."""
+"""Characters that an error repeats from a header."""
 READERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """By the version of the format. 3.0 is for tables with names that are not Latin."""
 ONE: Final = ((PIXELS,), (SIDE, SIDE))
@@ -25,24 +25,6 @@ ONE: Final = ((PIXELS,), (SIDE, SIDE))
 ARRAY: Final = (
     f"an array of numbers [n, {PIXELS}] or [n, {SIDE}, {SIDE}], or of one picture [{PIXELS}] or [{SIDE}, {SIDE}]"
 )
-
-
-def decode_octets(body: bytes, *, limit_rows: int) -> Decoded:
-    """Pictures of 784 bytes each, 0 to 255, without a copy: the array is a view of the body.
-
-    Raises WrongValue, TooLarge.
-    """
-    rows, rest = divmod(len(body), PIXELS)
-    if rest or not rows:
-        raise WrongValue(
-            "wrong_length" if body else "empty",
-            f"the body has {len(body)} bytes, want a multiple of {PIXELS} ({SIDE} x {SIDE}, row by row, for a picture)",
-            found=f"{len(body)} bytes",
-            wanted=f"n x {PIXELS} bytes",
-        )
-    if rows > limit_rows:
-        raise too_many_rows(rows, limit_rows)
-    return Decoded(np.frombuffer(body, np.uint8).reshape(rows, SIDE, SIDE), many=True)
 
 
 def decode_npy(body: bytes, *, limit_rows: int, scale: float = FULL_INK) -> Decoded:
@@ -67,7 +49,7 @@ def decode_npy(body: bytes, *, limit_rows: int, scale: float = FULL_INK) -> Deco
 def _array(body: bytes) -> NDArray[Any]:
     """The numbers that the body holds, of one of the shapes of ARRAY, without a copy.
 
-    Its header is not believed: it may promise what is not there, or what NumPy makes no array of.
+    Its header is not trusted: it may promise bytes that are not there, or a shape that no array has.
     """
     if not body:
         raise MalformedBody("empty_body", f"the body is empty, want {ARRAY}", found="nothing", wanted=ARRAY)

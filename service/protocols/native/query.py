@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from service.errors import WrongValue
-from service.protocols.decode import SCALES, shortened
+from service.errors import WrongValue, shortened
+from service.protocols.json_pictures import SCALES
 from training.answers import LOWEST_COVERAGE
 from training.images import FULL_INK
 

@@ -1,4 +1,4 @@
-"""Answers -> bodies: JSON, a byte for each digit, or an array in NumPy's own format."""
+"""Answers of `POST /predict` -> bodies: JSON, octets, or .npy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
+from service.protocols.json_body import OPTIONS
 from training.answers import ACCEPTED, CONFIDENCE, REASONS
 from training.images import CLASSES
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     Probabilities = NDArray[np.float32]
     Sets = NDArray[np.bool_]
     Column = Callable[[Answers, Images, Sets | None], Iterable[Any]]
-
-OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-"""float32 as it is, 0.998 and not 0.9980000257492065; and a prompt that curl does not write over."""
 
 
 def _verdicts(answers: Answers) -> list[int | None]:
@@ -53,7 +51,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "prediction_set": _sets,
     "pixels": lambda _, images, *__: images.reshape(len(images), -1),
 }
-"""What the fields of n predictions are."""
+"""Field name -> its values for n predictions."""
 
 
 def encode_json(
@@ -76,19 +74,6 @@ def encode_json(
     if many:
         return orjson.dumps({"predictions": predictions, "model": model}, option=OPTIONS)
     return orjson.dumps({**predictions[0], "model": model}, option=OPTIONS)
-
-
-def encode_problem(
-    code: str, message: str, field: str | None = None, found: str | None = None, wanted: str | None = None
-) -> bytes:
-    """The body of every answer of status 4xx or 5xx; `schemas.Problem` says what is what."""
-    problem = {"code": code, "message": message, "field": field, "found": found, "wanted": wanted}
-    return orjson.dumps({"error": problem}, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def encode_plain_error(message: str) -> bytes:
-    """The same under `/v1` and `/v2`, whose clients look for a text."""
-    return orjson.dumps({"error": message}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def encode_octets(probabilities: Probabilities) -> bytes:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from service.errors import WrongValue
-from service.protocols.decode import shortened, wrong_length, wrong_type
+from service.errors import WrongValue, shortened, wrong_length, wrong_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

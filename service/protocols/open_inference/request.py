@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from service.errors import WrongValue
-from service.protocols.decode import ObjectForm, describe, read_object, scale_of, shortened, wrong_type
-from service.protocols.native.npy import decode_octets
+from service.errors import WrongValue, describe, shortened, wrong_type
+from service.protocols.json_body import ObjectForm, read_object
+from service.protocols.json_pictures import scale_of
+from service.protocols.octets import decode_octets
 from service.protocols.open_inference.binary_tensors import SIZE, check_size, split
 from service.protocols.open_inference.tensors import (
     DATATYPES,

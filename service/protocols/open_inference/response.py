@@ -8,12 +8,14 @@ import numpy as np
 import orjson
 
 from service.http.media_types import JSON, OCTETS
-from service.protocols.native.response import OPTIONS
+from service.protocols.json_body import OPTIONS
 from service.protocols.open_inference.binary_tensors import SIZE, bytes_of, joined
 from service.protocols.open_inference.tensors import OUTPUT_METADATA
 
 if TYPE_CHECKING:
-    from service.protocols.native.response import Probabilities
+    from numpy.typing import NDArray
+
+    Probabilities = NDArray[np.float32]
     from service.protocols.open_inference.request import InferenceRequest, Output
 
 DATATYPES = {output["name"]: output["datatype"] for output in OUTPUT_METADATA}

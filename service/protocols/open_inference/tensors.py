@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from service.errors import WrongValue
-from service.protocols.decode import describe, out_of_range, shortened, too_many_rows, wrong_length, wrong_type
+from service.errors import WrongValue, describe, out_of_range, shortened, too_many_rows, wrong_length, wrong_type
 from training.images import CLASSES, FULL_INK, PIXELS, SIDE, PixelError, quantise
 
 if TYPE_CHECKING:

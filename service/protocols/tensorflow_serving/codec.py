@@ -11,23 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from service.errors import WrongValue
-from service.protocols.decode import (
-    ObjectForm,
-    check_pictures,
-    decode_pictures,
-    describe,
-    one_of,
-    read_object,
-    shortened,
-    wrong_length,
-    wrong_type,
-)
-from service.protocols.native.response import OPTIONS
+from service.errors import WrongValue, describe, shortened, wrong_length, wrong_type
+from service.protocols.json_body import OPTIONS, ObjectForm, one_of, read_object
+from service.protocols.json_pictures import check_pictures, decode_pictures
 from service.protocols.tensorflow_serving.signatures import INPUT, scale_of_signature
 
 if TYPE_CHECKING:
-    from service.protocols.native.response import Probabilities
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Probabilities = NDArray[np.float32]
     from training.images import Images
 
 FORM: Final = ObjectForm(
@@ -39,14 +32,14 @@ B64: Final = "b64"
 NAMED: Final = f'{{"{INPUT}": a picture}} or {{"{B64}": 784 bytes in base64}}'
 
 
-class Rows(NamedTuple):
+class PredictRequest(NamedTuple):
     """Pictures uint8 [n, 28, 28], and whether they came in column form: the answer takes the same form."""
 
     images: Images
     columns: bool
 
 
-def decode_rows(body: bytes, *, limit_rows: int) -> Rows:
+def decode_rows(body: bytes, *, limit_rows: int) -> PredictRequest:
     """The pictures of a body. Each is 784 numbers, 28 x 28, 28 x 28 x 1, or 784 bytes as `{"b64": …}`.
 
     In row form a picture may have the name of the input, `{"pixels": …}`; in column form the list of all of them may.
@@ -60,7 +53,7 @@ def encode_rows(probabilities: Probabilities, *, columns: bool) -> bytes:
     return orjson.dumps({"outputs" if columns else "predictions": probabilities}, option=OPTIONS)
 
 
-def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Rows:
+def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> PredictRequest:
     field = one_of(request, "instances", "inputs", FORM)
     columns, given, scale = field == "inputs", request[field], scale_of_signature(request)
     if columns and type(given) is dict:
@@ -72,7 +65,7 @@ def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Rows:
         return f"{field}[{i}].{INPUT}" if named else f"{field}[{i}]"
 
     pictures = [_picture(row, place(i), named=not columns) for i, row in enumerate(rows)]
-    return Rows(decode_pictures(pictures, place, scale, booleans), columns)
+    return PredictRequest(decode_pictures(pictures, place, scale, booleans), columns)
 
 
 def _picture(row: Any, field: str, *, named: bool) -> Any:

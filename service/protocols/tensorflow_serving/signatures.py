@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from service.errors import WrongValue
-from service.protocols.decode import describe
+from service.errors import WrongValue, describe
 from training.images import CLASSES, FULL_INK, PIXELS
 
 INPUT: Final = "pixels"

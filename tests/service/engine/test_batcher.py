@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.batcher import Batcher, Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
+from service.engine.batcher import Batcher
+from service.engine.errors import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from tests.support.engine import Engine, Squares, answer, rows, until
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +82,7 @@ async def test_the_event_loop_runs_on_while_a_batch_computes():
 
 
 async def test_the_queue_limit_counts_rows_and_not_requests():
-    """RequestContext elsewhere: a limit of 100 requests that let 100 requests of 4,096 rows in."""
+    """Seen elsewhere: a limit of 100 requests that let 100 requests of 4,096 rows in."""
     async with Engine(queue_limit_rows=10) as engine:
         await engine.hold()
         waiting = engine.submit(*range(7))
@@ -110,7 +111,7 @@ async def test_the_queue_takes_new_requests_after_it_was_full():
 
 
 async def test_a_cancelled_caller_frees_its_rows_before_they_are_computed():
-    """RequestContext elsewhere: work done for clients that have already left."""
+    """Seen elsewhere: work done for clients that have already left."""
     async with Engine(queue_limit_rows=10) as engine:
         await engine.hold()
         stays, leaves = engine.submit(1), engine.submit(*range(50, 59))
@@ -155,7 +156,7 @@ async def test_rows_of_a_caller_cancelled_in_this_very_moment_are_not_computed_e
 
 
 async def test_only_the_culprit_of_a_failing_batch_fails():
-    """RequestContext elsewhere: one bad row failing its neighbours; a failed batch answered with 200."""
+    """Seen elsewhere: one bad row failing its neighbours; a failed batch answered with 200."""
     async with Engine(Squares(poison=[13])) as engine:
         held = await engine.hold()
         good, bad, also_good = engine.submit(1, 2), engine.submit(12, 13), engine.submit(3)
@@ -197,7 +198,7 @@ async def test_rows_of_another_width_or_dtype_do_not_harm_their_neighbours(other
 
 @pytest.mark.parametrize(("returned", "text"), [(1, "1 rows for 2"), (3, "3 rows for 2"), (0, "0 rows for 2")])
 async def test_a_wrong_number_of_answers_is_an_error_and_no_answer(returned, text):
-    """RequestContext elsewhere: rows of one caller returned to another."""
+    """Seen elsewhere: rows of one caller returned to another."""
     batcher = Batcher(lambda given: np.zeros((returned, 2)), max_batch_rows=8, queue_limit_rows=8)
     with pytest.raises(PredictFailed, match=f"predict returned {text}"):
         await batcher.submit(rows(1, 2))
@@ -246,7 +247,7 @@ async def test_closing_twice_is_as_good_as_once():
 
 
 async def test_a_dead_engine_says_so_and_leaves_nobody_waiting(caplog):
-    """RequestContext elsewhere: a dead worker reported healthy, and requests that hang for ever."""
+    """Seen elsewhere: a dead worker reported healthy, and requests that hang for ever."""
     go = threading.Event()
 
     def die(_):
@@ -327,7 +328,7 @@ async def test_a_full_queue_says_how_long_its_rows_take_at_the_rate_of_the_last_
 
 async def test_how_long_a_request_waited_is_told_once_however_many_batches_it_takes(monkeypatch):
     told = []
-    batcher = Batcher(Squares(), max_batch_rows=2, queue_limit_rows=100, watch=told.append)
+    batcher = Batcher(Squares(), max_batch_rows=2, queue_limit_rows=100, observer=told.append)
     await batcher.submit(rows(1, 2, 3, 4, 5))
     await batcher.close()
     assert [(batch.rows, len(batch.waited_s)) for batch in told] == [(2, 1), (2, 0), (1, 0)]

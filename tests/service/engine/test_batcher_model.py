@@ -14,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from service.engine.batcher import Batcher, DeadlineExceeded, PredictFailed, QueueFull
+from service.engine.batcher import Batcher
+from service.engine.errors import DeadlineExceeded, PredictFailed, QueueFull
 
 BATCH, LIMIT = 4, 12
 DEADLINE_S = 1000

@@ -8,7 +8,8 @@ import threading
 import numpy as np
 import pytest
 
-from service.engine.batcher import Batcher, EngineDead, PredictFailed
+from service.engine.batcher import Batcher
+from service.engine.errors import EngineDead, PredictFailed
 from tests.support.engine import Engine, Squares, answer, rows, until
 
 pytestmark = pytest.mark.anyio

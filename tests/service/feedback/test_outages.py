@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -122,7 +123,8 @@ async def test_while_the_database_hangs_predictions_go_on_and_few_requests_wait(
     monkeypatch.setitem(database.POSTGRES, "connect_timeout", 2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         app, url = app_with(FakePredictor()), f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/db"
-        app.state.feedback = AsyncCorrections(url, 0, limit_waiting=4, timeout_s=0.5)
+        corrections = AsyncCorrections(url, 0, limit_waiting=4, timeout_s=0.5)
+        app.state.service = replace(app.state.service, corrections=corrections)
         async with client_of(app) as client:
             waiting = [asyncio.create_task(client.post("/feedback", json=WHOLE)) for _ in range(20)]
             for _ in range(50):

@@ -137,7 +137,7 @@ async def test_another_challenger_gets_a_trial_of_its_own():
         await versions(client, 10)
         client.shelf.on_it["lenet"][3] = FakePredictor(version=3)
         client.shelf.aliases["lenet"]["challenger"] = 3
-        await client.app.state.follower.follow(client.app.state.live)
+        await client.app.state.service.watcher.sync()
         assert await versions(client, 10) == {3: 10}
 
 
@@ -178,7 +178,7 @@ async def test_the_shadow_compares_and_its_answers_are_never_returned():
     async with trying(Contrary(version=2), shadow_share=1.0) as client:
         for _ in range(5):
             assert await versions(client, 1) == {1: 1}
-            await client.app.state.trial._shadow._comparing
+            await client.app.state.service.experiment._shadow._comparing
         assert await metric(client, "digits_compared_pictures_total") == 5
         assert await metric(client, "digits_differing_pictures_total") == 5
 
@@ -195,18 +195,20 @@ async def test_the_shadow_is_dropped_while_it_is_busy_and_delays_nobody():
 
 async def test_the_shadow_is_dropped_while_requests_wait():
     async with trying(shadow_share=1.0) as client:
-        live = client.app.state.live
-        live.resolve().predictor.gate.clear()
+        registry = client.app.state.service.registry
+        registry.resolve().predictor.gate.clear()
         held = [asyncio.create_task(client.post("/predict", json=SEVEN))]
         async with asyncio.timeout(5):
-            while not live.resolve().predictor.batches:
+            while not registry.resolve().predictor.batches:
                 await asyncio.sleep(0.001)
             held.append(asyncio.create_task(client.post("/predict", json=SEVEN)))
-            while live.resolve().batcher.waiting_rows != 1:
+            while registry.resolve().batcher.waiting_rows != 1:
                 await asyncio.sleep(0.001)
-        client.app.state.trial._shadow.copy(live.resolve(), live.model("lenet").challenger, picture(1)[None], None)
+        client.app.state.service.experiment._shadow.copy(
+            registry.resolve(), registry.model("lenet").challenger, picture(1)[None], None
+        )
         assert await metric(client, "digits_shadow_dropped_requests_total") == 1
-        live.resolve().predictor.gate.set()
+        registry.resolve().predictor.gate.set()
         await asyncio.gather(*held)
 
 
@@ -215,6 +217,6 @@ async def test_a_challenger_that_fails_in_the_shadow_is_counted_and_nobody_notic
     broken.poison = 7
     async with trying(broken, shadow_share=1.0) as client:
         assert await versions(client, 1) == {1: 1}
-        if comparing := client.app.state.trial._shadow._comparing:
+        if comparing := client.app.state.service.experiment._shadow._comparing:
             await comparing
         assert await metric(client, "digits_failed_requests_total") == 1

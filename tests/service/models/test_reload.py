@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from service.app import create_app
-from service.errors import UnknownVersion
+from service.errors import VersionNotLoaded
 from service.models.loader import Loader
+from service.models.registry import ModelRegistry
 from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
+from service.state import make_state
 from tests.load.swapping import swap
 from tests.support.application import client_of
 from tests.support.variants import publish_variant
@@ -43,12 +45,14 @@ def store(trained_store, tmp_path, monkeypatch) -> Store:
 
 @asynccontextmanager
 async def serving(store, **settings):
-    """A client of the service, its follower, and what it has loaded."""
+    """A client of the service, its watcher, and what it has loaded."""
     chosen, metrics = ServiceSettings(store=str(store.path), model="tiny", poll_interval_s=0, **settings), Metrics()
-    follower = StoreWatcher(Loader(chosen, metrics), metrics, chosen.poll_interval_s)
-    app = create_app(chosen, follower.start(), metrics, follower)
+    registry = ModelRegistry()
+    watcher = StoreWatcher(Loader(chosen, metrics), registry, metrics, chosen.poll_interval_s)
+    watcher.start()
+    app = create_app(make_state(chosen, registry=registry, watcher=watcher, metrics=metrics))
     async with client_of(app) as client:
-        yield client, follower, app.state.live
+        yield client, watcher, registry
 
 
 async def asked_meanwhile(client, work):
@@ -74,9 +78,9 @@ def test_versions_are_swapped_under_load_without_a_failed_or_a_mixed_up_answer(t
 
 async def test_a_promoted_version_answers_with_its_own_probabilities_and_compiles_nothing_for_a_request(store):
     publish_variant(store, "tiny", 0.5)  # which compiles, too
-    async with serving(store) as (client, follower, _):
+    async with serving(store) as (client, watcher, _):
         store.promote("tiny", 2)
-        answers = await asked_meanwhile(client, follower.follow(client._transport.app.state.live))
+        answers = await asked_meanwhile(client, watcher.sync())
         answers.append(await client.post("/predict", content=IMAGES.tobytes(), headers=OCTETS))
         metrics = (await client.get("/metrics")).text  # before this test compiles anything itself
         right = {version: Predictor.load(store, "tiny", version)(IMAGES) for version in (1, 2)}
@@ -117,54 +121,54 @@ def unreadable(version: Path) -> None:
 
 @pytest.mark.parametrize("damage", [flipped_bit, half_written, without_manifest, unreadable])
 async def test_a_version_that_is_damaged_is_refused_while_the_running_one_answers(store, damage):
-    async with serving(store) as (client, follower, live):
+    async with serving(store) as (client, watcher, _registry):
         publish_variant(store, "tiny", 0.5)
         store.promote("tiny", 2)
         damage(Path(store.path) / "tiny" / "2")
-        answers = await asked_meanwhile(client, follower.follow(live))
+        answers = await asked_meanwhile(client, watcher.sync())
         assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
-        (refusal,) = follower.refusals
-        assert refusal.title == "tiny version 2"
-        assert str(Path(store.path) / "tiny" / "2") in str(refusal.error)
+        (rejected,) = watcher.rejected
+        assert rejected.title == "tiny version 2"
+        assert str(Path(store.path) / "tiny" / "2") in str(rejected.error)
 
 
 async def test_a_version_whose_weights_are_those_of_other_layers_is_refused(store):
-    async with serving(store) as (client, follower, live):
+    async with serving(store) as (client, watcher, _registry):
         card, params = store.load("tiny", 1)
         other = msgspec.structs.replace(card, layers=(Flatten(), Dense(7, activation="relu"), Dense(10)))
         store.publish(other, params)
         store.promote("tiny", 2)
-        answers = await asked_meanwhile(client, follower.follow(live))
+        answers = await asked_meanwhile(client, watcher.sync())
         assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
-        assert "does not hold the weights of the card's layers" in str(follower.refusals[0].error)
+        assert "does not hold the weights of the card's layers" in str(watcher.rejected[0].error)
 
 
 async def test_a_version_of_other_layers_that_is_whole_takes_the_place_of_the_running_one(store):
     from tests.support.small import QUICK, nobody_watching
     from training.fitting.job import run
 
-    async with serving(store) as (client, follower, live):
+    async with serving(store) as (client, watcher, _registry):
         layers = (Flatten(), Dense(7, activation="relu"), Dense(10))
         digits = mnist.train().take(np.arange(2000))
         run(store, "tiny", layers, QUICK, digits, source="a test", resume=False, watching=nobody_watching)
         store.promote("tiny", 2)
         compiled._compile.cache_clear()  # training has compiled it, and not in this process as a rule
         before = compilations(await client.get("/metrics"))
-        answers = await asked_meanwhile(client, follower.follow(live))
+        answers = await asked_meanwhile(client, watcher.sync())
         assert {answer.status_code for answer in answers} == {200}
         assert compilations(await client.get("/metrics")) == before, "no request had to wait for one"
         assert (await client.get("/models/tiny/versions/champion")).json()["card"]["layers"][1]["features"] == 7
 
 
 async def test_a_version_that_is_deleted_while_it_answers_goes_on_answering(store):
-    async with serving(store) as (client, follower, live):
+    async with serving(store) as (client, watcher, _registry):
         publish_variant(store, "tiny", 0.5)
         deleted(Path(store.path) / "tiny" / "1")
-        answers = await asked_meanwhile(client, follower.follow(live))
+        answers = await asked_meanwhile(client, watcher.sync())
         assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
-        assert "tiny has no version that is champion; the store has 2, champion -> 1" in str(follower.refusals[0].error)
+        assert "tiny has no version that is champion; the store has 2, champion -> 1" in str(watcher.rejected[0].error)
         deleted(Path(store.path))
-        answers = await asked_meanwhile(client, follower.follow(live))
+        answers = await asked_meanwhile(client, watcher.sync())
         assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
 
 
@@ -172,10 +176,10 @@ async def test_a_version_that_is_deleted_while_it_answers_goes_on_answering(stor
 async def test_a_champion_that_is_deleted_is_not_followed_by_its_challenger(store, versions):
     publish_variant(store, "tiny", 0.5)
     store.challenge("tiny", 2)
-    async with serving(store, versions=versions, canary_share=0.001) as (_, follower, live):
+    async with serving(store, versions=versions, canary_share=0.001) as (_, watcher, registry):
         deleted(Path(store.path) / "tiny" / "1")
-        await follower.follow(live)
-        assert (live.resolve().version, len(follower.refusals)) == (1, 1)
+        await watcher.sync()
+        assert (registry.resolve().version, len(watcher.rejected)) == (1, 1)
 
 
 async def test_the_latest_version_answers_where_that_is_wanted_unless_the_gate_has_refused_it(store):
@@ -183,15 +187,15 @@ async def test_the_latest_version_answers_where_that_is_wanted_unless_the_gate_h
     publish_variant(store, "tiny", 0.6)
     store.challenge("tiny", 3)
     decisions.keep(store.path / "tiny", 3, b'{"model": "tiny", "decision": {"passed": false, "criteria": []}}')
-    async with serving(store, versions="latest", shadow_share=0.001) as (_, follower, live):
-        assert (live.resolve().version, sorted(of.version for of in live.versions())) == (2, [2, 3])
+    async with serving(store, versions="latest", shadow_share=0.001) as (_, watcher, registry):
+        assert (registry.resolve().version, sorted(of.version for of in registry.versions())) == (2, [2, 3])
         publish_variant(store, "tiny", 0.7)
-        await follower.follow(live)
-        assert live.resolve().version == 4
+        await watcher.sync()
+        assert registry.resolve().version == 4
 
 
 async def test_on_a_full_disk_nothing_is_promoted_by_half_and_afterwards_all_goes_on(store):
-    async with serving(store) as (client, follower, live):
+    async with serving(store) as (client, watcher, registry):
         publish_variant(store, "tiny", 0.5)
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))  # what is longer cannot be written
@@ -200,19 +204,19 @@ async def test_on_a_full_disk_nothing_is_promoted_by_half_and_afterwards_all_goe
                 store.promote("tiny", 2)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        answers = await asked_meanwhile(client, follower.follow(live))
+        answers = await asked_meanwhile(client, watcher.sync())
         assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
         assert {path.name for path in (store.path / "tiny").iterdir()} == {"1", "2", "aliases.json", "changes.jsonl"}
         store.promote("tiny", 2)
-        await follower.follow(live)
-        assert live.resolve().version == 2
+        await watcher.sync()
+        assert registry.resolve().version == 2
 
 
 async def test_several_versions_and_models_answer_at_once(store):
     shutil.copytree(store.path / "tiny", store.path / "other")
     publish_variant(store, "tiny", 0.5)
-    async with serving(store, versions="all", other_models="*") as (client, _, live):
-        assert [(version.name, version.version) for version in live.versions()] == [
+    async with serving(store, versions="all", other_models="*") as (client, _, registry):
+        assert [(version.name, version.version) for version in registry.versions()] == [
             ("tiny", 1),
             ("tiny", 2),
             ("other", 1),
@@ -221,5 +225,5 @@ async def test_several_versions_and_models_answer_at_once(store):
             path = f"/predict?model={model}&version={version}"
             answer = await client.post(path, content=IMAGES.tobytes(), headers=OCTETS)
             assert answer.json()["model"] == {"name": model, "version": version}
-        with pytest.raises(UnknownVersion):
-            live.resolve("tiny", "3")
+        with pytest.raises(VersionNotLoaded):
+            registry.resolve("tiny", "3")

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from service.errors import UnknownVersion
-from service.models.store_watcher import PATIENCE_S, StoreWatcher
+from service.errors import VersionNotLoaded
+from service.models.registry import ModelRegistry
+from service.models.store_watcher import RETRY_AFTER_S, StoreWatcher
 from service.observability.metrics import Metrics
 from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.shelf import Shelf
@@ -20,13 +21,14 @@ IMAGES = picture(7)[None]
 
 @asynccontextmanager
 async def following(shelf, metrics=None):
-    """A follower of a shelf, and what it has loaded."""
-    follower = StoreWatcher(shelf, metrics or Metrics(), poll_s=0.01)
-    live = follower.start()
+    """A watcher of a shelf, and what it has loaded."""
+    registry = ModelRegistry()
+    watcher = StoreWatcher(shelf, registry, metrics or Metrics(), poll_s=0.01)
+    watcher.start()
     try:
-        yield follower, live
+        yield watcher, registry
     finally:
-        await live.close(1)
+        await registry.close(1)
 
 
 def shelf_with(*numbers):
@@ -34,39 +36,39 @@ def shelf_with(*numbers):
     return Shelf({"lenet": {number: FakePredictor("lenet", number) for number in numbers}})
 
 
-def loaded(live):
-    return sorted(version.version for version in live.versions())
+def loaded(registry):
+    return sorted(version.version for version in registry.versions())
 
 
 async def test_a_promoted_version_takes_the_place_of_the_champion():
     shelf = shelf_with(1, 2)
-    async with following(shelf) as (follower, live):
-        assert live.resolve().version == 1
+    async with following(shelf) as (watcher, registry):
+        assert registry.resolve().version == 1
         shelf.aliases["lenet"] = {"champion": 2, "previous": 1}
-        await follower.follow(live)
-        assert (live.resolve().version, loaded(live)) == (2, [2])
-        with pytest.raises(UnknownVersion, match="version 'previous' is version 1 of lenet, which is not loaded"):
-            live.resolve("lenet", "previous")
+        await watcher.sync()
+        assert (registry.resolve().version, loaded(registry)) == (2, [2])
+        with pytest.raises(VersionNotLoaded, match="version 'previous' is version 1 of lenet, which is not loaded"):
+            registry.resolve("lenet", "previous")
 
 
 async def test_nothing_is_loaded_twice_and_nothing_changes_when_nothing_has_changed():
     shelf = shelf_with(1, 2)
     shelf.policy = "all"
-    async with following(shelf) as (follower, live):
-        before = live.models()
+    async with following(shelf) as (watcher, registry):
+        before = registry.models()
         for _ in range(3):
-            await follower.follow(live)
-        assert live.models() == before
+            await watcher.sync()
+        assert registry.models() == before
         assert shelf.loads == [("lenet", 1), ("lenet", 2)]
 
 
 async def test_a_request_ends_on_the_version_it_started_with_and_only_then_that_one_ends():
     shelf = shelf_with(1, 2)
-    async with following(shelf) as (follower, live):
-        with live.resolve() as old:
+    async with following(shelf) as (watcher, registry):
+        with registry.resolve() as old:
             shelf.aliases["lenet"]["champion"] = 2
-            await follower.follow(live)
-            assert live.resolve().version == 2
+            await watcher.sync()
+            assert registry.resolve().version == 2
             await asyncio.sleep(0.05)
             answer = await old.batcher.submit(IMAGES)
             assert (old.version, answer[0, DIGIT]) == (1, 7)
@@ -77,7 +79,7 @@ async def test_a_request_ends_on_the_version_it_started_with_and_only_then_that_
 
 async def test_what_a_retired_engine_has_accepted_is_answered():
     shelf = shelf_with(1, 2)
-    async with following(shelf) as (follower, live):
+    async with following(shelf) as (watcher, registry):
         predictor = shelf.on_it["lenet"][1]
         predictor.gate.clear()
 
@@ -85,10 +87,10 @@ async def test_what_a_retired_engine_has_accepted_is_answered():
             with version:
                 return await version.batcher.submit(IMAGES)
 
-        asked = [asyncio.create_task(ask(live.resolve())) for _ in range(5)]
+        asked = [asyncio.create_task(ask(registry.resolve())) for _ in range(5)]
         await asyncio.sleep(0)
         shelf.aliases["lenet"]["champion"] = 2
-        await follower.follow(live)
+        await watcher.sync()
         predictor.gate.set()
         assert [answers[0, DIGIT] for answers in await asyncio.gather(*asked)] == [7] * 5
 
@@ -96,37 +98,41 @@ async def test_what_a_retired_engine_has_accepted_is_answered():
 async def test_a_version_that_fails_stays_out_and_the_running_one_goes_on(caplog):
     shelf = shelf_with(1)
     shelf.on_it["lenet"][2] = ValueError("its card is torn")
-    async with following(shelf) as (follower, live):
+    async with following(shelf) as (watcher, registry):
         shelf.aliases["lenet"]["champion"] = 2
         with caplog.at_level(logging.ERROR):
-            await follower.follow(live)
-            await follower.follow(live)
-        assert (live.resolve().version, live.resolve("lenet", "champion").version, loaded(live)) == (1, 1, [1])
-        (refusal,) = follower.refusals
-        assert (refusal.title, str(refusal.error), refusal.times) == ("lenet version 2", "its card is torn", 2)
+            await watcher.sync()
+            await watcher.sync()
+        assert (registry.resolve().version, registry.resolve("lenet", "champion").version, loaded(registry)) == (
+            1,
+            1,
+            [1],
+        )
+        (rejected,) = watcher.rejected
+        assert (rejected.title, str(rejected.error), rejected.times) == ("lenet version 2", "its card is torn", 2)
         assert caplog.messages == ["lenet version 2 stays out: its card is torn"], "said once"
 
 
 async def test_a_version_that_is_mended_is_loaded_and_its_refusal_forgotten():
     shelf = shelf_with(1)
     shelf.on_it["lenet"][2] = ValueError("not whole yet")
-    async with following(shelf) as (follower, live):
+    async with following(shelf) as (watcher, registry):
         shelf.aliases["lenet"]["champion"] = 2
-        await follower.follow(live)
+        await watcher.sync()
         shelf.on_it["lenet"][2] = FakePredictor("lenet", 2)
-        await follower.follow(live)
-        assert (live.resolve().version, follower.refusals) == (2, [])
+        await watcher.sync()
+        assert (registry.resolve().version, watcher.rejected) == (2, [])
 
 
 async def test_a_refusal_ends_when_nobody_wants_the_version_any_more():
     shelf = shelf_with(1)
     shelf.on_it["lenet"][2] = ValueError("torn")
-    async with following(shelf) as (follower, live):
+    async with following(shelf) as (watcher, registry):
         shelf.aliases["lenet"]["champion"] = 2
-        await follower.follow(live)
+        await watcher.sync()
         shelf.aliases["lenet"]["champion"] = 1
-        await follower.follow(live)
-        assert (live.resolve().version, follower.refusals) == (1, [])
+        await watcher.sync()
+        assert (registry.resolve().version, watcher.rejected) == (1, [])
 
 
 async def test_what_was_refused_is_tried_again_at_once_when_asked_and_else_after_a_while(monkeypatch):
@@ -134,112 +140,114 @@ async def test_what_was_refused_is_tried_again_at_once_when_asked_and_else_after
     monkeypatch.setattr("service.models.store_watcher.time.monotonic", lambda: now)
     shelf = shelf_with(1)
     shelf.on_it["lenet"][2] = ValueError("torn")
-    async with following(shelf) as (follower, live):
+    async with following(shelf) as (watcher, _registry):
         shelf.aliases["lenet"]["champion"] = 2
 
-        async def tries(*, anew):
+        async def tries(*, retry):
             before = len(shelf.loads)
-            await follower.follow(live, anew=anew)
+            await watcher.sync(retry=retry)
             return len(shelf.loads) - before
 
-        assert await tries(anew=False) == 1
-        assert await tries(anew=False) == 0
-        assert await tries(anew=True) == 1
-        now += PATIENCE_S * 1.5
-        assert await tries(anew=False) == 0, "after the second failure it waits twice as long"
-        now += PATIENCE_S
-        assert await tries(anew=False) == 1
+        assert await tries(retry=False) == 1
+        assert await tries(retry=False) == 0
+        assert await tries(retry=True) == 1
+        now += RETRY_AFTER_S * 1.5
+        assert await tries(retry=False) == 0, "after the second failure it waits twice as long"
+        now += RETRY_AFTER_S
+        assert await tries(retry=False) == 1
 
 
 async def test_a_store_that_cannot_be_read_changes_nothing_and_is_told():
     shelf = shelf_with(1)
-    async with following(shelf) as (follower, live):
+    async with following(shelf) as (watcher, registry):
         shelf.plan_error = OSError("the volume is gone")
-        await follower.follow(live)
-        assert loaded(live) == [1]
-        assert [(refusal.title, str(refusal.error)) for refusal in follower.refusals] == [
+        await watcher.sync()
+        assert loaded(registry) == [1]
+        assert [(rejected.title, str(rejected.error)) for rejected in watcher.rejected] == [
             ("lenet", "the volume is gone")
         ]
         shelf.plan_error = None
-        await follower.follow(live)
-        assert follower.refusals == []
+        await watcher.sync()
+        assert watcher.rejected == []
 
 
 async def test_of_several_wanted_versions_those_that_load_answer():
     shelf = shelf_with(1, 3)
     shelf.on_it["lenet"][2] = ValueError("torn")
     shelf.policy = "all"
-    async with following(shelf) as (follower, live):
-        assert loaded(live) == [1, 3]
+    async with following(shelf) as (watcher, registry):
+        assert loaded(registry) == [1, 3]
         shelf.aliases["lenet"] = {"champion": 3}
-        await follower.follow(live)
-        assert (live.resolve().version, live.resolve("lenet", "1").version) == (3, 1)
+        await watcher.sync()
+        assert (registry.resolve().version, registry.resolve("lenet", "1").version) == (3, 1)
 
 
 async def test_models_that_appear_are_loaded_too_and_one_that_fails_harms_no_other():
     shelf = shelf_with(1)
-    async with following(shelf) as (follower, live):
+    async with following(shelf) as (watcher, registry):
         shelf.on_it |= {"mlp": {4: FakePredictor("mlp", 4)}, "broken": {1: ValueError("torn")}}
         shelf.aliases |= {"mlp": {"champion": 4}, "broken": {"champion": 1}}
-        await follower.follow(live)
-        assert [*live.models()] == ["lenet", "mlp"]
-        assert (live.default_model, live.resolve("mlp").version) == ("lenet", 4)
-        assert [refusal.title for refusal in follower.refusals] == ["broken version 1"]
+        await watcher.sync()
+        assert [*registry.models()] == ["lenet", "mlp"]
+        assert (registry.default_model, registry.resolve("mlp").version) == ("lenet", 4)
+        assert [rejected.title for rejected in watcher.rejected] == ["broken version 1"]
 
 
 async def test_without_the_default_model_there_is_no_start_and_the_reason_is_the_version_s():
     shelf = Shelf({"lenet": {1: ValueError("its card is torn")}})
     with pytest.raises(ValueError, match="its card is torn"):
-        StoreWatcher(shelf, Metrics(), poll_s=1).start()
+        StoreWatcher(shelf, ModelRegistry(), Metrics(), poll_s=1).start()
 
 
 async def test_it_looks_by_itself_at_intervals_and_at_once_when_woken():
     shelf = shelf_with(1, 2, 3)
     for poll_s, wake in ((0.01, False), (0, True)):
         shelf.aliases["lenet"]["champion"] = 1
-        follower = StoreWatcher(shelf, Metrics(), poll_s)
-        live = follower.start()
-        task = asyncio.create_task(follower.run(live))
+        registry = ModelRegistry()
+        watcher = StoreWatcher(shelf, registry, Metrics(), poll_s)
+        watcher.start()
+        task = asyncio.create_task(watcher.run())
         await asyncio.sleep(0)
         shelf.aliases["lenet"]["champion"] = 2
         if wake:
             await asyncio.sleep(0.05)
-            assert live.resolve().version == 1, "an interval of 0 is none"
-            follower.wake()
+            assert registry.resolve().version == 1, "an interval of 0 is none"
+            watcher.wake()
         async with asyncio.timeout(5):
-            while live.resolve().version != 2:
+            while registry.resolve().version != 2:
                 await asyncio.sleep(0.001)
         task.cancel()
-        await live.close(1)
+        await registry.close(1)
 
 
 async def test_a_failure_that_nobody_foresaw_does_not_end_the_following(caplog):
     shelf = shelf_with(1, 2)
     shelf.models, models = None, shelf.models
-    follower = StoreWatcher(shelf, Metrics(), poll_s=0.01)
+    registry = ModelRegistry()
+    watcher = StoreWatcher(shelf, registry, Metrics(), poll_s=0.01)
     shelf.models = models
-    live = follower.start()
+    watcher.start()
     shelf.models = None
-    task = asyncio.create_task(follower.run(live))
+    task = asyncio.create_task(watcher.run())
     async with asyncio.timeout(5):
         while "the store could not be followed" not in caplog.text:
             await asyncio.sleep(0.001)
         shelf.models = models
         shelf.aliases["lenet"]["champion"] = 2
-        while live.resolve().version != 2:
+        while registry.resolve().version != 2:
             await asyncio.sleep(0.001)
     task.cancel()
-    await live.close(1)
+    await registry.close(1)
 
 
 async def test_metrics_name_what_is_loaded_and_forget_what_was():
     shelf, metrics = shelf_with(1, 2), Metrics()
     shelf.metrics = metrics
-    async with following(shelf, metrics) as (follower, live):
-        await live.resolve().batcher.submit(IMAGES)
+    async with following(shelf, metrics) as (watcher, registry):
+        await registry.resolve().batcher.submit(IMAGES)
         shelf.aliases["lenet"]["champion"] = 2
-        await follower.follow(live)
-        await live.resolve().batcher.submit(np.repeat(IMAGES, 3, axis=0))
+        await watcher.sync()
+        await registry.resolve().batcher.submit(np.repeat(IMAGES, 3, axis=0))
         text = metrics.exposition().decode()
         assert 'digits_live_version{model="lenet",version="2"} 1.0' in text
         assert 'version="1"' not in text
@@ -250,11 +258,11 @@ async def test_metrics_name_what_is_loaded_and_forget_what_was():
 async def test_metrics_name_what_stays_out_with_the_kind_of_its_error_until_it_is_in():
     shelf, metrics = shelf_with(1), Metrics()
     shelf.on_it["lenet"][2] = ValueError("torn")
-    async with following(shelf, metrics) as (follower, live):
+    async with following(shelf, metrics) as (watcher, _registry):
         shelf.aliases["lenet"]["champion"] = 2
-        await follower.follow(live)
+        await watcher.sync()
         line = 'digits_version_staying_out{model="lenet",reason="ValueError",version="2"} 1.0'
         assert line in metrics.exposition().decode()
         shelf.on_it["lenet"][2] = FakePredictor("lenet", 2)
-        await follower.follow(live)
+        await watcher.sync()
         assert "digits_version_staying_out{" not in metrics.exposition().decode()

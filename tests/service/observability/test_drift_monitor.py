@@ -10,7 +10,7 @@ from service.models.loaded_version import LoadedVersion
 from service.observability.drift_monitor import ROW_BYTES, DriftMonitor
 from service.observability.metrics import Metrics
 from tests.support.exposition import read
-from tests.support.fake_predictor import FakePredictor, columns_of
+from tests.support.fake_predictor import columns_of
 from training import mnist
 from training.answers import COLUMNS, CONFIDENCE, INK
 from training.drift import KINDS, LARGE, SUREST, Histogram, Window, alarm_limit, reference, stability_index
@@ -96,11 +96,11 @@ def test_nothing_is_drift_before_there_is_anything(wanted):
 
 def test_drift_is_on_the_metrics_by_version_and_kind(wanted):
     metrics = Metrics()
-    drift = metrics.drift(FakePredictor(), wanted, 500)
+    drift = metrics.models.version("lenet", 3, lambda rows: rows).monitor_drift(wanted, 500)
     ink = (("kind", "ink"), ("model", "lenet"), ("version", "3"))
     assert read(metrics.exposition().decode())["digits_drift_statistic", ink] == 0
     for row in columns(np.random.default_rng(3), 500, ink=0.2):
-        drift.follow(row[None])
+        drift.add(row[None])
     found = read(metrics.exposition().decode())
     assert found["digits_drift_statistic", ink] > 1
     assert found["digits_drift_alarm", ink] == 1
@@ -113,7 +113,7 @@ def test_the_last_rows_are_what_counts_however_they_come_and_whenever_somebody_a
     drift = DriftMonitor(wanted, 100, told.append)
     for _ in range(2):
         for size in sizes:
-            drift.follow(every[first : first + size])
+            drift.add(every[first : first + size])
             first += size
         drift.flush()
     window.add(every[-100:])
@@ -125,7 +125,7 @@ def test_the_last_rows_are_what_counts_however_they_come_and_whenever_somebody_a
 def test_no_more_is_kept_than_the_window_holds(wanted):
     drift = DriftMonitor(wanted, 100, lambda _: None)
     for _ in range(50):
-        drift.follow(columns(np.random.default_rng(7), 64))
+        drift.add(columns(np.random.default_rng(7), 64))
     assert sum(map(len, drift._new)) == 128 * ROW_BYTES  # two batches have 100 rows; the older one has some of them
 
 
@@ -138,7 +138,7 @@ async def test_a_shift_is_seen_within_500_requests_and_nothing_on_10000_pictures
     async def alarms(pictures, rows):
         found = set()
         for first in range(0, len(pictures), rows):
-            await version.answer(pictures[first : first + rows], time.monotonic() + 60)
+            await version.predict(pictures[first : first + rows], time.monotonic() + 60)
             said = read(metrics.exposition().decode()) if first % 50 < rows else {}
             found |= {dict(labels)["kind"] for (name, labels), alarm in said.items() if "alarm" in name and alarm}
         return found

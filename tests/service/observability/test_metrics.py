@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from service.engine.batcher import Batch
-from service.observability.metrics import SHARED_FOLDER, Metrics
+from service.observability.metrics import Metrics
+from service.observability.process_metrics import SHARED_FOLDER
 from tests.support.application import app_with, client_of
 from tests.support.exposition import read
 from tests.support.fake_predictor import FakePredictor, picture
@@ -35,7 +36,7 @@ async def test_batches_their_padding_and_refusals_are_counted():
 
 def test_a_compilation_after_the_start_is_counted():
     metrics = Metrics()
-    metrics.compiled()
+    metrics.models.compiled()
     assert read(metrics.exposition().decode())["digits_compilations_after_ready_total", ()] == 1
 
 
@@ -45,9 +46,8 @@ import os
 os.environ[{SHARED_FOLDER!r}] = {str(tmp_path)!r}
 from service.engine.batcher import Batch
 from service.observability.metrics import Metrics
-from tests.support.fake_predictor import FakePredictor
 metrics = Metrics()
-metrics.watch(FakePredictor())(Batch(2, 0.001, [0.0, 0.0]))
+metrics.models.version("lenet", 3, lambda rows: rows).batches(Batch(2, 0.001, [0.0, 0.0]))
 print(metrics.exposition().decode())
 """
     said = [
@@ -59,6 +59,6 @@ print(metrics.exposition().decode())
 
 def test_waiting_is_counted_for_each_request():
     metrics = Metrics()
-    metrics.watch(FakePredictor())(Batch(3, 0.001, [0.5, 0.25]))
+    metrics.models.version("lenet", 3, lambda rows: rows).batches(Batch(3, 0.001, [0.5, 0.25]))
     found = read(metrics.exposition().decode())
     assert found["digits_queue_wait_seconds_sum", LENET] == 0.75

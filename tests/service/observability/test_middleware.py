@@ -7,9 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.observability.buffered_histogram import BufferedHistogram
-from service.observability.metrics import REQUEST_S, Metrics, RouteMetrics
-from service.observability.middleware import LONGEST_PATH, MOST_PATHS
+from service.observability.metrics import Metrics
+from service.observability.middleware import CACHED_PATH_LENGTH, CACHED_PATHS_LIMIT
 from service.observability.request_context import RequestContext
+from service.observability.request_metrics import DURATION_BUCKETS_S, RouteMetrics
 from tests.support.application import JSON, app_with, client_of
 from tests.support.fake_predictor import FakePredictor, picture
 
@@ -68,12 +69,12 @@ async def test_whatever_clients_ask_for_adds_no_labels_without_end():
 async def test_paths_that_are_remembered_are_few_and_short():
     app = app_with(FakePredictor())
     async with client_of(app) as client:
-        for number in range(MOST_PATHS + 10):
+        for number in range(CACHED_PATHS_LIMIT + 10):
             app.middleware_stack._find("GET", f"/models/{number}/versions/1")
-        await client.get("/models/" + "x" * LONGEST_PATH + "/versions/1")
+        await client.get("/models/" + "x" * CACHED_PATH_LENGTH + "/versions/1")
         remembered = app.middleware_stack._found
-        assert len(remembered) <= MOST_PATHS
-        assert max(len(path) for _, path in remembered) <= LONGEST_PATH
+        assert len(remembered) <= CACHED_PATHS_LIMIT
+        assert max(len(path) for _, path in remembered) <= CACHED_PATH_LENGTH
 
 
 async def test_what_is_in_flight_is_counted_until_it_is_answered():
@@ -183,8 +184,8 @@ async def test_origins_that_are_named_may_use_predict_and_the_other_routes():
 def test_times_are_counted_in_the_buckets_that_prometheus_would_put_them_in():
     metrics = Metrics()
     times = [0.0, 0.0005, 0.00051, 0.001, 0.0015, 0.002, 0.3]
-    direct, tallied = (metrics._durations.labels("GET", route, "200") for route in ("/a", "/b"))
-    tally = BufferedHistogram(tallied, REQUEST_S)
+    direct, tallied = (metrics.requests._durations.labels("GET", route, "200") for route in ("/a", "/b"))
+    tally = BufferedHistogram(tallied, DURATION_BUCKETS_S)
     for seconds in times:
         direct.observe(seconds)
         tally.add(seconds)
@@ -200,8 +201,8 @@ def test_times_are_counted_in_the_buckets_that_prometheus_would_put_them_in():
 
 def test_a_route_is_watched_by_one_watch():
     metrics = Metrics()
-    assert isinstance(metrics.route("GET", "/a"), RouteMetrics)
-    assert metrics.route("GET", "/a") is metrics.route("GET", "/a")
+    assert isinstance(metrics.requests.route("GET", "/a"), RouteMetrics)
+    assert metrics.requests.route("GET", "/a") is metrics.requests.route("GET", "/a")
 
 
 GOOD = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -10,6 +10,7 @@ from service.app import create_app
 from service.observability.metrics import Metrics
 from service.observability.tracing import Tracing, TracingUnavailable, tracing_from_environment, wanted
 from service.settings import ServiceSettings
+from service.state import make_state
 from tests.support.application import client_of, registry_with
 from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.interpreter import loaded_after
@@ -32,8 +33,9 @@ def app(exporter):
     predictor = FakePredictor()
     predictor.poison = 9
     metrics = Metrics()
-    live = registry_with(predictor, metrics=metrics, queue_limit_rows=64)
-    return create_app(ServiceSettings(feedback_url=""), live, metrics, tracing=Tracing(provider))
+    registry = registry_with(predictor, metrics=metrics, queue_limit_rows=64)
+    settings = ServiceSettings(feedback_url="")
+    return create_app(make_state(settings, registry=registry, metrics=metrics, tracing=Tracing(provider)))
 
 
 async def test_a_request_is_a_span_of_its_client_s_trace_with_its_stages_in_order(app, exporter):

@@ -6,9 +6,10 @@ import threading
 import pytest
 from PIL import Image
 
-from service.engine.batcher import DeadlineExceeded
+from service.engine.errors import DeadlineExceeded
 from service.errors import NotReady
-from service.protocols.native.image_file import Pictures, decode_picture
+from service.protocols.native.image_file import decode_image
+from service.protocols.native.image_pool import ImageDecoderPool
 from tests.support.application import app_with, client_of
 from tests.support.fake_predictor import FakePredictor
 from tests.support.pictures import BLACK, PNG, TRAIN, encoded, large
@@ -28,7 +29,7 @@ async def test_a_picture_is_answered_shown_and_remembered():
         assert answer.status_code == 200, answer.text
         assert answer.json()["pixels"] == prepare(BLACK).ravel().tolist()
         prediction = answer.headers["X-Prediction-Id"]
-        recent = client._transport.app.state.recent
+        recent = client._transport.app.state.service.recent
         assert recent.find(prediction).pixels == prepare(BLACK).tobytes()
 
 
@@ -88,14 +89,14 @@ async def test_pictures_wait_for_threads_not_without_limit_and_not_for_ever(monk
     def slow(*args, **kwargs):
         started.set()
         assert gate.wait(20)
-        return decode_picture(*args, **kwargs)
+        return decode_image(*args, **kwargs)
 
-    monkeypatch.setattr("service.protocols.native.image_file.decode_picture", slow)
-    pictures = Pictures(10**6, threads=1, limit_waiting=1)
+    monkeypatch.setattr("service.protocols.native.image_pool.decode_image", slow)
+    pictures = ImageDecoderPool(10**6, threads=1, limit_waiting=1)
     loop = asyncio.get_running_loop()
 
     def ask(patience_s):
-        return asyncio.create_task(pictures.prepare(encoded(BLACK), PNG, None, loop.time() + patience_s))
+        return asyncio.create_task(pictures.decode(encoded(BLACK), PNG, None, loop.time() + patience_s))
 
     first = ask(20)
     await asyncio.to_thread(started.wait, 20)

@@ -18,6 +18,7 @@ from playwright.sync_api import expect, sync_playwright
 from service.app import create_app
 from service.routes.page import FOLDER
 from service.settings import ServiceSettings
+from service.state import make_state
 from tests.support.application import app_with, served
 from tests.support.browser import ARGUMENTS, CHROMIUM, STROKES, draw, shows
 from tests.support.fake_predictor import FakePredictor
@@ -50,7 +51,7 @@ def database(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(store, database):
     settings = ServiceSettings(store=str(store.path), feedback_url=f"sqlite:///{database}", poll_interval_s=0)
-    with served(create_app(settings)) as (host, port):
+    with served(create_app(make_state(settings))) as (host, port):
         yield f"http://{host}:{port}/"
 
 

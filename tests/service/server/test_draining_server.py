@@ -10,7 +10,7 @@ import time
 import pytest
 
 from service.errors import NotReady
-from service.server.http_protocol import HEAD_LIMIT_BYTES
+from service.headers import HEAD_LIMIT_BYTES
 from tests.support.application import app_with, served
 from tests.support.connections import GOOD, answers, answers_well, asked_of, connected, flat, is_alive, request_with
 from tests.support.fake_predictor import FakePredictor, picture
@@ -19,10 +19,10 @@ from tests.support.waiting import eventually
 
 @pytest.mark.parametrize("path", ["/predict", "/v1/models/lenet:predict", "/v2/models/lenet/versions/3/infer"])
 def test_a_client_that_hangs_up_frees_its_rows(path):
-    """RequestContext elsewhere: work done for clients that have already left."""
+    """Seen elsewhere: work done for clients that have already left."""
     predictor = FakePredictor()
     app = app_with(predictor)
-    batcher = app.state.live.resolve().batcher
+    batcher = app.state.service.registry.resolve().batcher
     body = asked_of(path, [9] * 5)
     with served(app) as address:
         predictor.gate.clear()
@@ -45,7 +45,7 @@ def test_stopping_the_server_fails_readiness_first_and_finishes_accepted_request
 
     def let_it_finish():
         try:
-            app.state.live.check_ready()
+            app.state.service.registry.check_ready()
         except NotReady as failure:
             failures.append(failure.code)
         predictor.gate.set()
@@ -97,7 +97,7 @@ def test_a_pause_after_the_signal_takes_new_requests_though_readiness_fails():
     found = []
 
     def ask(address):
-        eventually(lambda: app.state.live.draining)
+        eventually(lambda: app.state.service.registry.draining)
         found.append(answers_well(address))
 
     with served(app) as address:
@@ -366,7 +366,7 @@ def test_what_stands_between_chunks_is_limited(endless):
         ((status, content),) = answers(connection, 1)
         assert (status, content["error"]["code"]) == (400, "invalid_http")
         assert "between its chunks" in content["error"]["message"]
-        assert b'digits_refused_requests_total{code="invalid_http"} 1.0' in app.state.metrics.exposition()
+        assert b'digits_refused_requests_total{code="invalid_http"} 1.0' in app.state.service.metrics.exposition()
         answers_well(address)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import RequestError
-from service.protocols import decode
+from service.protocols.json_body import read_object
+from service.protocols.native import request as module
 from service.protocols.native.fast_json import LIMIT_BYTES, whole_numbers
 
 PICTURE = [value % 256 for value in range(784)]
@@ -38,7 +39,7 @@ PIECES = [
 def read(body: bytes) -> object:
     """What is said of a body, without the way that the usual ones take."""
     try:
-        return decode.read_object(body, decode.QUESTION, lambda request, booleans: decode._decode(request, 4, booleans))
+        return read_object(body, module.QUESTION, lambda request, booleans: module._decode(request, 4, booleans))
     except RequestError as error:
         return str(error)
 

@@ -78,13 +78,13 @@ def test_a_large_jpeg_is_decoded_no_finer_than_is_looked_at():
 LARGE = """
 import sys, threading
 from pathlib import Path
-from service.protocols.native.image_file import decode_picture
+from service.protocols.native.image_file import decode_image
 
 def megabytes(what):
     return int(Path("/proc/self/status").read_text().partition(what)[2].split()[0]) // 1024
 
 def decode(path):
-    decode_picture(Path(path).read_bytes(), "image/png", None, limit_pixels=25_000_000, large=one_at_a_time)
+    decode_image(Path(path).read_bytes(), "image/png", None, limit_pixels=25_000_000, large=one_at_a_time)
 
 def decode_and_stay(path):
     decode(path)

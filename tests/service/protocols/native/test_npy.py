@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
-from service.protocols.native.npy import decode_npy, decode_octets
-from service.protocols.native.response import encode_problem
+from service.http.error_responses import encode_problem
+from service.protocols.native.npy import decode_npy
+from service.protocols.octets import decode_octets
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
 

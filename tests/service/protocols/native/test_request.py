@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
-from service.protocols.decode import QUESTION, decode_json
+from service.protocols.native.request import QUESTION, decode_json
 from training.images import quantise
 
 FLAT = [i % 256 for i in range(784)]

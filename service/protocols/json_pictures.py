@@ -1,0 +1,135 @@
+"""Pictures in JSON, as lists of numbers -> uint8 [n, 28, 28], or an error that names the first wrong value.
+
+Valid pictures are recognised at the speed of C: `bytes(list)` takes whole numbers from 0 to 255 and nothing else but
+booleans, `array` takes numbers and nothing else but booleans. Only an invalid body is walked value by value.
+"""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from service.errors import WrongValue, out_of_range, too_many_rows, wrong_length, wrong_type
+from training.images import FULL_INK, PIXELS, SIDE, quantise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from training.images import Images
+
+    Fields = Callable[[int], str]
+
+FORM: Final = f"{PIXELS} ({SIDE} x {SIDE}, row by row)"
+PICTURE: Final = f"a list of {PIXELS} numbers or of {SIDE} rows of {SIDE}"
+SCALES: Final = (1e-300, 1e300)
+"""The scales that 64-bit arithmetic can divide by and multiply with."""
+
+
+def decode_pixels(request: dict[str, Any], booleans: bool) -> Images:
+    """The picture uint8 [1, 28, 28] of an object with "pixels", and perhaps "scale". Raises WrongValue."""
+    return decode_pictures([request["pixels"]], lambda _: "pixels", scale_of(request), booleans)
+
+
+def check_pictures(pictures: Any, field: str, limit_rows: int) -> list[Any]:
+    """What is a list of at least one picture and not too many, whatever these are. Raises WrongValue, TooLarge."""
+    if type(pictures) is not list:
+        raise wrong_type(field, pictures, "a list of pictures")
+    if not pictures:
+        message = f"{field} is empty, want at least one picture"
+        raise WrongValue("empty", message, field=field, found="an empty list", wanted=PICTURE)
+    if len(pictures) > limit_rows:
+        raise too_many_rows(len(pictures), limit_rows, field=field)
+    return pictures
+
+
+def scale_of(request: dict[str, Any], field: str = "scale") -> float:
+    """What an object says of the value of full ink, 255 if it says nothing. Raises WrongValue."""
+    if "scale" not in request:
+        return FULL_INK
+    value = request["scale"]
+    if type(value) not in (int, float):
+        raise wrong_type(field, value, "a number, the value that means full ink")
+    if not SCALES[0] <= value <= SCALES[1]:
+        raise out_of_range(field, value, f"a number from {SCALES[0]:g} to {SCALES[1]:g}, the value that means full ink")
+    return float(value)
+
+
+def decode_pictures(pictures: list[Any], fields: Fields, scale: float, booleans: bool) -> Images:
+    """Pictures uint8 [n, 28, 28]. `booleans` says that true or false occur somewhere in the body."""
+    if not booleans:
+        if scale == FULL_INK:
+            with suppress(TypeError, ValueError):
+                return np.frombuffer(b"".join([bytes(_flat(picture)) for picture in pictures]), np.uint8).reshape(
+                    -1, SIDE, SIDE
+                )
+        with suppress(TypeError, ValueError):
+            return quantise(_numbers(pictures), scale)
+    for i, picture in enumerate(pictures):
+        if booleans or not _is_right(picture, scale):
+            _refuse_what_is_wrong(picture, fields(i), scale)
+    return quantise(_numbers(pictures), scale)
+
+
+def _is_right(picture: Any, scale: float) -> bool:
+    """Whether a picture is as it should be, if it has no booleans; said at the speed of C, and not what is wrong."""
+    try:
+        numbers = _numbers([picture])
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return bool((numbers >= 0).all() and (numbers <= scale).all())
+
+
+def _flat(picture: Any) -> Any:
+    """784 values of either form; raises TypeError or ValueError for other lengths and for what has none.
+
+    A string or an object of the right length passes, as a list of strings: no string passes for a number.
+    """
+    if len(picture) == PIXELS:
+        return picture
+    if len(picture) != SIDE or any(len(row) != SIDE for row in picture):
+        raise ValueError
+    return [*chain.from_iterable(picture)]
+
+
+def _numbers(pictures: list[Any]) -> np.ndarray:
+    """Numbers float64 [n, 784]. Raises TypeError or ValueError for whatever is not a number; takes booleans."""
+    numbers = array("d")
+    for picture in pictures:
+        numbers.fromlist(_flat(picture))
+    return np.frombuffer(numbers).reshape(-1, PIXELS)
+
+
+def _refuse_what_is_wrong(picture: Any, field: str, scale: float) -> None:
+    """Raises WrongValue for the first thing in a picture that is wrong."""
+    if type(picture) is not list:
+        raise wrong_type(field, picture, PICTURE)
+    if not (picture and type(picture[0]) is list):
+        if len(picture) != PIXELS:
+            raise wrong_length(field, _count(picture, "pixel"), FORM)
+        _refuse_wrong_pixels(picture, field, scale)
+        return
+    if len(picture) != SIDE:
+        raise wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels")
+    for i, row in enumerate(picture):
+        if type(row) is not list:
+            raise wrong_type(f"{field}[{i}]", row, f"a row of {SIDE} numbers")
+        if len(row) != SIDE:
+            raise wrong_length(f"{field}[{i}]", _count(row, "pixel"), f"{SIDE}")
+        _refuse_wrong_pixels(row, f"{field}[{i}]", scale)
+
+
+def _refuse_wrong_pixels(values: list[Any], field: str, scale: float) -> None:
+    for i, value in enumerate(values):
+        wanted = "a number from 0 to"
+        if type(value) not in (int, float):
+            raise wrong_type(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
+        if not 0 <= value <= scale:
+            raise out_of_range(f"{field}[{i}]", value, f"{wanted} {scale:.15g}")
+
+
+def _count(values: list[Any], noun: str) -> str:
+    return f"{len(values)} {noun}" if len(values) == 1 else f"{len(values)} {noun}s"

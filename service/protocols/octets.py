@@ -1,0 +1,27 @@
+"""Pictures as octets: 784 bytes each, row by row."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.errors import WrongValue, too_many_rows
+from service.protocols.pictures import Decoded
+from training.images import PIXELS, SIDE
+
+
+def decode_octets(body: bytes, *, limit_rows: int) -> Decoded:
+    """Pictures uint8 [n, 28, 28] of 784 bytes each, without a copy: the array is a view of the body.
+
+    Raises WrongValue, TooLarge.
+    """
+    rows, rest = divmod(len(body), PIXELS)
+    if rest or not rows:
+        raise WrongValue(
+            "wrong_length" if body else "empty",
+            f"the body has {len(body)} bytes, want a multiple of {PIXELS} ({SIDE} x {SIDE}, row by row, for a picture)",
+            found=f"{len(body)} bytes",
+            wanted=f"n x {PIXELS} bytes",
+        )
+    if rows > limit_rows:
+        raise too_many_rows(rows, limit_rows)
+    return Decoded(np.frombuffer(body, np.uint8).reshape(rows, SIDE, SIDE), many=True)
