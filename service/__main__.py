@@ -53,18 +53,18 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
 
     configure_logs(settings.log_level, settings.log_format)
     if settings.workers > 1:
-        from service.server.supervisor import serve as serve_together
+        from service.server.supervisor import run_supervisor
 
         try:
-            code = serve_together(settings, listener, lambda served: _announce(served, settings, listener))
+            code = run_supervisor(settings, listener, lambda served: _announce(served, settings, listener))
         except OSError as error:
             _fail_to_listen(settings.host, settings.port, error)
         raise typer.Exit(code)
 
-    from service.server.worker import serve as serve_alone
+    from service.server.worker import run_worker
 
     try:
-        serve_alone(settings, lambda served: _announce(served, settings, listener), listener=listener)
+        run_worker(settings, lambda served: _announce(served, settings, listener), listener=listener)
     except (DigitsError, ImportError) as error:
         _fail(str(error))
     except OSError as error:

@@ -7,12 +7,18 @@ the fifty that a request takes. A buffered number costs a tenth of that.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Histogram
+
+from service.private_api import require_members
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from prometheus_client import Histogram
+PROMETHEUS_CLIENT: Final = ">=0.26,<0.27"
+"""The versions that are known to have the members below, which are not public; the same as in pyproject.toml."""
+require_members("prometheus-client", PROMETHEUS_CLIENT, Histogram, "_sum", "_buckets")
 
 
 class BufferedHistogram:

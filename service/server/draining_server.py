@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
 
-from service.server.http_protocol import HttpProtocol, Limits, SharedState
+from service.private_api import require_members
+from service.server.http_protocol import UVICORN, ConnectionLimits, HttpProtocol, SharedState
 from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
 from service.server.socket_passing import receive_connection
 from service.server.terminal import Terminal
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
     from service.state import ServiceState
 
+require_members(
+    "uvicorn",
+    UVICORN,
+    uvicorn.Server,
+    *("run", "startup", "on_tick", "shutdown", "handle_exit"),
+    *("started", "should_exit", "force_exit", "server_state", "lifespan", "config"),
+)
 log = logging.getLogger("uvicorn.error")
 
 TICK_S: Final = 0.05
@@ -55,14 +63,13 @@ class DrainingServer(uvicorn.Server):
         on_hang_up: Callable[[], None] | None = None,
     ) -> None:
         settings = state.settings
-        self._limits = Limits(
+        limits = ConnectionLimits(
             settings.header_timeout_s,
             settings.body_timeout_s,
             settings.keep_alive_timeout_s,
             settings.connection_limit,
         )
-        count = staticmethod(state.metrics.requests.refused)
-        self._protocol = type("LimitedHttpProtocol", (HttpProtocol,), {"limits": self._limits, "count_refusal": count})
+        self._protocol = HttpProtocol.with_limits(limits, state.metrics.requests.refused)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -130,7 +137,7 @@ class DrainingServer(uvicorn.Server):
         if counter % TICKS_BETWEEN_LOOKS == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                cast("HttpProtocol", connection).look(now_s, self._limits)
+                cast("HttpProtocol", connection).check_timeouts(now_s)
         if counter % TICKS_BETWEEN_REFRESHES == 0:
             self._state.metrics.refresh()
         return await super().on_tick(counter)

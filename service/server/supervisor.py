@@ -66,7 +66,7 @@ class Worker:
         self.connections.close()
 
 
-def serve(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> int:
+def run_supervisor(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> int:
     """Serves with `settings.workers` processes until SIGTERM or SIGINT; returns the exit code.
 
     `on_ready` is told what is served when all of them are. Until then, who cannot even start ends them all, with exit
@@ -235,7 +235,7 @@ class Supervisor:
 
 def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection) -> None:
     from service.observability.logs import configure_logs
-    from service.server.worker import serve as serve_alone
+    from service.server.worker import run_worker
 
     configure_logs(settings.log_level, settings.log_format)
     note_process(os.environ[SHARED_FOLDER], str(place))
@@ -244,7 +244,7 @@ def _work(settings: ServiceSettings, connections: socket.socket, place: int, tel
     if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as it may use processors
         os.sched_setaffinity(0, share(sorted(os.sched_getaffinity(0)), place, settings.workers))
     try:
-        serve_alone(settings, telling.send, connections=connections, place=place, tell_others=_tell_parent)
+        run_worker(settings, telling.send, connections=connections, place=place, tell_others=_tell_parent)
     except (DigitsError, OSError, ImportError) as error:
         telling.send(DigitsError(str(error)))
         sys.exit(1)

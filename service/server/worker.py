@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from service.settings import ServiceSettings
 
 
-def serve(
+def run_worker(
     settings: ServiceSettings,
     on_ready: Callable[[str], None],
     *,

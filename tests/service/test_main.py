@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from service.protocols.native.examples import SEVEN, drawn
-from service.server.worker import serve
+from service.server.worker import run_worker
 from service.settings import ServiceSettings
 from tests.support.service_process import outcome, start
 from tests.support.waiting import eventually
@@ -46,7 +46,7 @@ def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, mo
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     settings = ServiceSettings(store=str(trained_store.path), model="tiny")
     with socket.socket() as listener, pytest.raises(DigitsError, match=r"^the disk is gone$"):
-        serve(settings, print, listener=listener)
+        run_worker(settings, print, listener=listener)
 
 
 def test_a_setting_that_is_wrong_is_one_line_that_names_it():
