@@ -1,4 +1,4 @@
-"""The server: uvicorn, which tells readiness first when it is to stop, and says when it is ready."""
+"""uvicorn's server with a graceful drain: fails readiness, pauses, stops accepting, and finishes all requests."""
 
 from __future__ import annotations
 
@@ -36,22 +36,24 @@ require_members(
 )
 log = logging.getLogger("uvicorn.error")
 
-TICK_S: Final = 0.05
-TICKS_BETWEEN_LOOKS: Final = 5
-"""Of a tenth of a second each."""
+WAIT_STEP_S: Final = 0.05
+TICKS_BETWEEN_TIMEOUT_CHECKS: Final = 5
+"""A tick of uvicorn's server is 0.1 s."""
 TICKS_BETWEEN_REFRESHES: Final = 10
-LAST_HANDED_OUT_S: Final = 1.0
-"""After the pause, whoever hands out connections has so long to say that there are no more."""
+LAST_CONNECTION_GRACE_S: Final = 1.0
+"""How long the drain waits, after its pause, for the supervisor to close the channel of connections."""
 SWITCH_S: Final = 0.0001
-"""How long an engine that has its answers waits for the interpreter at most; Python's own 5 ms are longer than a batch
-takes, and at 0.5 ms an engine waits a tenth of its time beside long bodies (measured)."""
+"""The interpreter's thread switch interval: how long an engine thread with a finished batch waits for the GIL at most.
+Python's default of 5 ms is longer than a batch takes; at 0.5 ms an engine thread waits a tenth of its time beside long
+bodies (measured)."""
 
 
 class DrainingServer(uvicorn.Server):
-    """Serves an application until SIGTERM or SIGINT, and then finishes what it has accepted.
+    """Serves an application until SIGTERM or SIGINT; then drains: finishes all accepted requests and ends.
 
-    That is on bound sockets, or what is handed out at `connections`, the end of a channel. `on_hang_up` is called on
-    SIGHUP, unless that says that the terminal has been closed, which ends the service, too.
+    Connections come from the bound sockets of `run`, or from `connections`, the receiving end of the supervisor's
+    channel. `on_ready` is called when the server accepts connections, `on_sighup` on SIGHUP; a SIGHUP because the
+    terminal was closed drains, as SIGTERM does. Not thread-safe: one thread only.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class DrainingServer(uvicorn.Server):
         state: ServiceState,
         on_ready: Callable[[], None],
         connections: socket.socket | None = None,
-        on_hang_up: Callable[[], None] | None = None,
+        on_sighup: Callable[[], None] | None = None,
     ) -> None:
         settings = state.settings
         limits = ConnectionLimits(
@@ -80,41 +82,41 @@ class DrainingServer(uvicorn.Server):
                 ssl_keyfile=settings.tls_key,
                 timeout_graceful_shutdown=settings.drain_timeout_s,
                 server_header=False,
-                proxy_headers=False,  # nobody asks for the client's address
+                proxy_headers=False,  # the client's address is not used
                 http=self._protocol,
                 ws="none",
             )
         )
-        self._state, self._on_ready, self._pause_s = state, on_ready, settings.drain_pause_s
+        self._state, self._on_ready, self._drain_pause_s = state, on_ready, settings.drain_pause_s
         self.server_state = self._shared = SharedState()
-        self._connections, self._on_hang_up = connections, on_hang_up
-        self._all_taken = asyncio.Event()
-        self._opening: set[asyncio.Task[object]] = set()  # nobody else holds on to them
+        self._connections, self._on_sighup = connections, on_sighup
+        self._channel_closed = asyncio.Event()
+        self._opening: set[asyncio.Task[object]] = set()  # the event loop holds only weak references to tasks
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to listen; the application has loaded before."""
+        """Starts to listen. Models are loaded before; what they allocate is excluded from garbage collection."""
         await super().startup(sockets)
         if self.started:
-            # What has been loaded stays: the collector need not look at it again and again (measured: p99 a third).
+            # Models live as long as the process: without them in each collection, p99 is a third (measured).
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
             sys.setswitchinterval(SWITCH_S)
+            loop = asyncio.get_running_loop()
             if self._connections:
-                asyncio.get_running_loop().add_reader(self._connections, self._take, self._connections)
-            if self._on_hang_up:
-                terminal = Terminal()
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up, terminal, self._on_hang_up)
+                loop.add_reader(self._connections, self._serve_next, self._connections)
+            if self._on_sighup:
+                loop.add_signal_handler(signal.SIGHUP, self._handle_sighup, Terminal(), self._on_sighup)
             self._on_ready()
 
-    def _hang_up(self, terminal: Terminal, call: Callable[[], None]) -> None:
-        if terminal.gone:
+    def _handle_sighup(self, terminal: Terminal, on_sighup: Callable[[], None]) -> None:
+        if terminal.closed:
             self.handle_exit(signal.SIGTERM, None)
         else:
-            call()
+            on_sighup()
 
-    def _take(self, connections: socket.socket) -> None:
-        """Serves the next connection that was handed out."""
+    def _serve_next(self, connections: socket.socket) -> None:
+        """Serves the next connection from the supervisor."""
         loop = asyncio.get_running_loop()
         try:
             connection = receive_connection(connections)
@@ -125,7 +127,7 @@ class DrainingServer(uvicorn.Server):
             return
         if connection is None:
             loop.remove_reader(connections)
-            self._all_taken.set()
+            self._channel_closed.set()
             return
         protocol = self._protocol(self.config, self.server_state, self.lifespan.state, loop)
         opening = loop.create_task(loop.connect_accepted_socket(lambda: protocol, connection, ssl=self.config.ssl))
@@ -133,8 +135,8 @@ class DrainingServer(uvicorn.Server):
         opening.add_done_callback(self._opening.discard)
 
     async def on_tick(self, counter: int) -> bool:
-        """Looks at all connections, and says to other workers what this one is doing."""
-        if counter % TICKS_BETWEEN_LOOKS == 0:
+        """Checks the timeouts of all connections, and updates the metrics that the workers share."""
+        if counter % TICKS_BETWEEN_TIMEOUT_CHECKS == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
                 cast("HttpProtocol", connection).check_timeouts(now_s)
@@ -143,16 +145,16 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Fails readiness, pauses, closes the listeners, waits for accepted requests, and closes the application.
+        """Drains: fails readiness, pauses, closes the listeners, finishes accepted requests, closes the application.
 
-        During the pause whoever sends requests has time to notice, and to send them elsewhere; answers tell clients to
-        connect anew. Who has connected before the listeners are closed is served.
+        The pause gives load balancers time to notice that readiness fails; answers have `Connection: close`, so that
+        clients connect elsewhere. Connections made before the listeners are closed are served.
         """
         self._state.registry.drain()
         self._shared.drain()
-        await self._wait(self._pause_s)
+        await self._wait(self._drain_pause_s)
         if self._connections:
-            await self._wait(LAST_HANDED_OUT_S, self._all_taken)
+            await self._wait(LAST_CONNECTION_GRACE_S, self._channel_closed)
             asyncio.get_running_loop().remove_reader(self._connections)
             self._connections.close()
         for listener in sockets or []:
@@ -161,13 +163,13 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _wait(self, seconds: float, until: asyncio.Event | None = None) -> None:
-        """Waits so long, or until something happens, or until a second signal."""
+        """Waits for a number of seconds, or until an event, or until a second signal."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.force_exit and not (until and until.is_set()):
-            await asyncio.sleep(min(TICK_S, seconds))
+            await asyncio.sleep(min(WAIT_STEP_S, seconds))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Obeys SIGTERM and SIGINT: the first one ends the service well, the second one at once."""
+        """Handles SIGTERM and SIGINT: the first one starts the drain, a second one ends it at once."""
         if self.should_exit:
             self.force_exit = True
         super().handle_exit(sig, frame)

@@ -1,4 +1,4 @@
-"""A listener that lets nobody else in: it can be closed without a reset for those whom it has let in already."""
+"""Stops a listening socket from accepting, without a reset of the connections in its backlog."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import suppress
 from typing import Final
 
 STOP_ACCEPTING_GRACE_S: Final = 0.05
-"""So long after `stop_accepting` a handshake that has begun may take, and a request to arrive behind it."""
+"""Time after `stop_accepting` for handshakes that have begun, and for the requests behind them to arrive."""
 SO_BINDTOIFINDEX: Final = 62
 NO_INTERFACE: Final = 2**31 - 1
 
 
 def stop_accepting(listener: socket.socket) -> None:
-    """From now on, new connections are refused; those that wait to be accepted can still be accepted.
+    """Refuses new connections from now on; connections in the backlog can still be accepted.
 
-    Linux resets the latter when the listener is closed, though their clients may have sent a request; and to accept all
-    of them and then close it would lose those that come in between. So the listener is bound to a network interface
-    that does not exist (socket(7), which any user may do from Linux 5.7 on). Elsewhere nothing is done.
+    Linux resets the backlog when a listener is closed, though clients may have sent requests; to accept the whole
+    backlog and then close would still reset connections that come in between. So the listener is bound to a network
+    interface that does not exist (socket(7); from Linux 5.7 on any user may do so). No-op on other systems.
     """
     if sys.platform == "linux":
         with suppress(OSError):

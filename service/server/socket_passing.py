@@ -1,7 +1,7 @@
-"""Connections that one process accepts and others serve, over a socket between them (SCM_RIGHTS of unix(7)).
+"""Passing accepted connections from the supervisor to its workers, over a socket pair (SCM_RIGHTS of unix(7)).
 
-Processes that accept from a common socket take whole bursts each: of 64 connections one may get 40. Here they are dealt
-out in turn, as Node's cluster does it.
+Processes that accept from a common socket share unevenly: of a burst of 64 connections one process may take 40. Here
+connections are dispatched in turn, as Node's cluster module does it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-A_CONNECTION: Final = b"c"
+MESSAGE: Final = b"c"
+"""The byte that each descriptor comes with: a message without one is the end of the channel."""
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
-    """Two ends: one to give connections to, and one to take them from; neither ever waits."""
+    """Two ends, both non-blocking: connections are sent into the first, and received from the second."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
         end.setblocking(False)
@@ -25,24 +26,27 @@ def channel() -> tuple[socket.socket, socket.socket]:
 
 
 def send_connection(connection: socket.socket, ends: Sequence[socket.socket]) -> socket.socket | None:
-    """Gives a connection to the first end that takes it, which is returned, and lets go of it."""
+    """Sends a connection into the first channel that has room, and closes it here.
+
+    Returns the end of that channel, or None if no channel has room: then the client's connection is closed.
+    """
     with connection:
         for end in ends:
             try:
-                socket.send_fds(end, [A_CONNECTION], [connection.fileno()])
-            except OSError:  # whoever was to take it is gone, or far behind
+                socket.send_fds(end, [MESSAGE], [connection.fileno()])
+            except OSError:  # the receiver has ended, or its channel is full
                 continue
             return end
     return None
 
 
 def receive_connection(end: socket.socket) -> socket.socket | None:
-    """The next connection. None: nobody gives any more.
+    """The next connection; None when the channel was closed at the other end.
 
-    Raises BlockingIOError when there is none at the moment, and OSError when one is lost, for this process may have no
-    more descriptors.
+    Raises BlockingIOError when no connection waits, and OSError (EMFILE) when one was lost because this process has no
+    file descriptor left.
     """
-    message, descriptors, *_ = socket.recv_fds(end, len(A_CONNECTION), 1)
+    message, descriptors, *_ = socket.recv_fds(end, len(MESSAGE), 1)
     if not message:
         return None
     if not descriptors:

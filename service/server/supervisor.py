@@ -1,6 +1,6 @@
-"""Several processes that serve, each with its share of the processors, and one that accepts and looks after them.
+"""The supervisor of several worker processes: accepts connections for all of them, and restarts those that die.
 
-They are spawned and not forked: JAX has threads, and a fork of a process with threads may stand still.
+Workers are spawned, not forked: JAX has threads, and a fork of a process with threads may deadlock.
 """
 
 from __future__ import annotations
@@ -32,171 +32,192 @@ if TYPE_CHECKING:
     from service.settings import ServiceSettings
 
 BACKLOG: Final = 2048
-"""Connections that wait to be accepted; uvicorn's own number."""
+"""Maximum number of connections that wait to be accepted; uvicorn's default."""
 TICK_S: Final = 0.1
 PARENT: Final = "parent"
-"""What this process is called among the workers, where their memory is counted."""
-SHORTEST_PAUSE_S: Final = 1.0
-"""Before a worker is started again that failed by itself while it loaded, and then twice as long every time."""
-LONGEST_PAUSE_S: Final = 30.0
+"""The label of the supervisor in the process metrics, beside the workers' places."""
+FIRST_BACKOFF_S: Final = 1.0
+"""Delay before the restart of a worker that failed while it loaded; doubled with each further failure."""
+MAX_BACKOFF_S: Final = 30.0
 
 log = logging.getLogger("uvicorn.error")
 
 
 class Worker:
-    """A process that serves; `place` of how many it is decides about its processors.
+    """A worker process as the supervisor sees it.
 
-    If it fails by itself while it loads, the next one is to wait for `pause_s`. It tells what it serves, or why not.
+    `place`, 0 to workers - 1, selects its processors; `backoff_s` is the delay before the next restart if it fails
+    while it loads. `status` is a pipe on which the worker reports what it serves (str), or why it cannot (DigitsError);
+    `connections` is the channel on which it is sent its connections.
     """
 
-    def __init__(self, settings: ServiceSettings, place: int, pause_s: float) -> None:
+    def __init__(self, settings: ServiceSettings, shared_folder: str, place: int, backoff_s: float) -> None:
         context = get_context("spawn")
-        self.place, self.pause_s, self.ready = place, pause_s, False
-        self.told, telling = context.Pipe(duplex=False)
-        self.connections, taken = channel()
-        self.process = context.Process(target=_work, args=(settings, taken, place, telling), name=f"worker-{place}")
+        self.place, self.backoff_s, self.ready = place, backoff_s, False
+        self.status, status_of_worker = context.Pipe(duplex=False)
+        self.connections, connections_of_worker = channel()
+        self.process = context.Process(
+            target=_run_in_process,
+            args=(settings, shared_folder, place, connections_of_worker, status_of_worker),
+            name=f"worker-{place}",
+        )
         self.process.start()
-        telling.close()
-        taken.close()
+        status_of_worker.close()
+        connections_of_worker.close()
 
     def close(self) -> None:
-        """Forgets a process that has ended."""
+        """Releases what the supervisor holds of a process that has ended."""
         self.process.join()
-        self.told.close()
+        self.status.close()
         self.connections.close()
 
 
 def run_supervisor(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> int:
     """Serves with `settings.workers` processes until SIGTERM or SIGINT; returns the exit code.
 
-    `on_ready` is told what is served when all of them are. Until then, who cannot even start ends them all, with exit
-    code 1. From then on, whoever dies is replaced, and the others go on whatever becomes of it. Raises OSError when the
-    socket cannot be listened on.
+    `listener` is a bound socket. `on_ready` is called with what is served when all workers are ready. A worker that
+    fails before that ends the service with exit code 1; a worker that dies later is replaced while the others go on.
+    Raises OSError when the socket cannot be listened on.
+
+    The folder that the processes share is made here, removed here, and passed on as a value; only prometheus_client
+    needs it in the environment, where it must be before the library is imported.
     """
-    with tempfile.TemporaryDirectory(prefix="digits-metrics-") as folder:
-        os.environ[SHARED_FOLDER] = folder
-        note_process(folder, PARENT)
-        return Supervisor(settings, listener, on_ready).run()
+    with tempfile.TemporaryDirectory(prefix="digits-metrics-") as shared_folder:
+        os.environ[SHARED_FOLDER] = shared_folder
+        note_process(shared_folder, PARENT)
+        return Supervisor(settings, shared_folder, listener, on_ready).run()
 
 
-class _Again(NamedTuple):
-    """A place that is to be taken again, and when, as `time.monotonic` counts."""
+class Restart(NamedTuple):
+    """A worker to be started again at a place: at `due_s` of `time.monotonic`, with the back-off after that."""
 
     due_s: float
     place: int
-    pause_s: float
+    backoff_s: float
 
 
 class Supervisor:
-    """The parent process: starts workers, deals out connections, replaces workers that die, passes signals on."""
+    """The parent process: starts workers, dispatches connections, replaces workers that die, passes signals on.
 
-    def __init__(self, settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
-        self._settings, self._listener, self._on_ready = settings, listener, on_ready
-        self._stopping = self._announced = False
-        self._woken, self._waking = os.pipe()  # a signal alone does not end a wait
-        self._let_in_until: float | None = None
-        self._listen_until: float | None = None
+    Not thread-safe: one thread only.
+    """
+
+    def __init__(
+        self, settings: ServiceSettings, shared_folder: str, listener: socket.socket, on_ready: Callable[[str], None]
+    ) -> None:
+        self._settings, self._shared_folder, self._listener = settings, shared_folder, listener
+        self._on_ready = on_ready
+        self._stopping = self._listening = False
+        self._wakeup_reader, self._wakeup_writer = os.pipe()  # a signal handler does not end a wait, a byte does
+        self._drain_pause_end_s: float | None = None
+        self._backlog_end_s: float | None = None
         self._terminal = Terminal()
         self._exit_code = 0
-        self._failure: OSError | None = None
+        self._listen_error: OSError | None = None
         self._workers: list[Worker] = []
-        self._again: list[_Again] = []
+        self._restarts: list[Restart] = []
 
     def run(self) -> int:
+        """Runs until all workers have ended; returns the exit code. Raises OSError as `run_supervisor` does."""
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, self._stop)
-        signal.signal(signal.SIGHUP, self._hang_up)
+        signal.signal(signal.SIGHUP, self._on_sighup)
         for place in range(self._settings.workers):
             self._start(place)
-        while self._workers or self._again:
+        while self._workers or self._restarts:
             events = connection.wait(
                 [worker.process.sentinel for worker in self._workers]
-                + [worker.told for worker in self._workers if not worker.ready]
-                + [self._listener] * self._announced
-                + [self._woken] * (not self._stopping),
-                TICK_S if self._again or self._stopping else None,
+                + [worker.status for worker in self._workers if not worker.ready]
+                + [self._listener] * self._listening
+                + [self._wakeup_reader] * (not self._stopping),
+                TICK_S if self._restarts or self._stopping else None,
             )
             if self._listener in events:
-                self._accept()
-            if self._stopping and self._announced:
-                self._close_in_time()
+                self._dispatch_connection()
+            if self._stopping and self._listening:
+                self._drain_step()
             for worker in list(self._workers):
-                if worker.told in events and not worker.ready:
-                    self._hear(worker)
+                if worker.status in events and not worker.ready:
+                    self._read_status(worker)
                 if worker.process.sentinel in events:
-                    self._bury(worker)
-            self._start_again()
-        if self._failure:
-            raise self._failure
+                    self._reap(worker)
+            self._start_due()
+        if self._listen_error:
+            raise self._listen_error
         return self._exit_code
 
-    def _start(self, place: int, pause_s: float = SHORTEST_PAUSE_S) -> None:
+    def _start(self, place: int, backoff_s: float = FIRST_BACKOFF_S) -> None:
         if not self._stopping:
-            self._workers.append(Worker(self._settings, place, pause_s))
+            self._workers.append(Worker(self._settings, self._shared_folder, place, backoff_s))
 
-    def _start_again(self) -> None:
-        for again in [again for again in self._again if self._stopping or again.due_s <= time.monotonic()]:
-            self._again.remove(again)
-            self._start(again.place, again.pause_s)
+    def _start_due(self) -> None:
+        for restart in [due for due in self._restarts if self._stopping or due.due_s <= time.monotonic()]:
+            self._restarts.remove(restart)
+            self._start(restart.place, restart.backoff_s)
 
-    def _accept(self) -> bool:
-        """Deals out a connection: to whoever is ready and has waited longest for one. Whether there was one."""
+    def _dispatch_connection(self) -> bool:
+        """Accepts a connection and sends it to the ready worker whose last one is longest ago; False if none waits."""
         try:
             accepted, _ = self._listener.accept()
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):  # it will not be better in the next moment
+            if error.errno in (errno.EMFILE, errno.ENFILE):  # no descriptor is left: a retry at once would fail, too
                 time.sleep(TICK_S)
-            return False  # or the client has left again
+            return False  # other errors: the client has closed the connection again
         taker = send_connection(accepted, [worker.connections for worker in self._workers if worker.ready])
         self._workers.sort(key=lambda worker: worker.connections is taker)
         return True
 
-    def _close_in_time(self) -> None:
-        """Deals out connections during the pause, and all that have come when it is over; then there are no more."""
-        now = time.monotonic()
-        if self._let_in_until is None:
-            self._let_in_until = now + self._settings.drain_pause_s
-        elif self._listen_until is None and now >= self._let_in_until:
+    def _drain_step(self) -> None:
+        """Drains the listener, a step a tick: during the drain pause connections are dispatched as before.
+
+        Then new connections are refused, the backlog is dispatched, and the listener and all channels are closed.
+        """
+        now_s = time.monotonic()
+        if self._drain_pause_end_s is None:
+            self._drain_pause_end_s = now_s + self._settings.drain_pause_s
+        elif self._backlog_end_s is None and now_s >= self._drain_pause_end_s:
             stop_accepting(self._listener)
-            self._listen_until = now + STOP_ACCEPTING_GRACE_S
-        elif self._listen_until is not None and now >= self._listen_until:
-            while self._accept():
+            self._backlog_end_s = now_s + STOP_ACCEPTING_GRACE_S
+        elif self._backlog_end_s is not None and now_s >= self._backlog_end_s:
+            while self._dispatch_connection():
                 pass
-            self._announced = False
+            self._listening = False
             self._listener.close()
             for worker in self._workers:
-                worker.connections.close()  # it is told that there are no more
+                worker.connections.close()  # tells the worker that there are no more connections
 
-    def _hear(self, worker: Worker) -> None:
+    def _read_status(self, worker: Worker) -> None:
+        """Reads what a worker serves, or why it cannot; when the last worker is ready, starts to listen."""
         try:
-            served = worker.told.recv()
-        except EOFError:  # it died, which its sentinel tells, too
+            served = worker.status.recv()
+        except EOFError:  # the worker has died: its sentinel is handled by `_reap`
             return
         if isinstance(served, DigitsError):
-            if self._announced or not self._exit_code:  # at first, the others have the same to say
+            if self._listening or not self._exit_code:  # at the start, all workers fail for the same reason
                 sys.stderr.write(f"error: {served}\n")
-            if not self._announced:
+            if not self._listening:
                 self._exit_code = 1
             return
         worker.ready = True
-        if not self._announced and len(self._workers) == self._settings.workers:
-            self._announced = all(worker.ready for worker in self._workers)
-            if self._announced:
-                self._open(served)
+        if not self._listening and len(self._workers) == self._settings.workers:
+            self._listening = all(worker.ready for worker in self._workers)
+            if self._listening:
+                self._listen(served)
 
-    def _open(self, served: str) -> None:
+    def _listen(self, served: str) -> None:
         try:
             self._listener.setblocking(False)
             self._listener.listen(BACKLOG)
-        except OSError as error:  # another program was quicker
-            self._announced, self._failure = False, error
+        except OSError as error:  # another program listens on the port since it was bound here
+            self._listening, self._listen_error = False, error
             self._stop(signal.SIGTERM)
         else:
             self._on_ready(served)
 
-    def _bury(self, worker: Worker) -> None:
+    def _reap(self, worker: Worker) -> None:
+        """Releases a worker that has ended, and replaces it: at once, or after its back-off if it failed to load."""
         worker.close()
-        mark_process_dead(worker.process.pid, os.environ[SHARED_FOLDER])  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.process.pid, self._shared_folder)  # type: ignore[no-untyped-call]
         self._workers.remove(worker)
         if self._stopping:
             return
@@ -204,64 +225,79 @@ class Supervisor:
         if worker.ready:
             log.error("worker %s has ended with %s: replaced", pid, code)
             self._start(worker.place)
-        elif not self._announced:  # it has said why, and the next one would not fare better
+        elif not self._listening:  # at the start: another worker would fail for the same reason
             self._exit_code = 1
             self._stop(signal.SIGTERM)
-        elif code is not None and code < 0:  # a signal, of which the next one may never hear
+        elif code is not None and code < 0:  # killed by a signal: no reason to expect the same of the next worker
             log.error("worker %s has ended with %s while it loaded: replaced", pid, code)
-            self._start(worker.place, worker.pause_s)
+            self._start(worker.place, worker.backoff_s)
         else:
-            pause_s = worker.pause_s
-            log.error("worker %s has ended with %s while it loaded: replaced in %g s", pid, code, pause_s)
-            self._again.append(_Again(time.monotonic() + pause_s, worker.place, min(2 * pause_s, LONGEST_PAUSE_S)))
+            backoff_s = worker.backoff_s
+            log.error("worker %s has ended with %s while it loaded: replaced in %g s", pid, code, backoff_s)
+            self._restarts.append(
+                Restart(time.monotonic() + backoff_s, worker.place, min(2 * backoff_s, MAX_BACKOFF_S))
+            )
 
     def _stop(self, sig: int, *_: object) -> None:
+        """Handles SIGTERM and SIGINT, which workers get too: the first one starts the drain, a second one ends them."""
         if not self._stopping:
             self._stopping = True
-            os.write(self._waking, b"!")
-        self._tell(self._workers, sig)
+            os.write(self._wakeup_writer, b"!")
+        self._signal_workers(self._workers, sig)
 
-    def _hang_up(self, *_: object) -> None:
-        if self._terminal.gone:
+    def _on_sighup(self, *_: object) -> None:
+        """Makes workers poll the store, or stops the service if its terminal was closed."""
+        if self._terminal.closed:
             self._stop(signal.SIGTERM)
-        else:  # who is not ready yet will look at the store anyway
-            self._tell([worker for worker in self._workers if worker.ready], signal.SIGHUP)
+        else:  # a worker that is not ready has yet to read the store
+            self._signal_workers([worker for worker in self._workers if worker.ready], signal.SIGHUP)
 
-    def _tell(self, workers: list[Worker], sig: int) -> None:
+    def _signal_workers(self, workers: list[Worker], sig: int) -> None:
         for worker in workers:
             if worker.process.pid and worker.process.is_alive():
                 os.kill(worker.process.pid, sig)
 
 
-def _work(settings: ServiceSettings, connections: socket.socket, place: int, telling: Connection) -> None:
+def _run_in_process(
+    settings: ServiceSettings, shared_folder: str, place: int, connections: socket.socket, status: Connection
+) -> None:
+    """What a worker process runs."""
     from service.observability.logs import configure_logs
     from service.server.worker import run_worker
 
     configure_logs(settings.log_level, settings.log_format)
-    note_process(os.environ[SHARED_FOLDER], str(place))
-    os.setpgrp()  # Ctrl-C is for the parent, which passes it on; twice would mean at once
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    if hasattr(os, "sched_setaffinity"):  # XLA takes as many threads as it may use processors
+    note_process(shared_folder, str(place))
+    os.setpgrp()  # Ctrl-C goes to the supervisor alone, which passes it on; a worker would take two as "end at once"
+    threading.Thread(target=_stop_with_supervisor, daemon=True).start()
+    if hasattr(os, "sched_setaffinity"):  # XLA starts as many threads as it may use processors
         os.sched_setaffinity(0, share(sorted(os.sched_getaffinity(0)), place, settings.workers))
     try:
-        run_worker(settings, telling.send, connections=connections, place=place, tell_others=_tell_parent)
+        run_worker(
+            settings,
+            status.send,
+            connections=connections,
+            place=place,
+            notify_workers=_sighup_supervisor,
+            shared_folder=shared_folder,
+        )
     except (DigitsError, OSError, ImportError) as error:
-        telling.send(DigitsError(str(error)))
+        status.send(DigitsError(str(error)))
         sys.exit(1)
 
 
-def _tell_parent() -> None:
-    """Makes every worker look at the store: the parent passes the signal on."""
+def _sighup_supervisor() -> None:
+    """Makes every worker poll the store: the supervisor passes SIGHUP on."""
     os.kill(os.getppid(), signal.SIGHUP)
 
 
 def share(processors: list[int], place: int, workers: int) -> list[int]:
-    """The processors of the worker at a place: about as many for each; one that others have, too, if it must be."""
+    """The processors of the worker at a place: disjoint shares, or one shared processor if there are too few."""
     return processors[place::workers] or [processors[place % len(processors)]]
 
 
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent:
-        connection.wait([parent.sentinel])
+def _stop_with_supervisor() -> None:
+    """Waits for the end of the supervisor, and then stops this worker: nobody else would."""
+    supervisor = parent_process()
+    if supervisor:
+        connection.wait([supervisor.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The terminal that a program was started from, if any: SIGHUP asks a service for news, or says that it is closed."""
+"""The controlling terminal: SIGHUP asks a service to poll the store, or says that the terminal was closed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 
 
 class Terminal:
-    """The terminal as it is now, to be asked later whether it is still there."""
+    """The controlling terminal at the time when this was made, if there was one."""
 
     def __init__(self) -> None:
-        self._there = _is_there()
+        self._opened = _has_terminal()
 
     @property
-    def gone(self) -> bool:
-        """Whether there was one, and it has been closed since."""
-        return self._there and not _is_there()
+    def closed(self) -> bool:
+        """Whether there was a terminal that has been closed since."""
+        return self._opened and not _has_terminal()
 
 
-def _is_there() -> bool:
+def _has_terminal() -> bool:
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,4 +1,4 @@
-"""One process that loads a model and serves it."""
+"""One worker process: loads the models and serves the application, alone or under a supervisor."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ def run_worker(
     listener: socket.socket | None = None,
     connections: socket.socket | None = None,
     place: int = 0,
-    tell_others: Callable[[], None] = lambda: None,
+    notify_workers: Callable[[], None] = lambda: None,
+    shared_folder: str | None = None,
 ) -> None:
-    """Serves the models and versions of the settings until SIGTERM or SIGINT; looks at the store at once on SIGHUP.
+    """Serves the models and versions of the settings until SIGTERM or SIGINT; polls the store at once on SIGHUP.
 
-    It accepts at `listener`, a bound socket, and takes what is handed out at `connections`, an end of a channel.
-    `place` tells it from the others that serve together. `on_ready` is told what is served when it is. Raises
-    DigitsError for a store that has nothing to serve or cannot be read, and OSError for a socket that cannot be
-    listened on.
+    `listener` is a bound socket to accept from, `connections` the receiving end of a supervisor's channel. `place`, 0
+    to workers - 1, and `shared_folder` are those of this worker among several; `notify_workers` makes the others poll the
+    store. `on_ready` is called with what is served when requests can be. Raises DigitsError for a store that has
+    nothing to serve or cannot be read, and OSError for a socket that cannot be listened on.
     """
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what is loaded first is read after this
+    signal.signal(signal.SIGTERM, _exit_now)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the store has yet to be read
     keep_to_limit(settings.workers)
 
     from training.store import Store, UnknownModel
@@ -50,34 +51,33 @@ def run_worker(
     from service.models.registry import ModelRegistry
     from service.models.store_watcher import StoreWatcher
     from service.observability.metrics import Metrics
-    from service.observability.process_metrics import SHARED_FOLDER
     from service.server.draining_server import DrainingServer
     from service.state import make_state
 
     metrics, registry = Metrics(), ModelRegistry()
     try:
-        recent = RecentPredictions(settings.recent_predictions, place, os.environ.get(SHARED_FOLDER))
+        recent = RecentPredictions(settings.recent_predictions, place, shared_folder)
         watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, settings.poll_interval_s)
         watcher.start()
     except OSError as error:
         raise DigitsError(str(error)) from error
     state = make_state(
-        settings, registry=registry, watcher=watcher, metrics=metrics, recent=recent, notify_workers=tell_others
+        settings, registry=registry, watcher=watcher, metrics=metrics, recent=recent, notify_workers=notify_workers
     )
     served = registry.resolve()
     server = DrainingServer(
         create_app(state), state, lambda: on_ready(f"{served.name} version {served.version}"), connections, watcher.wake
     )
     for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, _stopped)
+        signal.signal(stop, _ignore)
     server.run(sockets=[listener] if listener else [])
     recent.close()
 
 
-def _stop(*_: object) -> NoReturn:
-    """Ends the process at once: nothing is accepted yet, and an exception could end in some library's callback."""
+def _exit_now(*_: object) -> NoReturn:
+    """Ends the process with 0: nothing is accepted yet, and a library's callback could swallow an exception."""
     os._exit(0)
 
 
-def _stopped(*_: object) -> None:
-    """Does nothing: uvicorn raises the signal again that it has obeyed, and to obey is to exit with 0."""
+def _ignore(*_: object) -> None:
+    """No-op: uvicorn raises a signal again after the drain, which would end the process with a code other than 0."""
