@@ -1,4 +1,4 @@
-"""`python -m service`: serve the champion of a model."""
+"""`python -m service`: options of the command line -> settings -> one worker, or a supervisor of several."""
 
 import errno
 import socket
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-# FastAPI and JAX are imported inside the functions, so that --help answers at once.
+# FastAPI and JAX are imported inside the functions, so that --help does not wait for them.
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
@@ -100,7 +100,7 @@ def _in_words(detail: "ErrorDetails") -> str:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket that has the address but does not listen yet: until the model is loaded, connections are refused."""
+    """A bound socket that does not listen yet: until the models are loaded, connections are refused."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -1,4 +1,4 @@
-"""A few threads for work that may take long or never end, and a limit to how much of it waits."""
+"""A thread pool with a bounded queue, for work that may take long or never end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Result = TypeVar("Result")
 
 
 class ThreadPool:
-    """Unlike Python's own, it holds nobody up: work that stands still does not delay the end of the process.
+    """Threads that run submitted work, first come, first served. Thread-safe.
 
-    After `close`, the last thread that ends calls `on_end`.
+    Unlike concurrent.futures.ThreadPoolExecutor it never delays the end of the process: its threads are daemons.
+    At most `limit_waiting` pieces of work wait. After `close`, the last thread that ends calls `on_end`.
     """
 
     def __init__(self, threads: int, limit_waiting: int, name: str, on_end: Callable[[], None] = lambda: None) -> None:
@@ -30,17 +31,17 @@ class ThreadPool:
 
     @property
     def full(self) -> bool:
-        """Whether nothing more may wait."""
+        """Whether the queue is full."""
         return self._waiting.full()
 
     def submit(self, work: Callable[[], Result]) -> Future[Result]:
-        """What will come of the work. Raises queue.Full."""
+        """The future of a piece of work. Raises queue.Full (backpressure)."""
         future: Future[Result] = Future()
         self._waiting.put_nowait((future, work))
         return future
 
     def close(self) -> None:
-        """Cancels what waits, and ends the threads when they have finished what they are at, without waiting."""
+        """Cancels the work that waits, and ends the threads after their current work. Does not wait for them."""
         with suppress(Empty):
             while waiting := self._waiting.get_nowait():
                 waiting[0].cancel()
@@ -56,7 +57,7 @@ class ThreadPool:
                     future.set_exception(error)
                 else:
                     future.set_result(result)
-        self._waiting.put_nowait(None)  # for the next thread
+        self._waiting.put_nowait(None)  # ends the next thread
         with self._ending:
             self._running -= 1
             if not self._running:

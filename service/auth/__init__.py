@@ -1,1 +1,1 @@
-"""Who may ask: the key file, the middleware, the command that makes a key."""
+"""Authentication: the key file, the middleware, and the command that makes a key."""

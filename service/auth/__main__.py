@@ -1,4 +1,4 @@
-"""`python -m service.auth NAME [RIGHT]`: makes a key for the key file."""
+"""`python -m service.auth NAME [RIGHT]`: generates a key and its line for the key file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ USAGE: Final = "usage: python -m service.auth NAME [manage|predict|metrics] >> F
 
 
 def main(name: str, right: str) -> None:
-    """Makes a key: its line for the key file goes to stdout, the key itself to stderr."""
+    """Generates a key: writes its line for the key file to stdout, and the key itself to stderr."""
     key = secrets.token_urlsafe(KEY_BYTES)
     sys.stdout.write(f"{name} {right} {digest_of(key)}\n")
     sys.stderr.write(f"the key of {name}, shown this once: {key}\n")

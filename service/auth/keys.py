@@ -1,7 +1,8 @@
-"""Keys that open routes: kept as hashes in a file, read anew whenever that changes, compared in constant time.
+"""API keys and their rights: kept as SHA-256 hashes in a key file, compared in constant time.
 
-A line of the file is a name, what the key opens, and the SHA-256 of the key, with spaces between. `manage` opens
-everything, and is meant where only name and hash stand. `python -m service.auth NAME [RIGHT]` makes a key.
+A line of the key file is a name, a right, and the SHA-256 of the key in hexadecimal, with spaces between. The right
+`manage` includes all others, and is the default when a line has only name and hash. The file is read again whenever it
+changes. `python -m service.auth NAME [RIGHT]` generates a key.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
-    """A key: whose it is, what it opens, and its SHA-256 in hexadecimal."""
+    """A line of the key file: the owner's name, the right, and the key's SHA-256 in hexadecimal."""
 
     name: str
     right: str
@@ -34,19 +35,23 @@ class Key(NamedTuple):
 
 
 class Keys:
-    """The keys in a file; without one nothing that wants a key can be opened."""
+    """The keys of a key file; without a file every route that requires a key is closed.
+
+    Not thread-safe: one thread only.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._read: tuple[int, int, int] | None = None
+        self._version: tuple[int, int, int] | None = None
+        """Modification time in ns, size in bytes and inode of the file when it was read."""
         self._keys: list[Key] = []
-        self._told = ""
+        self._logged = ""
 
     def check(self, authorization: str | None, right: Right) -> str:
-        """The name of the key that an Authorization header brings.
+        """The name of the owner of the key in an Authorization header.
 
-        Raises Forbidden where there are no keys, or where the key does not open what is wanted, and Unauthorised for
-        a key that is missing or not known.
+        Raises Forbidden if there is no readable key file or the key does not have the right, and Unauthorised if the
+        key is missing or unknown.
         """
         kind = "management" if right == "manage" else right
         keys = self._current(kind)
@@ -55,7 +60,7 @@ class Keys:
             message = f"a {kind} key is missing"
             raise Unauthorised("missing_key", message, field="Authorization", wanted=HEADER)
         digest = digest_of(key.strip()).encode()
-        matching = [kept for kept in keys if hmac.compare_digest(kept.digest.encode(), digest)]  # all of them, always
+        matching = [kept for kept in keys if hmac.compare_digest(kept.digest.encode(), digest)]  # all: constant time
         if not matching:
             raise Unauthorised("wrong_key", f"the {kind} key is not known", field="Authorization", wanted=HEADER)
         if not any(kept.right in ("manage", right) for kept in matching):
@@ -65,30 +70,31 @@ class Keys:
         return matching[0].name
 
     def _current(self, kind: str) -> list[Key]:
+        """The keys of the file as it is now. Raises Forbidden if there is no file, or if it cannot be read."""
         if self._path is None:
             raise Forbidden(f"{kind}_closed", f"{kind} is closed: no file of keys is set (DIGITS_KEYS_FILE)")
         try:
             stat = self._path.stat()
-            now = stat.st_mtime_ns, stat.st_size, stat.st_ino
-            if now != self._read:
-                self._keys, self._read, self._told = list(_keys(self._path.read_text())), now, ""
+            version = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            if version != self._version:
+                self._keys, self._version, self._logged = list(_parse(self._path.read_text())), version, ""
         except (OSError, UnicodeDecodeError) as error:
-            self._tell(f"the file of keys cannot be read, and opens nothing: {error}")
-            self._keys, self._read = [], None
+            self._log_once(f"the file of keys cannot be read, so no key is accepted: {error}")
+            self._keys, self._version = [], None
             raise Forbidden(
                 f"{kind}_closed", f"{kind} is closed: the file of keys cannot be read; the log of the service says why"
             ) from None
         return self._keys
 
-    def _tell(self, problem: str) -> None:
-        """To the log, once."""
-        if problem != self._told:
+    def _log_once(self, problem: str) -> None:
+        """Logs a problem unless it was the last one logged."""
+        if problem != self._logged:
             log.error("%s", problem)
-        self._told = problem
+        self._logged = problem
 
 
-def _keys(text: str) -> Iterator[Key]:
-    """The keys of a file. A line that is none opens nothing, and is told to the log by its number."""
+def _parse(text: str) -> Iterator[Key]:
+    """The keys of a key file. A malformed line is skipped, and its number is logged."""
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or line.startswith("#"):
@@ -101,5 +107,5 @@ def _keys(text: str) -> Iterator[Key]:
 
 
 def digest_of(key: str) -> str:
-    """SHA-256 in hexadecimal. Keys are random and long: a slow hash, as for passwords, would only cost their owners."""
+    """SHA-256 of a key in hexadecimal. Keys have 256 random bits: a slow hash, as for passwords, would add nothing."""
     return hashlib.sha256(key.encode()).hexdigest()

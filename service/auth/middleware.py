@@ -1,4 +1,4 @@
-"""Routes that want a key because the settings say so, whatever protocol they speak."""
+"""Authentication middleware: requires a key for predictions and metrics if the settings say so, in any protocol."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     AnswerError = Callable[[Request, BaseException], Awaitable[Response]]
 
 HEALTH: Final = frozenset(("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"))
-"""Who asks for these has no key, and learns no more than whether to send requests here."""
+"""Never need a key: load balancers and orchestrators probe them, and learn only whether to send requests."""
 METRICS: Final = "/metrics"
 
 
 class AuthenticationMiddleware:
-    """An application of which all wants a key for `predict`, but health and metrics; those if `metrics` is required.
+    """Checks the key of each request if the right that its path needs is among `required`.
 
-    Management checks its own keys, and those open this as well.
+    Health needs no right, /metrics needs `metrics`, every other path `predict`. Management routes check their keys
+    themselves; a `manage` key has the other rights, too. `answer_error` answers a failed check.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, required: Collection[Right], answer_error: AnswerError) -> None:
         self._app, self._keys, self._required, self._answer_error = app, keys, frozenset(required), answer_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request, or says that its key is wanted."""
+        """Passes a request on to the application, or answers it with an error."""
         right = self._right(scope["path"]) if scope["type"] == "http" else None
         if right in self._required and right is not None:
             authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)

@@ -29,8 +29,8 @@ def run_worker(
     """Serves the models and versions of the settings until SIGTERM or SIGINT; polls the store at once on SIGHUP.
 
     `listener` is a bound socket to accept from, `connections` the receiving end of a supervisor's channel. `place`, 0
-    to workers - 1, and `shared_folder` are those of this worker among several; `notify_workers` makes the others poll the
-    store. `on_ready` is called with what is served when requests can be. Raises DigitsError for a store that has
+    to workers - 1, and `shared_folder` are those of this worker among several; `notify_workers` makes all of them poll
+    the store. `on_ready` is called with what is served when requests can be. Raises DigitsError for a store that has
     nothing to serve or cannot be read, and OSError for a socket that cannot be listened on.
     """
     signal.signal(signal.SIGTERM, _exit_now)

@@ -1,4 +1,4 @@
-"""`python -m service` as a process of its own."""
+"""`python -m service` as a process of its own: options, error lines, readiness, signals."""
 
 import os
 import pty

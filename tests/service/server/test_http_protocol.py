@@ -1,14 +1,28 @@
-"""How the HTTP/1.1 connection writes an answer: head and body in one packet, streams in parts."""
+"""HttpProtocol without a socket: which phases have a timeout, and how head and body leave in one packet."""
 
 import pytest
 
-from service.server.http_protocol import CoalescingTransport
+from service.server.http_protocol import CoalescingTransport, ConnectionLimits, Phase, timeouts
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 
 
+def test_each_phase_that_waits_for_the_client_has_a_timeout():
+    limits = ConnectionLimits(header_timeout_s=1, body_timeout_s=2, keep_alive_timeout_s=3, connections=4)
+    found = {phase: timeout.limit_s for phase, timeout in timeouts(limits).items()}
+    assert found == {
+        Phase.OVER_LIMIT: 1,
+        Phase.CONNECTED: 1,
+        Phase.HEAD: 1,
+        Phase.BODY: 2,
+        Phase.IDLE: 3,
+        Phase.UNREAD: 2,
+    }
+    assert {*Phase} - {*found} == {Phase.ANSWERING, Phase.REFUSED}, "these wait for the application"
+
+
 class Recorder:
-    """A transport that keeps what goes out, a system call each."""
+    """A transport that records what is sent by each system call."""
 
     def __init__(self):
         self.calls = []
