@@ -2,33 +2,20 @@
 
 import json
 import os
-import subprocess
 
 import pytest
 import yaml
 
 from service.settings import ServiceSettings
+from tests.support.manifests import built, only, tool
 from tests.support.project import ROOT
 from training.commands.retrain import KEPT
 
-TOOLS = ROOT / ".venv-manifests/bin"
 OVERLAYS = ["base", *(f"overlays/{path.name}" for path in sorted((ROOT / "k8s/overlays").iterdir()))]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "k8s/components").glob("*/kustomization.yaml"))
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "InferenceService"}
 """Kinds that Kubernetes has no schema of."""
 PAUSE_OF_PROXIES_S = 5
-
-
-def tool(name, *arguments, **options):
-    assert (TOOLS / name).exists(), f"{TOOLS}/{name} is missing; make test installs it"
-    return subprocess.run([TOOLS / name, *arguments], capture_output=True, text=True, check=False, **options)
-
-
-def built(path):
-    """The documents that `kubectl kustomize` makes of a folder."""
-    done = tool("kubectl", "kustomize", path)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def with_component(folder, name):
@@ -55,11 +42,6 @@ def files(manifests, tmp_path_factory):
         known = [document for document in documents if document["kind"] not in CUSTOM]
         (folder / f"{name.replace('/', '-')}.yaml").write_text(yaml.safe_dump_all(known))
     return folder
-
-
-def only(documents, kind, name=None):
-    (found,) = [d for d in documents if d["kind"] == kind and name in (None, d["metadata"]["name"])]
-    return found
 
 
 def pods(documents):
