@@ -73,12 +73,14 @@ def test_containers_have_the_port_and_the_store_of_the_image(command):
         assert f"DIGITS_STORE={volume.split(':')[1]}" in DOCKERFILE
 
 
+@pytest.mark.needs_manifest_tools
 @pytest.mark.parametrize("command", of("kubectl", "apply"))
 def test_kubectl_builds_what_it_is_told_to_apply(command):
     assert command.startswith("-k ")
     assert built(ROOT / command.removeprefix("-k "))
 
 
+@pytest.mark.needs_manifest_tools
 def test_the_secret_is_the_one_that_pods_read():
     (command,) = of("kubectl", "create")
     done = tool("kubectl", "create", *shlex.split(command), "--dry-run=client", "-o", "yaml")
@@ -91,12 +93,14 @@ def test_the_secret_is_the_one_that_pods_read():
     assert (secret["metadata"]["name"], [*secret["data"]]) == (reference["name"], [reference["key"]])
 
 
+@pytest.mark.needs_manifest_tools
 def test_the_job_that_is_deleted_is_the_one_that_trains():
     (command,) = of("kubectl", "delete")
     job = only(built(ROOT / "k8s/overlays/training"), "Job")["metadata"]
     assert command == f"-n {job['namespace']} job {job['name']}"
 
 
+@pytest.mark.needs_manifest_tools
 def test_the_overlay_of_the_readme_builds_and_takes_images_from_the_registry_that_it_names(tmp_path):
     (text,) = [code for language, code in blocks((ROOT / "k8s/README.md").read_text()) if language == "yaml"]
     here = os.path.relpath(ROOT / "k8s", tmp_path)

@@ -23,6 +23,7 @@ from typer.main import get_command
 
 from service.settings import ServiceSettings
 from tests.conformance.mlserver.environment import protocols_python
+from tests.support.browser import ARGUMENTS, CHROMIUM
 from tests.support.markdown import anchors, blocks, inline_code, targets
 from tests.support.project import ROOT
 from tests.support.shell import Ran, Shell
@@ -42,8 +43,6 @@ RUN = {"console", "python", "py", "js", "toml"}
 ONLY_CHECKED = {"json", "sh", "yaml"}
 """JSON is here, docker, kubectl and their files in test_deployment_commands.py."""
 TIMEOUT_S = 300
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
 
 
 class Step(NamedTuple):
@@ -153,7 +152,7 @@ def folder(tmp_path_factory) -> Path:
 def run_in_browser(code: str, folder: Path, port: int) -> Ran:
     """A module of JavaScript, in a page that has the folder's files beside it; its lines are what the console says."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page()
         failures: list[str] = []
         page.on("pageerror", lambda error: failures.append(str(error)))
@@ -369,8 +368,6 @@ def test_commands_that_prose_names_are_there_and_have_their_options(name):
         program, *words = code.removeprefix("python -m ").split()
         if program in ("training", "service"):
             assert {word for word in words if word.startswith("--")} <= options_of(program, words) | {"--help"}, code
-        elif program == "make" and words:
-            assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), code
         elif code.startswith("python -m "):
             assert importlib.util.find_spec(program), code
 
