@@ -1,4 +1,4 @@
-"""Errors of requests, and their wording: what was found and what is wanted. Status codes are in `http`."""
+"""Request errors and their wording: what was found and what is wanted. Status codes are in `http`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from training.errors import DigitsError
 
 
 class RequestError(DigitsError):
-    """A request that can't be answered.
+    """Base class of the errors that a client is sent.
 
-    `code` is for programs, the message for people; `field` says where (`instances[3]`), `found` what stood there and
-    `wanted` what should have.
+    `code` is for programs, the message for people. `field` is the place in the request (`instances[3]`), `found` the
+    value at that place, `wanted` the allowed values.
     """
 
     def __init__(
@@ -25,92 +25,92 @@ class RequestError(DigitsError):
 
 
 class MalformedBody(RequestError):
-    """The body can't be read at all: it is not UTF-8, not JSON, cut short."""
+    """The body cannot be parsed: it is not UTF-8, not JSON, damaged, or cut short."""
 
 
 class WrongValue(RequestError):
-    """The request can be read, and one of its values is not what it has to be."""
+    """The request can be parsed, but a value has a wrong type, a wrong length, or is out of range."""
 
 
 class TooLarge(RequestError):
-    """A body of too many bytes or of too many pictures."""
+    """The body has too many bytes, pictures, or pixels."""
 
 
 class WrongMediaType(RequestError):
-    """A body of a kind, or in an encoding, that is not spoken here."""
+    """The media type, charset, or encoding of the body is not supported."""
 
 
 class NotAcceptable(RequestError):
-    """The client takes no kind of answer that is spoken here."""
+    """The client accepts none of the supported media types."""
 
 
 class ModelNotLoaded(RequestError):
-    """No such model is loaded."""
+    """The model that a request names is not loaded."""
 
 
 class VersionNotLoaded(RequestError):
-    """No such version or alias of a loaded model."""
+    """The model is loaded, but not the version or alias that a request names."""
 
 
 class UnknownPrediction(RequestError):
-    """A prediction that is not remembered, or not any more."""
+    """The prediction id is unknown or has been overwritten."""
 
 
 class KeyReused(RequestError):
-    """A client used the key of one correction for another one."""
+    """An idempotency key was used before with another correction."""
 
 
 class FeedbackOff(RequestError):
-    """No corrections are taken here."""
+    """Feedback is off: the service has no database of corrections."""
 
 
 class FeedbackUnavailable(RequestError):
-    """The database of corrections does not do what it is asked, or too many are waiting for it."""
+    """The database of corrections fails or is too slow, or too many requests wait for it."""
 
 
 class NotReady(RequestError):
-    """Nothing is loaded yet, the service is draining, or its engine has stopped."""
+    """Not ready: no model is loaded, the service drains, an engine has stopped, or too many image files wait."""
 
 
 class Unauthorised(RequestError):
-    """A management route was asked for without a key, or with one that is not known."""
+    """The API key of a request is missing or unknown."""
 
 
 class Forbidden(RequestError):
-    """A management route was asked for where there is no management."""
+    """The API key lacks the right for this route, or there is no readable key file."""
 
 
 class VersionRefused(RequestError):
-    """A version that is wanted could not be loaded; what ran before goes on."""
+    """A wanted version could not be loaded; the running versions go on."""
 
 
 class FollowsStore(RequestError):
-    """A model is to be unloaded by request, where what is loaded follows the store."""
+    """A request to unload a model; only the store decides which models are loaded."""
 
 
 class BrokenAnswer(DigitsError):
-    """A model answered with something that is not a probability: its fault, not the request's."""
+    """A model returned probabilities that are not finite: the model's fault, not the request's."""
 
 
 def wrong_type(field: str, value: Any, wanted: str) -> WrongValue:
-    """The error of a value of another type."""
+    """The error for a JSON value of a wrong type."""
     found = describe(value)
     return WrongValue("wrong_type", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
 
 
 def wrong_length(field: str, found: str, wanted: str) -> WrongValue:
-    """The error of a list that is too short or too long."""
+    """The error for a list that is too short or too long."""
     return WrongValue("wrong_length", f"{field} has {found}, want {wanted}", field=field, found=found, wanted=wanted)
 
 
 def out_of_range(field: str, value: float, wanted: str) -> WrongValue:
-    """The error of a number that is too great or too small."""
+    """The error for a number that is too great or too small."""
     found = describe(value)
     return WrongValue("out_of_range", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
 
 
 def too_many_rows(rows: int, limit_rows: int, field: str | None = None) -> TooLarge:
-    """The error of a request with more pictures than a request may have."""
+    """The error for a request with more than `limit_rows` pictures."""
     return TooLarge(
         "too_many_pictures",
         f"{field or 'the body'} has {rows} pictures, want at most {limit_rows} in a request",
@@ -140,6 +140,6 @@ def describe(value: Any) -> str:
 
 
 def shortened(text: str, limit: int = 40) -> str:
-    r"""The text, or its beginning when it is longer than the limit; half a surrogate pair as `\ud800`."""
+    r"""The text, cut to `limit` characters; a lone surrogate becomes `\ud800`."""
     short = text if len(text) <= limit else f"{text[: limit - 1]}…"
     return short.encode(errors="backslashreplace").decode()

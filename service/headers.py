@@ -1,4 +1,4 @@
-"""The headers of a request: how they are passed on, and how many and long they may be."""
+"""Request headers: their type, and the limits of their number and size."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Headers: TypeAlias = "Mapping[bytes, bytes]"
-"""By name in lower case; of several with one name the last."""
+"""Header name in lower case -> value; the last value of a repeated header."""
 HEAD_LIMIT_BYTES: Final = 2**16
-"""Of request line and headers together; nginx's default is half of it."""
+"""Maximum size of request line and headers together; nginx's default is 2**15."""
 HEADERS_LIMIT: Final = 128
-"""Headers of a request; Apache's default is 100."""
+"""Maximum number of headers of a request; Apache's default is 100."""

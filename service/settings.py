@@ -1,4 +1,4 @@
-"""Settings of the service: the environment's `DIGITS_…`, or the options of `python -m service`."""
+"""Settings of the service, from environment variables `DIGITS_…` or the options of `python -m service`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from service.version_policy import check_policy
 from training.settings import StoreSettings
 
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
-"""RFC 6454: no path, not even a slash at the end."""
+"""An origin by RFC 6454: scheme, host and port, without a path or a slash at the end."""
 
 
 class ServiceSettings(StoreSettings):
-    """Read from the environment: `DIGITS_HOST`, `DIGITS_PORT` and so on."""
+    """Settings of the service, read from environment variables: `DIGITS_HOST`, `DIGITS_PORT` and so on."""
 
     host: str = Field(
         "127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` means every IPv4 address of the machine"

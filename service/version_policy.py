@@ -16,7 +16,7 @@ _TERM: Final = re.compile(r"[a-z][a-z_-]*|[1-9][0-9]*")
 
 
 def check_policy(policy: str) -> str:
-    """The policy. Raises ValueError for what is none."""
+    """Returns a valid policy. Raises ValueError for an invalid one."""
     for term in _terms(policy):
         if not _TERM.fullmatch(term):
             raise ValueError(f"{term!r} names no version, want {WANTED}")
@@ -26,24 +26,24 @@ def check_policy(policy: str) -> str:
 def choose(
     policy: str, versions: Sequence[int], aliases: Mapping[str, int], refused: Collection[int] = ()
 ) -> list[int]:
-    """Those of the versions, ascending, that a policy means. A name that stands for none of them means nothing.
+    """The versions that a policy selects, ascending. An alias or number without a version selects nothing.
 
-    Versions that the gate has `refused` are meant by their numbers and aliases alone.
+    `all` and `latest` skip the versions that the gate has `refused`; numbers and aliases select them.
     """
-    meant: set[int] = set()
+    selected: set[int] = set()
     passed = [version for version in versions if version not in refused]
     for term in _terms(policy):
         if term == ALL:
-            meant.update(passed)
+            selected.update(passed)
         elif term == LATEST:
-            meant.update(passed[-1:])
+            selected.update(passed[-1:])
         else:
-            meant.add(int(term) if term.isdigit() else aliases.get(term, 0))
-    return [version for version in versions if version in meant]
+            selected.add(int(term) if term.isdigit() else aliases.get(term, 0))
+    return [version for version in versions if version in selected]
 
 
 def wants_champion(policy: str) -> bool:
-    """Whether a policy means the champion, whichever version that is."""
+    """Whether a policy selects the version with the alias `champion`."""
     return not {ALL, CHAMPION}.isdisjoint(_terms(policy))
 
 

@@ -1,1 +1,1 @@
-"""What every request and response has, whatever it is about: body, compression, media types, timeout, errors."""
+"""HTTP apart from any route: request bodies, compression, media types, timeouts, disconnects, error responses."""

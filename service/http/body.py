@@ -1,4 +1,4 @@
-"""The body of a request, read as far as the limit and no further."""
+"""Request bodies: reading up to a size limit, and decompression."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ if TYPE_CHECKING:
 
     from service.headers import Headers
 
-INFLATED_AT_ONCE: Final = 2**16
-"""Longer bodies are inflated on another thread, or they would hold up everybody."""
+INLINE_INFLATE_BYTES: Final = 2**16
+"""A compressed body of this size or more is inflated on another thread, to keep the event loop free."""
 
 
 async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> bytes:
-    """The body, inflated if it is compressed.
+    """The body of a request, inflated if it is compressed.
 
-    Raises TooLarge, by Content-Length before anything is read, and as it arrives whatever that said; WrongMediaType,
-    MalformedBody, and ClientDisconnect when the client hangs up before its end.
+    Content-Length is checked before the body is read, and the bytes received are counted as well.
+    Raises TooLarge; WrongMediaType for an unknown Content-Encoding; MalformedBody for a body that cannot be inflated;
+    ClientDisconnect when the client hangs up before the end of the body.
     """
     encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
     if encoding == "identity":
         encoding = ""
     if encoding:
         check_encoding(encoding)
-    announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and _exceeds(announced, limit_bytes):
-        raise _too_large(f"{announced.decode()} bytes", limit_bytes)
+    content_length = headers.get(b"content-length", b"")
+    if content_length.isdigit() and _exceeds(content_length, limit_bytes):
+        raise _too_large(f"{content_length.decode()} bytes", limit_bytes)
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
@@ -48,13 +49,14 @@ async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> byt
     body = b"".join(chunks) if len(chunks) > 1 else chunks[0]
     if not encoding:
         return body
-    if len(body) < INFLATED_AT_ONCE:
+    if len(body) < INLINE_INFLATE_BYTES:
         return inflate(body, encoding, limit_bytes)
     return await asyncio.to_thread(inflate, body, encoding, limit_bytes)
 
 
-def _exceeds(announced: bytes, limit_bytes: int) -> bool:
-    return len(announced) > 18 or int(announced) > limit_bytes
+def _exceeds(content_length: bytes, limit_bytes: int) -> bool:
+    """Whether a Content-Length is above the limit; a number of more than 18 digits is not parsed."""
+    return len(content_length) > 18 or int(content_length) > limit_bytes
 
 
 def _too_large(found: str, limit_bytes: int) -> TooLarge:

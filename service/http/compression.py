@@ -1,4 +1,4 @@
-"""Compressed bodies: gzip (RFC 1952) and deflate (RFC 1950, or the bare RFC 1951 that some send under that name)."""
+"""Compressed request bodies: gzip (RFC 1952) and deflate (RFC 1950, or raw RFC 1951 as some clients send)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from service.errors import MalformedBody, TooLarge, WrongMediaType
 GZIP, DEFLATE = ("gzip", "x-gzip"), "deflate"
 GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 SLICE_BYTES: Final = 2**14
-"""What zlib is fed at once. It copies what follows the end of a member, which may be all the rest of the body."""
+"""Input of one zlib call: zlib copies all input behind the end of a gzip member, up to the whole rest of the body."""
 LIMIT_MEMBERS: Final = 4096
-"""Of a gzip body. bgzip makes one of each 64 KiB, so that they hold 256 MiB."""
+"""Maximum number of members of a gzip body: 256 MiB as bgzip writes them, with 64 KiB in each."""
 WANTED: Final = "gzip, deflate, or the body as it is"
 
 
 def check_encoding(encoding: str) -> None:
-    """Raises WrongMediaType for an encoding that `inflate` does not know."""
+    """Raises WrongMediaType for a Content-Encoding that `inflate` does not support."""
     if encoding not in (*GZIP, DEFLATE):
         raise WrongMediaType(
             "unsupported_encoding",
@@ -29,9 +29,10 @@ def check_encoding(encoding: str) -> None:
 
 
 def inflate(body: bytes, encoding: str, limit_bytes: int) -> bytes:
-    """What the body was before it was compressed. No more than `limit_bytes` of it are ever inflated.
+    """The decompressed body. Decompression stops at `limit_bytes`, to be safe from decompression bombs.
 
-    Raises TooLarge when there is more, MalformedBody when the body is damaged, cut short, or of too many gzip members.
+    Raises TooLarge above `limit_bytes`; MalformedBody for a body that is damaged, cut short, or of more than
+    LIMIT_MEMBERS gzip members.
     """
     window = GZIP_WINDOW
     if encoding == DEFLATE:

@@ -1,4 +1,4 @@
-"""Work for clients that are still there: whoever hangs up while waiting is cancelled."""
+"""Client disconnects: the work for a client that hangs up is cancelled."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from starlette.types import Receive
 
 PATIENCE_S: Final = 0.05
-"""Most answers take less; only who waits longer is worth a task that listens for the hang-up."""
+"""Most requests are answered sooner, so the task that listens for a disconnect starts only after this time."""
 
 
 class cancel_on_disconnect:  # noqa: N801 - a context manager, like asyncio.timeout
-    """Cancels what its block awaits when the client hangs up, and raises ClientDisconnect.
+    """Cancels the body of the `async with` block when the client hangs up, and raises ClientDisconnect.
 
-    The body must have been read to its end: from then on, `receive` has only the hang-up to tell.
+    The request body must have been read to its end: only then is the next message of `receive` the disconnect.
+    Not thread-safe: one event loop only.
     """
 
     def __init__(self, receive: Receive, patience_s: float = PATIENCE_S) -> None:
         self._receive, self._patience_s = receive, patience_s
         self._listener: asyncio.Task[None] | None = None
-        self._gone = False
+        self._disconnected = False
 
     async def __aenter__(self) -> Self:
         task = asyncio.current_task()
@@ -41,7 +42,7 @@ class cancel_on_disconnect:  # noqa: N801 - a context manager, like asyncio.time
         self._timer.cancel()
         if self._listener:
             self._listener.cancel()
-        if self._gone and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+        if self._disconnected and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientDisconnect from error
 
     def _start(self) -> None:
@@ -50,5 +51,5 @@ class cancel_on_disconnect:  # noqa: N801 - a context manager, like asyncio.time
     async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
+        self._disconnected = True
         self._task.cancel()

@@ -1,4 +1,4 @@
-"""Error responses: the one mapping from errors to status codes, and the bodies that say what is wrong."""
+"""Error responses: the mapping from exceptions to status codes, and the bodies of error responses."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S: Final = 1
-"""Retry-After of 503, where the error has no better estimate."""
+"""Default of the Retry-After header of status 503; QueueFull has an estimate of its own."""
 FOREIGN: Final = re.compile("/v[12](/|$)")
-"""Paths of TensorFlow Serving's and the Open Inference protocol: an error is a plain text, and a wrong value is 400."""
+"""Paths of the TensorFlow Serving and Open Inference protocols: `error` is a plain text, and a wrong value is 400."""
 
 
 class Status(NamedTuple):
-    """A status code; a code name and message for errors that have none of their own."""
+    """A status code, and the error code and message of exceptions that carry neither."""
 
     code: int
     name: str = ""
     message: str = ""
     foreign_code: int | None = None
-    """The status code under `/v1` and `/v2`, if it differs."""
+    """Status code under `/v1` and `/v2` if different."""
 
 
 STATUS: Final[dict[type[Exception], Status]] = {
@@ -95,30 +95,30 @@ EXPECTED: Final = tuple(kind for kind in STATUS if kind is not Exception)
 def encode_problem(
     code: str, message: str, field: str | None = None, found: str | None = None, wanted: str | None = None
 ) -> bytes:
-    """The body of an error response, of status 4xx or 5xx; `error_schemas.Problem` describes the fields."""
+    """The body of an error response (status 4xx or 5xx); `error_schemas.Problem` describes the fields."""
     problem = {"code": code, "message": message, "field": field, "found": found, "wanted": wanted}
     return orjson.dumps({"error": problem}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def encode_plain_error(message: str) -> bytes:
-    """The body of an error response under `/v1` and `/v2`, whose clients want a text."""
+    """The body of an error response under `/v1` and `/v2`, whose protocols define `error` as a text."""
     return orjson.dumps({"error": message}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class ErrorResponses:
-    """Makes responses of errors. `count` is called with the code of each; `draining` says whether the service is."""
+    """Turns exceptions into responses. Calls `count` with each error code; `draining` returns the drain state."""
 
     def __init__(self, count: Callable[[str], None], draining: Callable[[], bool]) -> None:
         self._count, self._draining = count, draining
 
     def install(self, app: FastAPI) -> None:
-        """Makes an application use them."""
+        """Registers the exception handlers on an application."""
         for kind in STATUS:
             app.add_exception_handler(kind, self.of_error)
         app.add_exception_handler(HTTPException, self.of_http_exception)
 
     async def of_error(self, request: Request, error: Exception) -> Response:
-        """The response to an error that an endpoint raised."""
+        """The response to an exception, with the status code of its class in STATUS."""
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         if status.code == 500 and type(error) in STATUS:  # the server logs unexpected errors
             log.error("%s", error, exc_info=error.__cause__ or error)
@@ -139,9 +139,10 @@ class ErrorResponses:
         return _response(request, status.code, status.name, message, headers=headers)
 
     async def of_base_exception(self, request: Request, error: BaseException) -> Response:
-        """The response to whatever an endpoint raised that was called without FastAPI.
+        """The response to any exception outside FastAPI: on the fast path and in the authentication middleware.
 
-        A cancelled request is answered while the service is draining, and cancelled otherwise.
+        A CancelledError gets a 503 while the service drains, and is raised again otherwise. Raises any other
+        BaseException that is no Exception again.
         """
         if isinstance(error, asyncio.CancelledError):
             if not self._draining():
@@ -150,11 +151,11 @@ class ErrorResponses:
         if not isinstance(error, Exception):
             raise error
         if not isinstance(error, EXPECTED):
-            log.error("a request failed in a way that nobody expected", exc_info=error)
+            log.error("a request failed with an unexpected exception", exc_info=error)
         return await self.of_error(request, error)
 
     async def of_http_exception(self, request: Request, error: Exception) -> Response:
-        """The response to Starlette's own errors: paths and methods that do not exist."""
+        """The response to Starlette's own errors, such as 404 for an unknown path and 405 for a wrong method."""
         if not isinstance(error, HTTPException):
             raise TypeError(f"want an HTTPException, got {error!r}")
         method, path = request.method, request.url.path

@@ -1,4 +1,4 @@
-"""What the OpenAPI page says about error responses: the service's own form, and the plain form of `/v1` and `/v2`."""
+"""OpenAPI schemas of error responses: the native form, and the plain form of `/v1` and `/v2`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     503: ("No answer now; try again after `Retry-After`", ("queue_full", "loading", "draining", "engine_stopped")),
     504: ("No answer within `X-Timeout-Ms` or the limit of the service", ("deadline_exceeded",)),
 }
-"""Status -> what it means, and the codes that come with it."""
+"""Status -> its description, and the error codes with this status."""
 FEEDBACK_ERRORS: dict[int, tuple[str, tuple[str, ...]]] = ERRORS | {
     404: (
         "The prediction is not known any more, or no corrections are taken here",
@@ -81,18 +81,18 @@ FEEDBACK_ERRORS: dict[int, tuple[str, tuple[str, ...]]] = ERRORS | {
     422: (ERRORS[422][0], (*ERRORS[422][1], "invalid_key", "invalid_name")),
     503: ("The database does not answer now; try again after `Retry-After`", ("feedback_busy", "feedback_unavailable")),
 }
-"""The same of `/feedback`."""
+"""Like ERRORS, for `/feedback`."""
 PLAIN_MEANINGS = {
     400: "The body can't be read, or a value is not what it has to be",
     409: "A version could not be loaded, or a model can't be unloaded; what ran before goes on",
 }
-"""The same of `/v1` and `/v2`, where they differ."""
+"""Status -> its description under `/v1` and `/v2`, where it differs from ERRORS."""
 
 
 def error_answers(
     *statuses: int, errors: Mapping[int, tuple[str, tuple[str, ...]]] = ERRORS
 ) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI page says about the errors of a path."""
+    """The OpenAPI `responses` of a path for these error statuses."""
     return {
         status: {
             "model": ErrorAnswer,
@@ -108,7 +108,7 @@ def error_answers(
 
 
 def plain_error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI page says about the errors of a path of `/v1` or `/v2`."""
+    """The OpenAPI `responses` of a path under `/v1` or `/v2` for these error statuses."""
     known = error_answers(*statuses)
     return {
         status: {

@@ -1,4 +1,4 @@
-"""Paths on which FastAPI's own machinery would take longer than the answer does."""
+"""Fast path for the predicting routes: endpoints called directly, since FastAPI's overhead exceeds the prediction."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class FastPath:
-    """Answers some methods and paths by calling their endpoints, and leaves all others to an application.
+    """Middleware: calls the endpoints of `endpoints` by method and path; passes all other requests to `app`.
 
-    A path may have parameters, as `/models/{name}`. The application documents all of them. `answer_error` makes an
-    answer of whatever an endpoint raises, the CancelledError of a server that is stopping included, or raises it again.
+    A path may have parameters, as `/models/{name}`. `app` has the same endpoints, for OpenAPI. `answer_error` turns
+    an endpoint's exception into a response or raises it again; the CancelledError of a stopping server is included.
     """
 
     def __init__(self, app: ASGIApp, endpoints: Mapping[tuple[str, str], Endpoint], answer_error: AnswerError) -> None:
@@ -45,12 +45,12 @@ class FastPath:
         await response(scope, receive, send)
 
     def _find(self, scope: Scope) -> Endpoint | None:
-        """The endpoint of a method and path, whose parameters are put where Starlette puts them."""
+        """The endpoint of a request; path parameters go into `scope["path_params"]`, as in Starlette."""
         endpoint = self._endpoints.get((scope["method"], scope["path"]))
         if endpoint is not None:
             return endpoint
-        for method, pattern, of_pattern in self._patterns:
+        for method, pattern, endpoint in self._patterns:
             if method == scope["method"] and (match := pattern.match(scope["path"])):
                 scope["path_params"] = match.groupdict()
-                return of_pattern
+                return endpoint
         return None

@@ -1,4 +1,4 @@
-"""The media types that are spoken: how a request names what it sends and what it wants back."""
+"""Media types, and content negotiation: Content-Type of request bodies, Accept for responses."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ JSON: Final = "application/json"
 OCTETS: Final = "application/octet-stream"
 NPY: Final = "application/x-npy"
 TYPES: Final = (JSON, OCTETS, NPY)
-"""Of questions and of answers; the first one is the answer of whoever takes any."""
+"""Media types of request and response bodies; the first one is the default of responses."""
 PNG: Final = "image/png"
 JPEG: Final = "image/jpeg"
 PICTURES: Final = (PNG, JPEG)
-"""Of questions only."""
+"""Media types of request bodies only."""
 FORM: Final = "application/x-www-form-urlencoded"
 
 
 def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *PICTURES)) -> str:
-    """One of the types. Raises WrongMediaType for any other, and for JSON that is not in UTF-8."""
+    """The media type in Content-Type. Raises WrongMediaType if it is none of `types`, or JSON not in UTF-8."""
     header = headers.get(b"content-type", b"").decode("latin-1")
     if header in types:
         return header
@@ -54,9 +54,9 @@ def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *PICTURES)) -
 
 
 def type_of_answer(headers: Headers) -> str:
-    """The one of TYPES that `Accept` (RFC 9110, 12.5.1) likes best; one that names nothing takes any.
+    """The media type of TYPES with the greatest weight in Accept (RFC 9110, 12.5.1); without an Accept, JSON.
 
-    Raises NotAcceptable when it takes none.
+    Raises NotAcceptable when Accept allows none of TYPES.
     """
     header = headers.get(b"accept", b"*/*").decode("latin-1")
     if header in ("*/*", JSON):
@@ -64,7 +64,7 @@ def type_of_answer(headers: Headers) -> str:
     weights = dict(_weighted(part) for part in header.lower().split(",") if part.strip())
     if not weights:
         return JSON
-    best = max(TYPES, key=lambda media_type: _weight(weights, media_type))  # of equals the first one
+    best = max(TYPES, key=lambda media_type: _weight(weights, media_type))  # the first one of equal weight
     if _weight(weights, best) == 0:
         wanted = _listed(TYPES)
         raise NotAcceptable(

@@ -1,4 +1,4 @@
-"""Parameters of paths and headers, as OpenAPI describes them."""
+"""OpenAPI descriptions of path parameters and of the X-Timeout-Ms header."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ TIMEOUT: Final[dict[str, Any]] = {
 def path_parameters(
     path: str, texts: Mapping[str, str], patterns: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """The parameters in the braces of a path, with a text for each, and a pattern for some."""
-    of = patterns or {}
+    """OpenAPI parameters of a path template: each name in braces, its description, and its pattern if there is one."""
+    patterns = patterns or {}
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
             "description": texts[name],
-            "schema": {"type": "string", **({"pattern": of[name]} if name in of else {})},
+            "schema": {"type": "string", **({"pattern": patterns[name]} if name in patterns else {})},
         }
         for name in re.findall(r"{(\w+)}", path)
     ]

@@ -1,4 +1,4 @@
-"""A response with status 200 and raw headers, without the work that Starlette does for every kind of response."""
+"""A response with status 200 and raw headers, without the overhead of Starlette's Response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class RawResponse(Response):
-    """A body of a media type, and other headers, with names in lower case."""
+    """Status 200, a body with its media type, and further headers, whose names must be in lower case."""
 
     def __init__(self, body: bytes, media_type: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         self.status_code, self.background, self.body = 200, None, body
