@@ -6,16 +6,20 @@ STAMP  := $(VENV)/.installed
 TOOLS  := .venv-manifests
 CONTAINER ?= docker
 MODEL  ?= lenet
+LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools
 
-.PHONY: help serve test container-test postgres chromium protocols check bench lock clean
+.PHONY: help serve test test-all container-test postgres chromium protocols check bench lock clean
 help:                    ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
 serve: $(STAMP)          ## train a model if the store has none, then serve it on http://127.0.0.1:8000
 	@$(BIN)/python -m training fit $(MODEL) --quick --if-missing --resume
 	@exec $(BIN)/python -m service --model $(MODEL)
 
-test: $(STAMP) $(TOOLS)/.installed postgres chromium protocols  ## the whole test suite
+test: $(STAMP)           ## before a commit: all tests that need neither root nor other programs; it ends with what it left out
+	@$(BIN)/python -m pytest -m "not ($(LEFT_OUT))" --hypothesis-profile=quick
+
+test-all: $(STAMP) $(TOOLS)/.installed postgres chromium protocols  ## all tests, also with PostgreSQL, Chromium, MLServer and kubectl, which it installs
 	@$(BIN)/python -m pytest
 
 postgres:

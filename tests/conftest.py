@@ -1,14 +1,17 @@
 """What tests share: keys, some digits, a small network trained on them once, databases, compiled code."""
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 from service.server.draining_server import SWITCH_S
+from tests.conformance.mlserver.environment import protocols_python
 from tests.support.fake_predictor import FakePredictor
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.shelf import Shelf
@@ -24,6 +27,7 @@ from training.report.champions import Champion, champions
 from training.store import Store
 from training.store.card import Card
 
+hypothesis.settings.register_profile("quick", max_examples=25)
 COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled"
 LONGEST_FIRST = (
     "test_readme",
@@ -35,10 +39,35 @@ LONGEST_FIRST = (
 )
 
 
+OUTSIDE = {
+    "postgres": pytest.mark.needs_postgres,
+    "chromium": pytest.mark.needs_chromium,
+    "protocols": pytest.mark.needs_protocols,
+    "manifests": pytest.mark.needs_manifest_tools,
+}
+"""Fixtures that start a program which `make test` does not install, and the marks of the tests that use them."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take minutes begin first: when one began last, a processor had nothing to do until it was done."""
+    """Marks tests by the programs that they need, and lets files that take minutes begin first.
+
+    When one of those began last, a processor had nothing to do until it was done.
+    """
+    for item in items:
+        for fixture in OUTSIDE.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(OUTSIDE[fixture])
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what `-m "not (…)"` has left out."""
+    if config.option.markexpr.startswith("not "):
+        named = re.findall(r"\w+", config.option.markexpr)
+        left_out = [line for line in config.getini("markers") if line.partition(":")[0] in named]
+        terminalreporter.write_line(f"left out; make test-all runs them too: {'; '.join(left_out)}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,7 +141,13 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="session")
+def protocols() -> Path:
+    """The interpreter of the environment that has Triton's client and MLServer."""
+    return protocols_python()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs_postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database of corrections, of each kind: SQLite's is not there yet, PostgreSQL's is empty."""
     if request.param == "sqlite":

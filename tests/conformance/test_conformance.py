@@ -13,7 +13,7 @@ import pytest
 from tests.conformance.__main__ import look
 from tests.conformance.broken import DEFECTS, broken
 from tests.conformance.feature import Verdict
-from tests.conformance.mlserver.environment import HERE, protocols_python
+from tests.conformance.mlserver.environment import HERE
 from tests.conformance.server import NoServer
 from tests.load.server import free_port
 from tests.support.application import app_with, served
@@ -98,11 +98,11 @@ def test_a_server_of_neither_protocol_is_told_so():
 
 
 @contextlib.contextmanager
-def mlserver():
+def mlserver(python):
     """MLServer, started as its documentation says, with a model of its own: its URL."""
     port = free_port()
     environment = os.environ | {"MLSERVER_HTTP_PORT": str(port), "PYTHONPATH": str(ROOT)}
-    command = [protocols_python().parent / "mlserver", "start", str(HERE / "models")]
+    command = [python.parent / "mlserver", "start", str(HERE / "models")]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
@@ -120,13 +120,13 @@ def mlserver():
             process.terminate()
 
 
-def test_mlserver_is_judged_fairly():
+def test_mlserver_is_judged_fairly(protocols):
     """It passes in all that it speaks, but for one thing that the specification says of all errors.
 
     Those that FastAPI finds have "detail" in place of "error", and data that does not fit its shape is 500 with a text.
     What of it is optional and missing is told from what is wrong.
     """
-    with mlserver() as url:
+    with mlserver(protocols) as url:
         findings = look(url)
     failing = [finding.name for finding in findings if not finding.passes]
     assert failing == ['errors are {"error": text}']

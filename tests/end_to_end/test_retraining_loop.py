@@ -71,6 +71,7 @@ def askew():
     return leaning(test.images), test.labels
 
 
+@pytest.mark.slow
 def test_corrections_make_a_champion_that_is_better_where_it_was_wrong_and_no_worse_elsewhere(tmp_path, askew):
     store, (images, labels) = tmp_path / "store", askew
     train("fit", "mlp", "--epochs", 8, "--store", store)

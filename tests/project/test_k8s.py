@@ -269,6 +269,7 @@ def test_kserve_runs_the_pods_that_the_deployment_would(manifests):
     assert settings == only(documents, "ConfigMap")["metadata"]["name"]
 
 
+@pytest.mark.needs_manifest_tools
 def test_the_dockerfile_is_as_hadolint_wants_it(tmp_path):
     assert tool("hadolint", ROOT / "Dockerfile").stdout == ""
     (tmp_path / "Dockerfile").write_text("FROM debian:latest\nRUN cd /tmp && apt-get install curl\n")

@@ -10,7 +10,7 @@ TOOLS = ROOT / ".venv-manifests/bin"
 
 
 def tool(name, *arguments, **options):
-    assert (TOOLS / name).exists(), f"{TOOLS}/{name} is missing; make test installs it"
+    assert (TOOLS / name).exists(), f"{TOOLS}/{name} is missing; make test-all installs it"
     return subprocess.run([TOOLS / name, *arguments], capture_output=True, text=True, check=False, **options)
 
 

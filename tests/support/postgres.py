@@ -31,7 +31,9 @@ def program(name: str) -> Path:
     for folder in FOLDERS:
         if (folder / name).exists():
             return (folder / name).resolve()
-    raise FileNotFoundError(f"PostgreSQL's {name} is missing: `make test` installs it, or `apt-get install postgresql`")
+    raise FileNotFoundError(
+        f"PostgreSQL's {name} is missing: `make test-all` installs it, or `apt-get install postgresql`"
+    )
 
 
 def nobody() -> str | None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from service.engine.batcher import Batcher
 from service.engine.errors import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from tests.support.engine import Engine, Squares, answer, rows, until
+from tests.support.examples import examples
 
 pytestmark = pytest.mark.anyio
 
@@ -270,7 +271,7 @@ async def test_a_dead_engine_says_so_and_leaves_nobody_waiting(caplog):
         await batcher.submit(rows(3))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(1, 9))
 def test_any_sizes_of_requests_and_batches_come_out_right(sizes, max_batch_rows):
     async def run():

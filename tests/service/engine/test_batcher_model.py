@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from service.engine.batcher import Batcher
 from service.engine.errors import DeadlineExceeded, PredictFailed, QueueFull
+from tests.support.examples import examples
 
 BATCH, LIMIT = 4, 12
 DEADLINE_S = 1000
@@ -249,4 +250,6 @@ class InlineMachine(EngineMachine):
 
 @pytest.mark.parametrize("machine", [EngineMachine, ThreadsMachine, InlineMachine])
 def test_the_engine_does_what_the_model_does(machine):
-    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
+    )

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.support.application import app_with, client_of
+from tests.support.examples import examples
 from tests.support.fake_predictor import FakePredictor
 from tests.support.keys import AUTHORIZATION
 
@@ -30,7 +31,7 @@ def test_schemathesis_finds_nothing_that_differs_from_the_documentation(document
 
     @settings(
         deadline=None,
-        max_examples=40,
+        max_examples=examples(40),
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
     @given(operation.as_strategy())

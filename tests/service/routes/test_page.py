@@ -352,19 +352,26 @@ def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(chromium, url, sc
 # Files
 
 
-def test_the_files_come_with_a_strict_policy_and_are_not_sent_twice(url):
+@pytest.fixture(scope="module")
+def files():
+    """The URL of a service whose page is read, and not opened in a browser."""
+    with served(app_with(FakePredictor())) as (host, port):
+        yield f"http://{host}:{port}/"
+
+
+def test_the_files_come_with_a_strict_policy_and_are_not_sent_twice(files):
     for path in ("", "page/page.js", "page/page.css", "page/icon.svg", "favicon.ico"):
-        first = httpx.get(url + path)
+        first = httpx.get(files + path)
         assert first.status_code == 200, path
         assert first.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'; style-src")
         assert "unsafe" not in first.headers["Content-Security-Policy"]
         assert first.headers["X-Content-Type-Options"] == "nosniff"
-        again = httpx.get(url + path, headers={"If-None-Match": first.headers["ETag"]})
+        again = httpx.get(files + path, headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
-        assert httpx.head(url + path).headers["ETag"] == first.headers["ETag"]
+        assert httpx.head(files + path).headers["ETag"] == first.headers["ETag"]
 
 
-def test_the_page_names_no_other_machine(url):
+def test_the_page_names_no_other_machine(files):
     for path in ["", *(f"page/{file.name}" for file in FOLDER.iterdir())]:
-        text = httpx.get(url + path).raise_for_status().text.replace("http://www.w3.org/2000/svg", "")
+        text = httpx.get(files + path).raise_for_status().text.replace("http://www.w3.org/2000/svg", "")
         assert "//" not in text.replace("// ", "").replace("//\n", ""), path

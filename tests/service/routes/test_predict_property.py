@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.support.application import app_with, client_of
+from tests.support.examples import examples
 from tests.support.fake_predictor import FakePredictor
 
 LIMITS = {"body_limit_bytes": 100_000, "request_limit_rows": 8, "queue_limit_rows": 64}
@@ -96,7 +97,7 @@ def bodies(draw):
 
 
 QUICK = settings(
-    deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    deadline=None, max_examples=examples(250), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -106,7 +107,7 @@ def test_any_body_gets_an_answer_or_an_error_of_the_documented_shape(post, body)
     post(body, {"Content-Type": "application/json"})
 
 
-@settings(QUICK, max_examples=100)
+@settings(QUICK, max_examples=examples(100))
 @given(
     bodies(),
     st.sampled_from(["application/json", "application/json; charset=utf-8", "text/plain", "image/png", ""])
@@ -141,7 +142,7 @@ def question():
     return jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]})
 
 
-@settings(QUICK, max_examples=100)
+@settings(QUICK, max_examples=examples(100))
 @given(pictures())
 def test_a_picture_is_answered_exactly_when_the_documented_schema_takes_it(post, question, picture):
     """The scale is out of the way: a schema can't say that no pixel is above another field."""
@@ -190,7 +191,7 @@ def test_schemathesis_finds_nothing_that_differs_from_the_documentation(document
     infers = path.endswith(("predict", "/infer"))
     unsaid = [positive_data_acceptance] if infers else []
 
-    @settings(QUICK, max_examples=25)
+    @settings(QUICK, max_examples=examples(25))
     @given(operation.as_strategy())
     def validate(case):
         if infers and case.path_parameters:  # nobody would guess them, and then no body would be looked at

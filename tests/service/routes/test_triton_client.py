@@ -5,17 +5,16 @@ import subprocess
 
 import pytest
 
-from tests.conformance.mlserver.environment import protocols_python
 from tests.support.application import app_with, served
 from tests.support.fake_predictor import FakePredictor
 from tests.support.project import ROOT
 
 
 @pytest.fixture(scope="module")
-def found():
+def found(protocols):
     """What the client got."""
     with served(app_with(FakePredictor(), FakePredictor("mlp", 1))) as (host, port):
-        command = [protocols_python(), "tests/conformance/triton_client.py", f"{host}:{port}"]
+        command = [protocols, "tests/conformance/triton_client.py", f"{host}:{port}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

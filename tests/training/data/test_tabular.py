@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from pyarrow import csv, parquet
 
 from tests.support.digits import problem, same, some
+from tests.support.examples import examples
 from training.data.digits import Digits
 from training.data.load import load
 from training.data.tabular import COLUMNS, read_csv, read_parquet, write_csv, write_parquet
@@ -25,7 +26,7 @@ WRITE = {"csv": write_csv, "parquet": write_parquet}
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(
     images=arrays(np.uint8, st.tuples(st.integers(1, 3), st.just(28), st.just(28))),
     start=st.integers(min_value=0, max_value=9),

@@ -113,7 +113,7 @@ def assert_same_curve(store, alone):
         np.testing.assert_allclose(weights, other_weights, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("processes", "devices"), [(1, 8), (2, 1)])
+@pytest.mark.parametrize(("processes", "devices"), [(1, 8), pytest.param(2, 1, marks=pytest.mark.slow)])
 def test_devices_and_processes_that_share_the_work_have_the_loss_curve_of_one(job, alone, tmp_path, processes, devices):
     store = Store(tmp_path)
     with running(job, store, processes=processes, devices=devices, program=("-c", REPORTING)) as started:
@@ -127,6 +127,7 @@ def test_devices_and_processes_that_share_the_work_have_the_loss_curve_of_one(jo
         assert bool(re.search(r"epoch +loss", out)) == ("published" in out) == (number == 0), out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_other_and_both_resume(job, alone, tmp_path, killed):
     store = Store(tmp_path)
@@ -150,6 +151,7 @@ def test_a_killed_process_ends_the_other_and_both_resume(job, alone, tmp_path, k
     assert_same_curve(store, alone)
 
 
+@pytest.mark.slow
 def test_processes_share_a_teacher(job, tmp_path):
     """Orbax once could not say on which device of which process a teacher was to be."""
     teacher = Teacher(layers=LAYERS, recipe=RECIPE.changed(epochs=1))

@@ -11,6 +11,7 @@ from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
 from service.http.error_responses import encode_problem
 from service.protocols.native.npy import decode_npy
 from service.protocols.octets import decode_octets
+from tests.support.examples import examples
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
 
@@ -230,7 +231,7 @@ def headers(draw):
     return text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(headers(), st.sampled_from([0, 1, 784, 1568, 6272]))
 def test_any_header_is_read_or_refused(header, length):
     try:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
 from service.protocols.native.request import QUESTION, decode_json
+from tests.support.examples import examples
 from training.images import quantise
 
 FLAT = [i % 256 for i in range(784)]
@@ -265,7 +266,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(json_values, st.integers(0, 783), st.sampled_from([None, 1, 255, 3.5]), st.booleans())
 def test_one_strange_value_in_a_picture_is_taken_as_a_number_or_named(value, position, scale, nested):
     place = (position // 28, position % 28) if nested else (position,)
