@@ -142,7 +142,7 @@ def stop(server: subprocess.Popen) -> None:
 def folder(tmp_path_factory) -> Path:
     """A fresh checkout, as far as the commands can tell: no checkpoints, and the virtual environment of this one."""
     fresh = subprocess.run(["make", "-q", ".venv/.installed"], cwd=ROOT, check=False).returncode == 0
-    assert fresh, "the virtual environment is stale; make test renews it"
+    assert fresh, "the virtual environment is stale; make test-all renews it"
     folder = tmp_path_factory.mktemp("fresh")
     for name in ("Makefile", "pyproject.toml", "requirements.lock", ".venv", "training", "service", "tests"):
         (folder / name).symlink_to(ROOT / name)
@@ -368,6 +368,8 @@ def test_commands_that_prose_names_are_there_and_have_their_options(name):
         program, *words = code.removeprefix("python -m ").split()
         if program in ("training", "service"):
             assert {word for word in words if word.startswith("--")} <= options_of(program, words) | {"--help"}, code
+        elif program == "make" and words:
+            assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), code
         elif code.startswith("python -m "):
             assert importlib.util.find_spec(program), code
 
