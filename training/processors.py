@@ -33,6 +33,16 @@ def keep_to_limit(among: int = 1, root: Path = ROOT) -> None:
             os.environ[NPROC] = str(wanted)
 
 
+def compute_in_place() -> None:
+    """From now on the thread that asks JAX for a result computes it; call it before JAX has computed anything.
+
+    JAX's own thread would take over even a single picture, for more than twice the time that it takes to compute.
+    """
+    import jax  # slow to import: `keep_to_limit` is called before anything needs JAX
+
+    jax.config.update("jax_cpu_enable_async_dispatch", val=False)
+
+
 @contextmanager
 def one_thread() -> Iterator[int]:
     """XLA that starts meanwhile gets one thread; yields how many it would have had."""

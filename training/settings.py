@@ -1,4 +1,4 @@
-"""Settings: where the store and the corrections are, which model is meant, what the gate asks of a challenger."""
+"""Settings of the store, read from the environment: where versions and corrections are, which model is the default."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from training.retraining.limits import Limits
 
 FEEDBACK = "feedback.sqlite3"
 
@@ -34,9 +32,3 @@ class StoreSettings(BaseSettings):
         if self.feedback_url is not None:
             return self.feedback_url
         return "" if "://" in self.store else f"sqlite:///{Path(self.store).expanduser().absolute()}/{FEEDBACK}"
-
-
-class GateSettings(BaseSettings, Limits):
-    """The gate's limits, read from the environment: `DIGITS_GATE_MARGIN`, `DIGITS_GATE_ALPHA` and so on."""
-
-    model_config = SettingsConfigDict(env_prefix="DIGITS_GATE_")

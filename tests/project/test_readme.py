@@ -30,7 +30,7 @@ from tests.support.shell import Ran, Shell
 from training import mnist
 from training.network.layers import LayerFile, shapes
 from training.recipe import Recipe
-from training.settings import GateSettings
+from training.retraining.settings import GateSettings
 
 NAMES = ("README.md", "service/README.md", "training/README.md", "k8s/README.md")
 TEXTS = {name: (ROOT / name).read_text() for name in NAMES}

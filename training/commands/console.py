@@ -26,6 +26,11 @@ def friendly_errors() -> Iterator[None]:
     try:
         yield
     except (DigitsError, OSError, ImportError) as error:
-        line = " ".join(str(error).split())
-        stderr.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+        print_error(str(error))
         raise typer.Exit(1) from error
+
+
+def print_error(text: str) -> None:
+    """Prints an error as one red line on stderr."""
+    line = " ".join(text.split())
+    stderr.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.console import friendly_errors, stderr, stdout
+from training.commands.console import friendly_errors, print_error, stderr, stdout
 from training.commands.interrupt import Stopped, stoppable
 from training.commands.options import (
     DataOption,
@@ -103,60 +103,37 @@ def fit(
     model, store = model or default_model(), store or default_store()
     with friendly_errors(), stoppable() as check:
         opened = open_store(store)
+        if if_missing and opened.has_champion(model):
+            return
         if if_missing:
-            if opened.has_champion(model):
-                return
             stdout.print(
                 f"The store [bold]{store}[/] has no model [bold]{model}[/] yet: training one now.", soft_wrap=True
             )
-        given = {
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "schedule": schedule,
-            "warmup_epochs": warmup_epochs,
-            "weight_decay": weight_decay,
-            "average": average,
-            "distortion": None if distort is None else MEDIUM if distort else Distortion(),
-            "validation_images": validation_images,
-            "seed": seed,
-        }
-        named = "" if layers else model  # a built-in network's recipe and teachers are not for somebody's own layers
-        chosen = Recipe.read(recipe) if recipe else recipe_for(named, quick=quick)
-        chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
-        if not teacher:
-            chosen = chosen.changed(teacher=None)
+        chosen = _recipe(
+            "" if layers else model,
+            recipe,
+            quick=quick,
+            teacher=teacher,
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            warmup_epochs=warmup_epochs,
+            weight_decay=weight_decay,
+            average=average,
+            distortion=None if distort is None else MEDIUM if distort else Distortion(),
+            validation_images=validation_images,
+            seed=seed,
+        )
         network = _network(model, layers, dropout)
-
-        from training import mnist
-        from training.distributed import parallel
-        from training.store import CHAMPION
-
-        if coordinator:
-            stderr.print(f"process {process} of {processes} waits for the others at {coordinator}", soft_wrap=True)
-            parallel.join(coordinator, processes, process)
-        elif processes > 1:
-            raise DigitsError(
-                f"this is one of {processes} processes: want --coordinator with the host:port of process 0"
-            )
-        digits = read_digits(data, scale, ink) if data else mnist.train()
-        source = str(data) if data else "mnist"
+        _join(coordinator, processes, process)
+        digits, source = _digits(data, scale, ink)
         published = train(
             opened, model, network, chosen, digits, source=source, resume=resume, check=check, tensorboard=tensorboard
         )
-    if published is None:
-        return
-    version, card = published
-    low, high = card.validation.interval
-    stdout.print(
-        f"published [bold]{model}[/] version [bold]{version}[/] in {store}/{model}/{version}: "
-        f"validation error {card.validation.error:.2%} (95 %: {low:.2%} to {high:.2%}), "
-        f"{card.weights:,} weights, trained in {card.training_seconds:.0f} s",
-        soft_wrap=True,
-    )
-    if opened.aliases(model).get(CHAMPION) != version:
-        stdout.print(f"to serve it: [bold]python -m training promote {model} {version}[/]", soft_wrap=True)
+    if published:
+        _print_published(opened, store, model, published)
 
 
 def train(
@@ -175,20 +152,17 @@ def train(
 
     A user who stops it, or the loss of another process, ends this one with a line and an exit code.
     """
-    import jax
-    from jax.errors import JaxRuntimeError
-
     from training.commands.progress import EpochTable
-    from training.distributed import parallel
+    from training.distributed.processes import is_first
     from training.fitting.job import TEACHER, run
 
     @contextmanager
     def watching(name: str, followed: Recipe) -> "Iterator[Watch]":
-        if name == TEACHER and parallel.is_first():
+        if name == TEACHER and is_first():
             stdout.print(f"training teacher {followed.seed + 1}, once for this store; --no-teacher does without")
         per_epoch = (len(digits) - followed.validation_images) // followed.batch_size * followed.batch_size
-        with EpochTable(name, followed.epochs, per_epoch, check, shown=parallel.is_first()) as watch:
-            if tensorboard and parallel.is_first():
+        with EpochTable(name, followed.epochs, per_epoch, check, shown=is_first()) as watch:
+            if tensorboard and is_first():
                 from training.commands.tensorboard import EventFile
 
                 with EventFile(tensorboard / f"{name}-seed-{followed.seed}", followed, watch) as watch_too:
@@ -196,30 +170,45 @@ def train(
             else:
                 yield watch
 
-    try:
+    with _endings(resume=resume):
         return run(store, model, layers, recipe, digits, source=source, resume=resume, watching=watching)
+
+
+@contextmanager
+def _endings(*, resume: bool) -> "Iterator[None]":
+    """Ends this process with a line and an exit code when the user stops it, and one of several also by an error.
+
+    One of several processes leaves at once: the other ones notice by the transport that it is gone.
+    """
+    from training.distributed.processes import PeerLost, has_peers, leave
+
+    try:
+        yield
     except Stopped as stopped:
         again = "the same command" if resume else "the same command with --resume"
         stderr.print(f"{stopped}; {again} goes on from the last epoch", style="yellow", soft_wrap=True)
-        if jax.process_count() > 1:
-            parallel.leave(stopped.exit_code)
+        if has_peers():
+            leave(stopped.exit_code)
         raise typer.Exit(stopped.exit_code) from None
+    except PeerLost as lost:
+        advice = "with --resume, all go on from the last epoch"
+        print_error(f"another process has ended or cannot be reached; {advice} ({lost.reason})")
+        leave(1)
     except DigitsError as error:
-        if jax.process_count() == 1:
+        if not has_peers():
             raise
-        stderr.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        parallel.leave(1)  # the others learn it from the transport
-    except (JaxRuntimeError, ValueError) as error:  # JAX makes the one or the other of what Gloo, its transport, says
-        if jax.process_count() == 1 or "Gloo" not in str(error):
-            raise
-        stderr.print(
-            "error: another process has ended or cannot be reached; with --resume, all go on from the last "
-            f"epoch ({str(error).splitlines()[0]})",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
-        parallel.leave(1)
+        print_error(str(error))
+        leave(1)
+
+
+def _recipe(model: str, file: Path | None, *, quick: bool, teacher: bool, **given: object) -> Recipe:
+    """The recipe in a file, or that of a model by its name, with the values that were given as options.
+
+    A network of the user's own has no name here: the recipe and the teachers of a built-in network are not for it.
+    """
+    chosen = Recipe.read(file) if file else recipe_for(model, quick=quick)
+    chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
+    return chosen if teacher else chosen.changed(teacher=None)
 
 
 def _network(model: str, file: Path | None, dropout: float | None) -> "Layers":
@@ -233,3 +222,39 @@ def _network(model: str, file: Path | None, dropout: float | None) -> "Layers":
     else:
         raise LayerError(f"no network is named {model!r}: want one of {', '.join(MODELS)}, or --layers with a file")
     return layers if dropout is None else with_dropout(layers, dropout)
+
+
+def _join(coordinator: str, processes: int, process: int) -> None:
+    """Connects this process with the other ones of the job, if there are some. Raises DigitsError."""
+    from training.distributed.processes import join
+
+    if coordinator:
+        stderr.print(f"process {process} of {processes} waits for the others at {coordinator}", soft_wrap=True)
+        join(coordinator, processes, process)
+    elif processes > 1:
+        raise DigitsError(f"this is one of {processes} processes: want --coordinator with the host:port of process 0")
+
+
+def _digits(data: Path | None, scale: float, ink: Ink) -> "tuple[Digits, str]":
+    """The digits to train on, and what the card says of where they come from."""
+    if data:
+        return read_digits(data, scale, ink), str(data)
+    from training import mnist
+
+    return mnist.train(), "mnist"
+
+
+def _print_published(store: "Store", path: str, model: str, published: "Published") -> None:
+    """Prints where the new version is and its validation error, and how to serve it if it is not the champion."""
+    from training.store import CHAMPION
+
+    version, card = published
+    low, high = card.validation.interval
+    stdout.print(
+        f"published [bold]{model}[/] version [bold]{version}[/] in {path}/{model}/{version}: "
+        f"validation error {card.validation.error:.2%} (95 %: {low:.2%} to {high:.2%}), "
+        f"{card.weights:,} weights, trained in {card.training_seconds:.0f} s",
+        soft_wrap=True,
+    )
+    if store.aliases(model).get(CHAMPION) != version:
+        stdout.print(f"to serve it: [bold]python -m training promote {model} {version}[/]", soft_wrap=True)

@@ -136,7 +136,7 @@ def retrain(
 def _limits(margin: float | None, alpha: float | None) -> "Limits":
     from pydantic import ValidationError
 
-    from training.settings import GateSettings
+    from training.retraining.settings import GateSettings
 
     given = {name: value for name, value in (("margin", margin), ("alpha", alpha)) if value is not None}
     try:

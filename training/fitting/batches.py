@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from training.distributed import parallel
+from training.distributed.mesh import BATCH, replicated, sharded
 from training.fitting.augmentation import Chances, chances, distort_by
 from training.fitting.distillation import compile_answer
 from training.images import SIDE
@@ -54,7 +54,7 @@ def compile_draw(
     Its arguments: indices [steps, parts, rows], a random key's data, the number of the first of these steps. Fewer
     steps than STEPS_PER_CALL are filled up, so that there is one shape to compile for.
     """
-    images, labels = jax.device_put((training.images, training.labels), parallel.whole(mesh))
+    images, labels = jax.device_put((training.images, training.labels), replicated(mesh))
     taken, distorted, stacked = _compile(recipe.distortion, classes, mesh)
     answer = compile_answer(teachers, mesh) if teachers else None
 
@@ -79,14 +79,14 @@ def _filled(steps: Sequence[Any]) -> list[Any]:
 
 @lru_cache(COMPILED_TO_KEEP)
 def _compile(distortion: Distortion, classes: int, mesh: Mesh) -> tuple[Callable[..., Any], ...]:
-    shared = parallel.shared(mesh, axis=2)
+    by_rows = sharded(mesh, axis=2)
 
-    @partial(jax.jit, out_shardings=shared)
+    @partial(jax.jit, out_shardings=by_rows)
     def taken(images: jax.Array, labels: jax.Array, batches: jax.Array) -> Batches:
         return Batches(images[batches], jax.nn.one_hot(labels[batches], classes))
 
     # left to itself, XLA would send the pictures of all devices to each of them, to obey layouts
-    by = PartitionSpec(parallel.BATCH)
+    by = PartitionSpec(BATCH)
 
     @partial(
         jax.shard_map,
@@ -97,7 +97,7 @@ def _compile(distortion: Distortion, classes: int, mesh: Mesh) -> tuple[Callable
     def distort_share(pictures: jax.Array, normal: jax.Array, uniform: jax.Array) -> jax.Array:
         return distort_by(pictures, Chances(normal, uniform), distortion)
 
-    @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=1))
+    @partial(jax.jit, out_shardings=sharded(mesh, axis=1))
     def distorted(images: jax.Array, step: int, key: jax.Array, first: int) -> jax.Array:
         parts_first = lax.dynamic_index_in_dim(images, step, keepdims=False)  # [parts, rows, 28, 28]
         rows_first = parts_first.swapaxes(0, 1)  # the axis that is shared out, so that each device has a block
@@ -105,7 +105,7 @@ def _compile(distortion: Distortion, classes: int, mesh: Mesh) -> tuple[Callable
         drawn = chances(jax.random.fold_in(jax.random.wrap_key_data(key), first + step), len(pictures))
         return distort_share(pictures, *drawn).reshape(rows_first.shape).swapaxes(0, 1)
 
-    @partial(jax.jit, out_shardings=shared)
+    @partial(jax.jit, out_shardings=by_rows)
     def stacked(steps: list[jax.Array]) -> jax.Array:
         return jnp.stack(steps)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from training.distributed import parallel
+from training.distributed.mesh import replicated, sharded
 from training.images import SIDE
 from training.network.convolution import inference_form
 from training.network.module import forward
@@ -33,9 +33,9 @@ def compile_answer(teachers: Sequence[tuple[Layers, Params]], mesh: Mesh) -> Cal
     Its arguments: the pictures of several steps, uint8 [steps, parts, rows, 28, 28], and the number of one of them.
     """
     networks = [forward(layers, inference_form()) for layers, _ in teachers]
-    weights = jax.device_put([params for _, params in teachers], parallel.whole(mesh))
+    weights = jax.device_put([params for _, params in teachers], replicated(mesh))
 
-    @partial(jax.jit, out_shardings=parallel.shared(mesh, axis=1))
+    @partial(jax.jit, out_shardings=sharded(mesh, axis=1))
     def answer(weights: list[Params], images: jax.Array, step: int) -> jax.Array:
         pictures = lax.dynamic_index_in_dim(images, step, keepdims=False)  # [parts, rows, 28, 28]
         each = [

@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import datetime
-from contextlib import nullcontext
-from math import nan
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
-import numpy as np
 
 from training.data.split import split
-from training.distributed import parallel
+from training.distributed import checkpoint
+from training.distributed.processes import check_same, is_first, noticing_lost_peers, wait_for_all
 from training.evaluation.scores import columns, score
 from training.fitting import provenance
 from training.fitting.calibration import distance_from, fit_temperature, fit_trust
-from training.fitting.loop import Epoch, before_first_epoch, compile_logits, fit
+from training.fitting.loop import before_first_epoch, compile_logits, fit
 from training.fitting.run_checkpoints import Run
 from training.images import CLASSES
 from training.network.compiled import CompiledNetwork
 from training.network.layers import count_weights
 from training.store import Store, card
-from training.store.card import Card, EpochRow
+from training.store.card import Card
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
     from training.data.digits import Digits
-    from training.fitting.loop import Watch
+    from training.fitting.loop import Epoch, Watch
     from training.network.layers import Layers
     from training.network.module import Params
     from training.recipe import Recipe
 
 RUNS, TEACHERS = ".runs", ".teachers"
 TEACHER = "teacher"
-UNKNOWN = EpochRow(epoch=0, loss=nan, validation_error=nan, images_per_s=nan, seconds=nan)
-"""An epoch before the job was resumed, for a process that publishes nothing."""
 GOLDEN_IMAGES = 16
 
 
@@ -47,12 +43,13 @@ class Watching(Protocol):
 
 
 class Published(NamedTuple):
-    """What a job leaves behind."""
+    """A version in the store, with its card."""
 
     version: int
     card: Card
 
 
+@noticing_lost_peers()
 def run(
     store: Store,
     model: str,
@@ -67,37 +64,32 @@ def run(
     """Trains a network on digits and publishes it in the store under a model's name.
 
     If the recipe has teachers, they are trained before it, unless the store has them from an earlier job. With `resume`
-    it goes on from the last epoch of an interrupted run of the same layers, recipe and digits, if there is one. Raises
-    RunBusy while another job is at just that. Where several processes train together, only the first one gets what was
-    published; the others get None, when that is done.
+    training goes on from the last epoch of an interrupted run of the same layers, recipe and digits, if there is one.
+    Where several processes train together, all of them call this alike; only the first one publishes, and the other
+    ones return None after that. Raises RunBusy while another job trains just the same, and PeerLost.
     """
     store.aliases(model)  # a name that cannot be published is refused now and not after an hour
-    parallel.check_same("network, recipe or data", msgspec.json.encode([model, layers, recipe, digits.sha256]))
+    check_same("network, recipe or data", msgspec.json.encode([model, layers, recipe, digits.sha256]))
     training, validation = split(digits, recipe.validation_images)
-    published = None
-    runs = store.path / RUNS
-    first = parallel.is_first()
+    data = card.Data(source, digits.sha256, len(training), len(validation))
     teachers = list(_teachers(store, recipe, digits, source=source, watching=watching))
-    with Run.open(runs, layers, recipe, digits.sha256, resume=resume) if first else nullcontext() as saved:
+    seconds_before = sum(teacher.training_seconds for teacher, _ in teachers)
+    networks = [(teacher.layers, params) for teacher, params in teachers]
+    with Run.open(store.path / RUNS, layers, recipe, digits.sha256, resume=resume) as checkpoints:
         epoch = before_first_epoch(layers, recipe)
-        if epochs := int(parallel.from_first(np.int32(saved.epochs if saved else 0))):
-            epoch = saved.load(epoch.state) if saved else Epoch(parallel.load(None, epoch.state), (UNKNOWN,) * epochs)
-        networks = [(teacher.layers, params) for teacher, params in teachers]
+        if checkpoints.epochs:
+            epoch = checkpoints.load(like=epoch.state)
         with watching(model, recipe) as watch:
             for epoch in fit(layers, recipe, training, validation, epoch, watch, networks):  # noqa: B020 - each follows from the one before
-                if saved:
-                    saved.save(epoch)
-                else:
-                    parallel.save(None, epoch.state)
-        if saved:
-            data = card.Data(source, digits.sha256, len(training), len(validation))
-            before = sum(teacher.training_seconds for teacher, _ in teachers)
-            written = make_card(model, layers, recipe, data, epoch, training, validation, seconds_before=before)
+                checkpoints.save(epoch)
+        published = None
+        if is_first():
+            written = make_card(model, layers, recipe, data, epoch, training, validation, seconds_before=seconds_before)
             published = Published(store.publish(written, epoch.state.average), written)
-            saved.remove()
         else:
-            parallel.save(None, epoch.state.average)
-    parallel.wait_for_all("published")
+            checkpoint.save(None, epoch.state.average)  # the other processes take part in what the first one publishes
+        checkpoints.remove()
+    wait_for_all("published")
     return published
 
 
@@ -108,15 +100,19 @@ def _teachers(
     if recipe.teacher is None:
         return
     kept = Store(store.path / TEACHERS)
+    layers = recipe.teacher.layers
     for seed in range(recipe.teacher.networks):
         its_recipe = recipe.teacher.recipe.changed(seed=seed, validation_images=recipe.validation_images)
-        wanted = (recipe.teacher.layers, its_recipe, digits.sha256)
-        cards = ((version, kept.card(TEACHER, version)) for version in kept.versions(TEACHER)) if kept.models() else ()
-        version = next((v for v, c in cards if (c.layers, c.recipe, c.data.sha256) == wanted), 0)
-        if not version:
-            published = run(kept, TEACHER, *wanted[:2], digits, source=source, resume=True, watching=watching)
-            version = kept.versions(TEACHER)[-1] if published is None else published.version
-        yield kept.load(TEACHER, version)
+        if not _versions_of(kept, layers, its_recipe, digits):
+            run(kept, TEACHER, layers, its_recipe, digits, source=source, resume=True, watching=watching)
+        yield kept.load(TEACHER, _versions_of(kept, layers, its_recipe, digits)[0])
+
+
+def _versions_of(kept: Store, layers: Layers, recipe: Recipe, digits: Digits) -> list[int]:
+    """The versions of the teacher that were trained just so."""
+    cards = {version: kept.card(TEACHER, version) for version in kept.versions(TEACHER)} if kept.models() else {}
+    wanted = (layers, recipe, digits.sha256)
+    return [version for version, card in cards.items() if (card.layers, card.recipe, card.data.sha256) == wanted]
 
 
 def make_card(

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jax import lax
 
-from training.distributed import parallel
+from training.distributed.mesh import data_parallel_mesh, replicated
 from training.errors import DigitsError
 from training.fitting.batches import STEPS_PER_CALL, Batches, compile_draw
 from training.fitting.optimizer import optimizer
@@ -95,7 +95,7 @@ def fit(
     steps_per_epoch = len(training) // recipe.batch_size
     if steps_per_epoch == 0:
         raise DigitsError(f"a batch of {recipe.batch_size} is larger than the {len(training)} training images")
-    mesh = parallel.mesh()
+    mesh = data_parallel_mesh()
     batch = _batch_shape(layers, recipe, mesh)
     draw = compile_draw(training, recipe, shapes(layers)[-1][0], mesh, teachers)
     unseeded = msgspec.structs.replace(recipe, seed=0)  # what is compiled is the same for every seed
@@ -103,7 +103,7 @@ def fit(
     logits = compile_logits(layers)
 
     host, history = start
-    state = jax.device_put(host, parallel.whole(mesh))
+    state = jax.device_put(host, replicated(mesh))
     for epoch in range(len(history) + 1, recipe.epochs + 1):
         began = time.perf_counter()
         keys = jax.random.split(jax.random.wrap_key_data(host.key), 4)
@@ -197,7 +197,7 @@ def compile_steps(
         total, _ = lax.scan(add, zero, (images, targets, jax.random.split(key, parts)))
         return jax.tree.map(lambda summed: summed / parts, total)
 
-    @partial(jax.jit, out_shardings=parallel.whole(mesh))
+    @partial(jax.jit, out_shardings=replicated(mesh))
     def take_steps(
         state: State, batches: Batches, dropout_key: jax.Array, before: int, count: int
     ) -> tuple[State, jax.Array]:

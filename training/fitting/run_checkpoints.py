@@ -1,16 +1,19 @@
-"""A training run on disk: the state after its last epoch, from which an interrupted run goes on."""
+"""Checkpoints of a training run: the state after its last epoch, from which an interrupted run is resumed."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from contextlib import contextmanager
+from math import nan
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from training.distributed import parallel
+from training.distributed import checkpoint
+from training.distributed.processes import from_first, is_first
 from training.errors import DigitsError
 from training.filesystem import flush_tree, locked
 from training.fitting.loop import Epoch, State
@@ -25,25 +28,33 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 _EPOCH = re.compile(r"epoch-(\d+)")
+UNKNOWN = EpochRow(epoch=0, loss=nan, validation_error=nan, images_per_s=nan, seconds=nan)
+"""An epoch before the run was resumed, in a process that has no folder and publishes nothing."""
 
 
 class RunBusy(DigitsError):
-    """Another process is training with just the same layers, recipe and data."""
+    """Another job is training with just the same layers, recipe and data."""
 
 
 class Run:
-    """The folder of one run. It is found again by what determines the outcome: layers, recipe and data."""
+    """The folder of one run, named by the hash of what determines the outcome: layers, recipe and data.
 
-    def __init__(self, folder: epath.Path) -> None:
+    Where several processes train together, all of them make the same calls; only the first one has the folder.
+    """
+
+    def __init__(self, folder: epath.Path | None) -> None:
         self._folder = folder
 
     @classmethod
     @contextmanager
     def open(cls, runs: epath.Path, layers: Layers, recipe: Recipe, data: str, *, resume: bool) -> Iterator[Run]:
-        """The run in a folder of runs, held against other processes; without `resume` it is emptied first.
+        """The run in a folder of runs, locked against other jobs; without `resume` it is emptied first.
 
         Raises RunBusy.
         """
+        if not is_first():
+            yield cls(None)
+            return
         identity = msgspec.json.encode([layers, recipe, data])
         folder = runs / hashlib.sha256(identity).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,38 +64,51 @@ class Run:
                     f"another process is training just this (it holds {folder}): wait for it, or change the seed, "
                     "unless it is a teacher that both want"
                 )
-            run = cls(folder)
-            run._sweep(keep=run._last() if resume else 0)
-            yield run
+            _sweep(folder, keep=_last(folder) if resume else 0)
+            yield cls(folder)
 
     @property
     def epochs(self) -> int:
-        """How many epochs the run has behind it."""
-        return self._last()
+        """How many epochs the run has behind it, in every process."""
+        return int(from_first(np.int32(_last(self._folder) if self._folder else 0)))
 
     def load(self, like: State) -> Epoch:
-        """Where the run stands. `like` has the shapes, dtypes and devices of its state; its values do not matter."""
-        path = self._folder / f"epoch-{self._last()}"
-        rows = ocp.metadata(path).custom_metadata["history"]
-        return Epoch(parallel.load(path, like), msgspec.convert(rows, tuple[EpochRow, ...]))
+        """The state after the last epoch, with the shapes, dtypes and devices of `like`."""
+        epochs = self.epochs
+        path = self._path(epochs)
+        history = _history(path) if path else (UNKNOWN,) * epochs
+        return Epoch(checkpoint.load(path, like), history)
 
     def save(self, epoch: Epoch) -> None:
-        """Keeps where the run stands, and only then drops the epoch before it."""
-        path = self._folder / f"epoch-{len(epoch.history)}"
-        parallel.save(path, epoch.state, {"history": msgspec.to_builtins(epoch.history)})
-        flush_tree(path)
-        self._sweep(keep=len(epoch.history))
+        """Writes the state after an epoch, and only then removes that after the epoch before it."""
+        epochs = len(epoch.history)
+        path = self._path(epochs)
+        checkpoint.save(path, epoch.state, {"history": msgspec.to_builtins(epoch.history)})
+        if self._folder and path:
+            flush_tree(path)
+            _sweep(self._folder, keep=epochs)
 
     def remove(self) -> None:
-        """Forgets the run: its outcome is published."""
-        self._folder.rmtree(missing_ok=True)
+        """Removes the folder, once the outcome of the run is published."""
+        if self._folder:
+            self._folder.rmtree(missing_ok=True)
 
-    def _last(self) -> int:
-        names = (_EPOCH.fullmatch(child.name) for child in self._folder.iterdir())
-        return max((int(name[1]) for name in names if name), default=0)
+    def _path(self, epochs: int) -> epath.Path | None:
+        return self._folder / f"epoch-{epochs}" if self._folder else None
 
-    def _sweep(self, keep: int) -> None:
-        """Removes every epoch but one, and what a killed process left half-written."""
-        for child in self._folder.iterdir():
-            if child.name != f"epoch-{keep}":
-                child.rmtree(missing_ok=True)
+
+def _last(folder: epath.Path) -> int:
+    """The last epoch that is in the folder of a run; 0 if there is none."""
+    names = (_EPOCH.fullmatch(child.name) for child in folder.iterdir())
+    return max((int(name[1]) for name in names if name), default=0)
+
+
+def _history(path: epath.Path) -> tuple[EpochRow, ...]:
+    return msgspec.convert(ocp.metadata(path).custom_metadata["history"], tuple[EpochRow, ...])
+
+
+def _sweep(folder: epath.Path, keep: int) -> None:
+    """Removes every epoch but one, and what a killed process left half-written."""
+    for child in folder.iterdir():
+        if child.name != f"epoch-{keep}":
+            child.rmtree(missing_ok=True)

@@ -13,7 +13,7 @@ from training.answers import EVERYTHING, NOT_A_DIGIT, probabilities_of
 from training.images import CLASSES, PIXELS, SIDE
 from training.network.convolution import inference_form
 from training.network.module import abstract_params, forward
-from training.processors import one_thread
+from training.processors import compute_in_place, one_thread
 from training.uncertainty.moments import mean_ink, moments
 from training.uncertainty.novelty import NOWHERE, NUMBERS
 
@@ -46,14 +46,6 @@ class Threads(NamedTuple):
 
     row_sizes: tuple[int, ...] = ROW_SIZES
     at_once: int = 1
-
-
-def compute_in_place() -> None:
-    """From now on the thread that asks for a batch computes it; call it before JAX has computed anything.
-
-    JAX's own thread would take over even a single picture, for more than twice the time that it takes to compute.
-    """
-    jax.config.update("jax_cpu_enable_async_dispatch", val=False)
 
 
 def compute_alone() -> Threads:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from training.retraining.limits import Limits
 
 
-class Answers(NamedTuple):
+class PairedAnswers(NamedTuple):
     """The digits that champion and challenger see in the same pictures, and the right ones; integers [n] each."""
 
     labels: NDArray[np.integer]
@@ -37,17 +37,17 @@ class Answers(NamedTuple):
         champion, challenger = (int(np.count_nonzero(given != self.labels)) for given in self[1:])
         return champion, challenger
 
-    def and_also(self, other: Answers) -> Answers:
+    def and_also(self, other: PairedAnswers) -> PairedAnswers:
         """These answers and the other ones together."""
-        return Answers(*(np.concatenate(both) for both in zip(self, other, strict=True)))
+        return PairedAnswers(*(np.concatenate(both) for both in zip(self, other, strict=True)))
 
-    def of(self, digit: int) -> Answers:
+    def of(self, digit: int) -> PairedAnswers:
         """The answers to pictures of a digit."""
         rows = self.labels == digit
-        return Answers(*(given[rows] for given in self))
+        return PairedAnswers(*(given[rows] for given in self))
 
 
-class Measured(NamedTuple):
+class PairedFigure(NamedTuple):
     """A figure of the champion and the same of the challenger."""
 
     champion: float
@@ -78,11 +78,11 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decide(
-    digits: Answers,
-    corrections: Answers,
+    digits: PairedAnswers,
+    corrections: PairedAnswers,
     confidence: NDArray[np.floating],
-    calibration: Measured,
-    p99_s: Measured,
+    calibration: PairedFigure,
+    p99_s: PairedFigure,
     limits: Limits,
 ) -> Decision:
     """The decision on a challenger that answered held-out digits and held-out corrections, at least one of each.
@@ -111,7 +111,7 @@ def enough(held_out: int, limits: Limits) -> Criterion:
     return Criterion("enough corrections", held_out, wanted, held_out >= wanted, words)
 
 
-def _not_worse(digits: Answers, limits: Limits) -> Criterion:
+def _not_worse(digits: PairedAnswers, limits: Limits) -> Criterion:
     p, (before, after) = p_not_worse(digits.pairs, limits.margin), digits.wrong
     words = (
         f"{after:,} of {len(digits.labels):,} held-out digits wrong, the champion {before:,}: "
@@ -120,7 +120,7 @@ def _not_worse(digits: Answers, limits: Limits) -> Criterion:
     return Criterion("not worse on held-out digits", p, limits.alpha, p < limits.alpha, words)
 
 
-def _better(corrections: Answers, limits: Limits) -> Criterion:
+def _better(corrections: PairedAnswers, limits: Limits) -> Criterion:
     p, (before, after) = p_better(corrections.pairs), corrections.wrong
     words = (
         f"{after:,} of {len(corrections.labels):,} held-out corrections wrong, the champion {before:,}: "
@@ -129,14 +129,14 @@ def _better(corrections: Answers, limits: Limits) -> Criterion:
     return Criterion("better on held-out corrections", p, limits.alpha, p < limits.alpha, words)
 
 
-def _nothing_traded(together: Answers) -> Criterion:
+def _nothing_traded(together: PairedAnswers) -> Criterion:
     """Few corrections must not be bought with more errors on digits, even where each is within its own limit."""
     before, after = together.wrong
     words = f"{after:,} wrong on both together, want at most {before:,}, as many as the champion"
     return Criterion("not worse on both together", after, before, after <= before, words)
 
 
-def _no_class_worse(together: Answers, limits: Limits) -> Criterion:
+def _no_class_worse(together: PairedAnswers, limits: Limits) -> Criterion:
     of_digits = [together.of(digit) for digit in range(CLASSES)]
     adjusted = holm([p_better(answers.pairs.reversed) for answers in of_digits])
     digit = int(np.argmin(adjusted))
@@ -148,7 +148,7 @@ def _no_class_worse(together: Answers, limits: Limits) -> Criterion:
     return Criterion("no digit worse", adjusted[digit], limits.alpha, adjusted[digit] >= limits.alpha, words)
 
 
-def _learned(corrections: Answers, limits: Limits) -> Criterion:
+def _learned(corrections: PairedAnswers, limits: Limits) -> Criterion:
     """Labels that follow no rule cannot be learned: what the challenger then contradicts is the share of wrong ones."""
     _, wrong = corrections.wrong
     total = len(corrections.labels)
@@ -160,7 +160,7 @@ def _learned(corrections: Answers, limits: Limits) -> Criterion:
     return Criterion("corrections follow a rule", share, limits.unlearned, share < limits.unlearned, words)
 
 
-def _sure_ones_hold(corrections: Answers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
+def _sure_ones_hold(corrections: PairedAnswers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
     """Where the champion is sure it is seldom wrong, even on new kinds of digits; wrong labels contradict it there.
 
     So does a mark on the pictures that stands for one digit, which the challenger learns without any other harm.
@@ -175,7 +175,7 @@ def _sure_ones_hold(corrections: Answers, confidence: NDArray[np.floating], limi
     return Criterion("sure answers hold", share, limits.contradicted, share <= limits.contradicted, words)
 
 
-def _not_relabelled(corrections: Answers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
+def _not_relabelled(corrections: PairedAnswers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
     """Labels that are wrong by a rule, all 4 called 9, can be learned: they show in what the champion was sure of.
 
     A rule is learned where it has the majority: of the pictures that the champion surely took for a 4, more are
@@ -196,13 +196,13 @@ def _not_relabelled(corrections: Answers, confidence: NDArray[np.floating], limi
     return Criterion("no digit called another", adjusted[worst], limits.alpha, adjusted[worst] >= limits.alpha, words)
 
 
-def _calibrated(calibration: Measured, limits: Limits) -> Criterion:
+def _calibrated(calibration: PairedFigure, limits: Limits) -> Criterion:
     limit = calibration.champion + limits.calibration_margin
     words = f"expected calibration error {calibration.challenger:.2%}, want at most {limit:.2%}"
     return Criterion("calibrated", calibration.challenger, limit, calibration.challenger <= limit, words)
 
 
-def _fast(p99_s: Measured, limits: Limits) -> Criterion:
+def _fast(p99_s: PairedFigure, limits: Limits) -> Criterion:
     ratio = p99_s.challenger / p99_s.champion
     words = (
         f"99 % of single pictures within {1e3 * p99_s.challenger:.2f} ms, the champion {1e3 * p99_s.champion:.2f} ms: "

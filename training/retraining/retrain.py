@@ -17,8 +17,8 @@ from training.fitting.job import make_card
 from training.fitting.loop import before_first_epoch, fit
 from training.network.compiled import CompiledNetwork
 from training.retraining import gate
-from training.retraining.corrected import Corrected, Counts, sort_out
 from training.retraining.gate import Decision
+from training.retraining.selection import Counts, Selection, select
 from training.store import CHAMPION, card, decisions
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def retrain(
 
     `digits` are those that the champion was fitted to; the validation images among them were never learned by any
     version. The corrections, `images` uint8 [n, 28, 28] with `labels` uint8 [n] in 0…9, n >= 0, are sorted out first
-    (`sort_out`). With too few of them the champion is kept and nothing is trained. The outcome is a function of the
+    (`select`). With too few of them the champion is kept and nothing is trained. The outcome is a function of the
     champion, the digits, the corrections and the limits alone, but for the times that are measured.
 
     A version that does not pass is published, for people to look at, but no alias ever stands for it and it is never
@@ -116,12 +116,12 @@ def retrain(
             f"{before.card.digits_sha256[:12]}…), want a champion trained on {source} ({digits.sha256[:12]}…): "
             "of other digits, none can be held out from it"
         )
-    corrected = sort_out(images, labels, digits)
-    counts = corrected.counts
+    selection = select(images, labels, digits)
+    counts = selection.counts
     training, validation = split(digits, before.card.recipe.validation_images)
     data = card.Data(
         source=f"{source} and corrections",
-        sha256=corrected.behind(digits).sha256,
+        sha256=selection.appended_to(digits).sha256,
         training_images=len(training) + counts.training,
         validation_images=len(validation),
     )
@@ -129,8 +129,8 @@ def retrain(
     counted = gate.enough(counts.held_out, limits)
     if counted.passed:
         retrained = card.Retrained(champion, digits.sha256, counts.training, counts.held_out)
-        after = _trained(before, corrected, training, validation, data, retrained, watching)
-        decision = _judged(before, after, validation, corrected.judges, limits, timed)
+        after = _trained(before, selection, training, validation, data, retrained, watching)
+        decision = _judged(before, after, validation, selection.held_out_digits, limits, timed)
         if not dry_run:
             version = store.publish(after.card, after.params)
     else:
@@ -166,7 +166,7 @@ def retraining_recipe(recipe: Recipe) -> Recipe:
 
 def _trained(
     champion: Trained,
-    corrected: Corrected,
+    selection: Selection,
     training: Digits,
     validation: Digits,
     data: card.Data,
@@ -176,7 +176,7 @@ def _trained(
     """What the champion becomes by learning the corrections among the digits that it knows."""
     layers, recipe = champion.card.layers, retraining_recipe(champion.card.recipe)
     copies = round(SHARE * len(training) / max(1, retrained.corrections))
-    learned = corrected.learned_with(training, copies=min(max(1, copies), MOST_COPIES))
+    learned = selection.learned_with(training, copies=min(max(1, copies), MOST_COPIES))
     start = before_first_epoch(layers, recipe, champion.params)
     with watching(recipe, len(learned)) as watch:
         *_, last = fit(layers, recipe, learned, validation, start, watch)
@@ -204,10 +204,10 @@ def _judged(
         reliability(np.concatenate(both), labels).error for both in zip(on_digits, on_corrections, strict=True)
     )
     return gate.decide(
-        gate.Answers(digits.labels, *(probabilities.argmax(axis=1) for probabilities in on_digits)),
-        gate.Answers(corrections.labels, *(probabilities.argmax(axis=1) for probabilities in on_corrections)),
+        gate.PairedAnswers(digits.labels, *(probabilities.argmax(axis=1) for probabilities in on_digits)),
+        gate.PairedAnswers(corrections.labels, *(probabilities.argmax(axis=1) for probabilities in on_corrections)),
         on_corrections[0].max(axis=1),
-        gate.Measured(*calibration),
-        gate.Measured(*timed(networks[0], networks[1], digits.images[:1])),
+        gate.PairedFigure(*calibration),
+        gate.PairedFigure(*timed(networks[0], networks[1], digits.images[:1])),
         limits,
     )

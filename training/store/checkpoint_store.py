@@ -132,7 +132,7 @@ class Store:
 
         Several processes may publish at once: each gets a version of its own.
         """
-        from training.distributed import parallel
+        from training.distributed import checkpoint
 
         encoded = msgspec.json.encode(card)
         try:
@@ -142,7 +142,7 @@ class Store:
         folder = self._folder(card.model)
         folder.mkdir(parents=True, exist_ok=True)
         with _aside(folder) as aside:
-            parallel.save(aside / PARAMS, params)
+            checkpoint.save(aside / PARAMS, params)
             (aside / CARD).write_bytes(msgspec.json.format(encoded))
             (aside / HISTORY).write_bytes(msgspec.json.Encoder().encode_lines(card.history))
             manifest.write(aside)

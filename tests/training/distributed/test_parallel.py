@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.load.server import free_port
-from training.distributed import parallel
+from training.distributed.processes import join
 from training.errors import DigitsError
 from training.network.layers import Conv, Dense, Dropout, Flatten, LayerFile, MaxPool
 from training.recipe import Distortion, Recipe, Teacher
@@ -217,5 +217,5 @@ def test_what_names_no_process_or_no_address_is_refused_before_anything_is_joine
     joined = []
     monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **kwargs: joined.append(args))
     with pytest.raises(DigitsError, match=f"^{re.escape(found)}$"):
-        parallel.join(coordinator, 2, process)
+        join(coordinator, 2, process)
     assert joined == []

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.small import QUICK, TINY, nobody_watching
-from training.distributed import parallel
+from training.distributed.mesh import data_parallel_mesh
 from training.fitting import job
 from training.fitting.distillation import compile_answer
 from training.network.convolution import NATIVE
@@ -22,7 +22,7 @@ TAUGHT = replace(QUICK, teacher=Teacher(layers=LARGER, recipe=replace(QUICK, epo
 def test_the_teachers_answer_with_the_mean_of_their_probabilities(few_digits):
     teachers = [(layers, initialise(layers, NATIVE, jax.random.key(i))) for i, layers in enumerate([LARGER, TINY])]
     images = few_digits.images[:24].reshape(3, 2, 4, 28, 28)
-    answer = compile_answer(teachers, parallel.mesh())
+    answer = compile_answer(teachers, data_parallel_mesh())
     answers = [answer(images, step) for step in range(3)]
     each = [jax.nn.softmax(forward(layers, NATIVE)(params, few_digits.images[:24])) for layers, params in teachers]
     np.testing.assert_allclose(answers, np.mean(each, axis=0).reshape(3, 2, 4, 10), atol=1e-6)

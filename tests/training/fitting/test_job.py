@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tests.support.small import QUICK, TINY, nobody_watching, unwatched
 from training.data.split import split
-from training.distributed.parallel import mesh
+from training.distributed.mesh import data_parallel_mesh
 from training.errors import DigitsError
 from training.fitting import job
 from training.fitting import loop as training_fit
@@ -166,7 +166,7 @@ def test_each_step_drops_other_values(few_digits):
     recipe = replace(QUICK, optimizer="sgd", learning_rate=1e-30)
     layers = (Flatten(), Dropout(0.5), Dense(10))
     state = before_first_epoch(layers, recipe).state
-    take_steps = compile_steps(forward(layers, NATIVE), recipe, 50, mesh())
+    take_steps = compile_steps(forward(layers, NATIVE), recipe, 50, data_parallel_mesh())
     same_picture = np.repeat(few_digits.images[:1], 40, axis=0)[:, None, None]
     batches = Batches(same_picture, jax.nn.one_hot(np.repeat(few_digits.labels[:1], 40)[:, None, None], 10))
     key = jax.random.key_data(jax.random.key(0))

@@ -7,20 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
-from training.retraining.gate import Answers, Criterion, Decision, Measured, decide, enough
+from training.retraining.gate import Criterion, Decision, PairedAnswers, PairedFigure, decide, enough
 from training.retraining.limits import Limits
 
 LIMITS = Limits()
-AS_GOOD = Measured(0.01, 0.01)
+AS_GOOD = PairedFigure(0.01, 0.01)
 UNSURE = np.array([])
 
 
-def answers(right: int, lost: int = 0, won: int = 0, both_wrong: int = 0, *, digit: int = 4, wrong: int = 9) -> Answers:
-    """Answers to pictures of one digit; whoever errs answers `wrong`."""
+def answers(
+    right: int, lost: int = 0, won: int = 0, both_wrong: int = 0, *, digit: int = 4, wrong: int = 9
+) -> PairedAnswers:
+    """PairedAnswers to pictures of one digit; whoever errs answers `wrong`."""
     n = right + lost + won + both_wrong
     champion = [digit] * (right + lost) + [wrong] * (won + both_wrong)
     challenger = [digit] * right + [wrong] * lost + [digit] * won + [wrong] * both_wrong
-    return Answers(np.full(n, digit), np.array(champion), np.array(challenger))
+    return PairedAnswers(np.full(n, digit), np.array(champion), np.array(challenger))
 
 
 GOOD_DIGITS = answers(4981, both_wrong=19)
@@ -116,7 +118,7 @@ def with_4s(called_9: int, called_4: int, *, confidence: float) -> Decision:
     labels = np.array([9] * called_9 + [4] * called_4 + [7] * 2000)
     seen = np.array([4] * (called_9 + called_4) + [7] * 2000)
     others = answers(300, won=20, digit=1, wrong=2)
-    corrections = Answers(labels, seen, labels).and_also(others)
+    corrections = PairedAnswers(labels, seen, labels).and_also(others)
     return decided(corrections=corrections, confidence=np.array([confidence] * len(labels) + [0.5] * 320))
 
 
@@ -141,19 +143,19 @@ def test_labels_that_contradict_a_sure_champion_too_often_are_seen_whatever_they
     """Pictures of all digits with a stripe, called 0, say: the challenger learns it and does no other harm."""
     seen = np.repeat(np.arange(1, 10), 100)
     labels = np.where(np.arange(900) % 100 < 10, 0, seen)
-    decision = decided(corrections=Answers(labels, seen, labels), confidence=np.full(900, 0.999))
+    decision = decided(corrections=PairedAnswers(labels, seen, labels), confidence=np.full(900, 0.999))
     assert refused(decision) == ["sure answers hold"]
     assert named(decision, "sure answers hold").words == (
         "90 of the 900 held-out corrections that the champion is sure of contradict it: 10.0%, want at most 5.0%"
     )
-    assert decided(corrections=Answers(labels, seen, labels), confidence=np.full(900, 0.98)).passed
+    assert decided(corrections=PairedAnswers(labels, seen, labels), confidence=np.full(900, 0.98)).passed
 
 
 def test_calibration_and_latency_have_their_limits():
-    assert refused(decided(calibration=Measured(0.010, 0.021))) == ["calibrated"]
-    assert decided(calibration=Measured(0.010, 0.019)).passed
-    assert refused(decided(p99_s=Measured(0.001, 0.0021))) == ["as fast"]
-    assert named(decided(p99_s=Measured(0.001, 0.0021)), "as fast").words == (
+    assert refused(decided(calibration=PairedFigure(0.010, 0.021))) == ["calibrated"]
+    assert decided(calibration=PairedFigure(0.010, 0.019)).passed
+    assert refused(decided(p99_s=PairedFigure(0.001, 0.0021))) == ["as fast"]
+    assert named(decided(p99_s=PairedFigure(0.001, 0.0021)), "as fast").words == (
         "99 % of single pictures within 2.10 ms, the champion 1.00 ms: 2.10 times as long, want at most 2"
     )
 
@@ -168,7 +170,7 @@ def test_of_challengers_that_are_no_better_few_pass():
     rng, passed, trials = np.random.default_rng(1), 0, 400
     for _ in range(trials):
         digits, corrections = (
-            Answers(labels, *(np.where(rng.random(n) < error, 9, 4) for _ in range(2)))
+            PairedAnswers(labels, *(np.where(rng.random(n) < error, 9, 4) for _ in range(2)))
             for n, error in ((5000, 0.004), (750, 0.05))
             for labels in [np.full(n, 4)]
         )

@@ -210,7 +210,7 @@ def test_what_judges_is_never_learned(store, digits, shifted, monkeypatch):
         np.concatenate([(validation.labels + 1) % 10, shifted.labels, shifted.labels]),
     )
     report = retrained(store, digits, both, dry_run=True)
-    judges = {image.tobytes() for image in module.sort_out(both.images, both.labels, digits).judges.images}
+    judges = {image.tobytes() for image in module.select(both.images, both.labels, digits).held_out_digits.images}
     assert (report.corrections.known, report.corrections.repeated) == (1000, 1600)
     assert len(judges) == 405
     assert not learned[0] & judges

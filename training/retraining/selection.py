@@ -36,7 +36,7 @@ class Counts(msgspec.Struct, frozen=True):
     held_out: int
 
 
-class Corrected(NamedTuple):
+class Selection(NamedTuple):
     """Corrections in the order of their hashes, whatever order they came in; each picture once. n may be 0."""
 
     images: Images
@@ -44,7 +44,7 @@ class Corrected(NamedTuple):
     held_out: NDArray[np.bool_]
     counts: Counts
 
-    def behind(self, digits: Digits) -> Digits:
+    def appended_to(self, digits: Digits) -> Digits:
         """Digits, and behind them all corrections."""
         return Digits(np.concatenate([digits.images, self.images]), np.concatenate([digits.labels, self.labels]))
 
@@ -57,12 +57,12 @@ class Corrected(NamedTuple):
         )
 
     @property
-    def judges(self) -> Digits:
+    def held_out_digits(self) -> Digits:
         """The corrections that are held out. Raises DataError when there is none."""
         return Digits(self.images[self.held_out], self.labels[self.held_out])
 
 
-def sort_out(images: Images, labels: NDArray[np.uint8], known: Digits) -> Corrected:
+def select(images: Images, labels: NDArray[np.uint8], known: Digits) -> Selection:
     """Corrections uint8 [n, 28, 28] with labels uint8 [n] in 0…9, n >= 0, sorted out by the SHA-256 of the pixels.
 
     The hash alone decides whether a picture is held out: it is on the same side today and after the next thousand
@@ -88,7 +88,7 @@ def sort_out(images: Images, labels: NDArray[np.uint8], known: Digits) -> Correc
         held_out=int(np.count_nonzero(held_out)),
     )
     rows = np.array([row_of[key] for key in agreed], dtype=np.intp)
-    return Corrected(images.reshape(-1, SIDE, SIDE)[rows], labels[rows], held_out, counts)
+    return Selection(images.reshape(-1, SIDE, SIDE)[rows], labels[rows], held_out, counts)
 
 
 def _hashes(images: Images) -> Iterable[bytes]:
