@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from training.network.layers import Layers
     from training.store import Store
 
+RECIPE, MACHINES = "The recipe", "Several machines"
+"""The groups of options in --help."""
+
 
 def fit(
     model: ModelArgument = "",
@@ -44,32 +47,9 @@ def fit(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = Ink.WHITE,
-    quick: Annotated[bool, typer.Option("--quick", help="A good network in about a minute.")] = False,
-    recipe: Annotated[
-        Path | None, typer.Option(help="Your own recipe: its fields in a .toml or .json file.", show_default=False)
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(show_default=False)] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At its peak.", show_default=False)] = None,
-    schedule: Annotated[
-        Schedule | None, typer.Option(help="How the rate falls after the warm-up.", show_default=False)
-    ] = None,
-    warmup_epochs: Annotated[float | None, typer.Option(min=0, show_default=False)] = None,
-    weight_decay: Annotated[float | None, typer.Option(min=0, help="adamw only.", show_default=False)] = None,
-    average: Annotated[
-        float | None, typer.Option(min=0, help="Decay of the running average of the weights.", show_default=False)
-    ] = None,
-    distort: Annotated[
-        bool | None, typer.Option("--distort/--no-distort", help="Distort the training images.", show_default=False)
-    ] = None,
     dropout: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Rate of every dropout layer.", show_default=False)
     ] = None,
-    validation_images: Annotated[
-        int | None, typer.Option(min=1, help="Held out of the training images.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same machine: the same weights.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last epoch of an interrupted run with the same options.")
     ] = False,
@@ -80,20 +60,73 @@ def fit(
         Path | None,
         typer.Option(help="A folder for TensorBoard's event files; wants the extra.", show_default=False),
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A good network in about a minute.", rich_help_panel=RECIPE)
+    ] = False,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="Your own recipe: its fields in a .toml or .json file.", show_default=False, rich_help_panel=RECIPE
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, show_default=False, rich_help_panel=RECIPE)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, show_default=False, rich_help_panel=RECIPE)] = None,
+    optimizer: Annotated[Optimizer | None, typer.Option(show_default=False, rich_help_panel=RECIPE)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="At its peak.", show_default=False, rich_help_panel=RECIPE)
+    ] = None,
+    schedule: Annotated[
+        Schedule | None,
+        typer.Option(help="How the rate falls after the warm-up.", show_default=False, rich_help_panel=RECIPE),
+    ] = None,
+    warmup_epochs: Annotated[float | None, typer.Option(min=0, show_default=False, rich_help_panel=RECIPE)] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(min=0, help="adamw only.", show_default=False, rich_help_panel=RECIPE)
+    ] = None,
+    average: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Decay of the running average of the weights.", show_default=False, rich_help_panel=RECIPE
+        ),
+    ] = None,
+    distort: Annotated[
+        bool | None,
+        typer.Option(
+            "--distort/--no-distort",
+            help="Distort the training images.",
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
+    validation_images: Annotated[
+        int | None,
+        typer.Option(min=1, help="Held out of the training images.", show_default=False, rich_help_panel=RECIPE),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Same seed, same machine: the same weights.", rich_help_panel=RECIPE)
+    ] = 0,
     teacher: Annotated[
-        bool, typer.Option("--teacher/--no-teacher", help="Learn from the recipe's larger networks, if it has any.")
+        bool,
+        typer.Option(
+            "--teacher/--no-teacher",
+            help="Learn from the recipe's larger networks, if it has any.",
+            rich_help_panel=RECIPE,
+        ),
     ] = True,
     coordinator: Annotated[
         str,
         typer.Option(
-            help="Several machines: host:port of process 0.", envvar="JAX_COORDINATOR_ADDRESS", show_default=False
+            help="host:port of process 0.",
+            envvar="JAX_COORDINATOR_ADDRESS",
+            show_default=False,
+            rich_help_panel=MACHINES,
         ),
     ] = "",
     processes: Annotated[
-        int, typer.Option(min=1, help="Several machines: how many processes.", envvar="JAX_NUM_PROCESSES")
+        int, typer.Option(min=1, help="How many processes.", envvar="JAX_NUM_PROCESSES", rich_help_panel=MACHINES)
     ] = 1,
     process: Annotated[
-        int, typer.Option(min=0, help="Several machines: which of them this is.", envvar="JAX_PROCESS_ID")
+        int, typer.Option(min=0, help="Which of them this is.", envvar="JAX_PROCESS_ID", rich_help_panel=MACHINES)
     ] = 0,
 ) -> None:
     """Train a network and publish it as a new version. The first version of a model becomes its champion.
@@ -148,10 +181,7 @@ def train(
     check: "Callable[[], None]",
     tensorboard: Path | None = None,
 ) -> "Published | None":
-    """Runs a training job, and shows how it goes.
-
-    A user who stops it, or the loss of another process, ends this one with a line and an exit code.
-    """
+    """Runs a training job and shows its progress. Raises typer.Exit when the user stops it."""
     from training.commands.progress import EpochTable
     from training.distributed.processes import is_first
     from training.fitting.job import TEACHER, run
@@ -170,15 +200,15 @@ def train(
             else:
                 yield watch
 
-    with _endings(resume=resume):
+    with _exit_on_stop_or_error(resume=resume):
         return run(store, model, layers, recipe, digits, source=source, resume=resume, watching=watching)
 
 
 @contextmanager
-def _endings(*, resume: bool) -> "Iterator[None]":
-    """Ends this process with a line and an exit code when the user stops it, and one of several also by an error.
+def _exit_on_stop_or_error(*, resume: bool) -> "Iterator[None]":
+    """Ends this process with one line and an exit code when the user stops it, and one of several on an error, too.
 
-    One of several processes leaves at once: the other ones notice by the transport that it is gone.
+    One of several processes leaves at once; by that the other ones notice that it is gone.
     """
     from training.distributed.processes import PeerLost, has_peers, leave
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.data.digits import DataError
-from training.data.replacing import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,10 +57,3 @@ def parse_idx(data: bytes, path: Path) -> NDArray[np.uint8]:
         problem = "truncated" if count < wanted else "trailing bytes"
         raise DataError(f"{path}: {problem}: {count} values, want {wanted} for shape {list(shape)}")
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
-
-def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
-    """Write an array uint8 as IDX, packed with gzip if the name ends in .gz. Equal arrays give equal bytes."""
-    data = struct.pack(f">2xBB{array.ndim}I", UINT8, array.ndim, *array.shape) + array.tobytes()
-    with replacing(path) as aside:
-        aside.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)

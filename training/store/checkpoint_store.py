@@ -19,9 +19,7 @@ from etils import epath
 
 from training.filesystem import flush, flush_tree, is_mounted, locked
 from training.store import decisions, manifest
-from training.store.aliases import CHALLENGER as CHALLENGER
-from training.store.aliases import CHAMPION as CHAMPION
-from training.store.aliases import FIRST, PREVIOUS, Aliases, AliasMoved
+from training.store.aliases import CHALLENGER, CHAMPION, FIRST, PREVIOUS, Aliases, AliasMoved
 from training.store.manifest import CorruptVersion, StoreError
 
 if TYPE_CHECKING:
@@ -190,12 +188,6 @@ class Store:
         with Aliases(self._folder(model)).changing(CHALLENGER, why) as aliases:
             number = aliases[CHALLENGER] = self.resolve(model, version)
         return number
-
-    def withdraw(self, model: str, *, why: str = "") -> int | None:
-        """Leaves a model without a challenger; says which one it was, if there was one."""
-        self.versions(model)
-        with Aliases(self._folder(model)).changing(CHALLENGER, why) as aliases:
-            return aliases.pop(CHALLENGER, None)
 
     def _last_change(self, model: str) -> str:
         champions = [change for change in Aliases(self._folder(model)).changes() if change.alias == CHAMPION]

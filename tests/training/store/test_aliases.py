@@ -11,7 +11,7 @@ import pytest
 
 from training.filesystem import locked
 from training.store import Store, StoreError
-from training.store.aliases import AliasMoved
+from training.store.aliases import Aliases, AliasMoved
 
 
 @pytest.fixture
@@ -58,20 +58,14 @@ def test_a_challenger_that_is_promoted_challenges_nobody_any_more(store):
     assert store.aliases("tiny") == {"champion": 2, "previous": 1}
 
 
-def test_a_challenger_is_withdrawn(store):
-    store.challenge("tiny", 3)
-    assert store.withdraw("tiny", why="slow") == 3
-    assert store.withdraw("tiny") is None
-    assert store.aliases("tiny") == {"champion": 1}
-
-
 def test_every_change_is_recorded_with_who_when_from_to_and_why(store, monkeypatch):
     monkeypatch.setenv("DIGITS_OPERATOR", "anna")
     began = datetime.datetime.now(datetime.UTC)
     store.promote("tiny", 3, why="better on sevens")
     store.rollback("tiny", why="worse on ones")
     store.challenge("tiny", 2, why="retrained")
-    store.withdraw("tiny", why="kept")
+    with Aliases(store.path / "tiny").changing("challenger", "kept") as aliases:
+        del aliases["challenger"]
     assert recorded(store) == [
         ("champion", None, 1, "the first version"),
         ("champion", 1, 3, "better on sevens"),
