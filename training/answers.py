@@ -1,4 +1,4 @@
-"""What a compiled network says of each picture, as columns of one array, and read as answers."""
+"""Answers of a network: the 16 columns that it computes for each picture, and how they are read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 CERTAINTY, NOVELTY, INK, CONFIDENCE, DIGIT, VERDICT = range(CLASSES, CLASSES + 6)
 COLUMNS: Final = CLASSES + 6
-"""The probabilities of the ten digits; certainty, novelty, and the mean ink of the picture, 0…1; the largest of the
-probabilities, and whose it is; whether that can be acted on, or NaN where there is a number that is not finite."""
+"""The calibrated probabilities of the ten digits; then CERTAINTY, the largest uncalibrated probability; NOVELTY, the
+squared out-of-distribution distance; INK, the mean ink, 0…1; CONFIDENCE, the largest calibrated probability; DIGIT,
+the digit that has it; VERDICT, one of the three below, or NaN where a number is not finite."""
 LOWEST_COVERAGE: Final = 0.9
-"""Sets of digits can be asked for from this coverage on; below it, the most probable digit alone would do."""
+"""The lowest coverage of a prediction set; for a lower one, the most probable digit alone would do."""
 ACCEPTED, UNCERTAIN, NOT_A_DIGIT = range(3)
 REASONS: Final = (None, "uncertain", "not_a_digit")
-"""Why an answer is not accepted, by verdict."""
+"""By verdict: why an answer is not accepted."""
 EVERYTHING: Final = (-np.inf, np.inf)
-"""Limits of certainty and novelty that accept everything."""
+"""Limits of certainty and novelty that accept every answer."""
 
 
 class Answers(NamedTuple):
@@ -30,7 +31,7 @@ class Answers(NamedTuple):
     columns: NDArray[np.float32]
     """[n, 16]"""
     judged: bool = True
-    """Whether the verdicts mean anything; a version whose card says nothing of that accepts everything."""
+    """False for a version whose card has no limits: it accepts every answer, and its verdicts mean nothing."""
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -44,7 +45,7 @@ class Answers(NamedTuple):
 
     @property
     def verdicts(self) -> NDArray[np.uint8] | None:
-        """[n]: ACCEPTED, UNCERTAIN or NOT_A_DIGIT; None where they mean nothing."""
+        """[n]: ACCEPTED, UNCERTAIN or NOT_A_DIGIT; None unless `judged`."""
         return self.columns[:, VERDICT].astype(np.uint8) if self.judged else None
 
 

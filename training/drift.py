@@ -1,4 +1,4 @@
-"""Whether what comes in is still like what a version was calibrated on: histograms, and how far two are apart."""
+"""Drift: how far recent answers are from those on the validation images, by the population stability index."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ BINS: Final = 10
 SUREST: Final = 0.99999
 """No bin begins above this confidence: there, processors differ by as much as pictures do."""
 LARGE: Final = 0.25
-"""From this index on, by the convention of those who have long used it, a population is another one."""
+"""From this index on, a population counts as another one, by the convention of credit scoring."""
 Z: Final = 4.753424308822899
-"""A normal variable is above this with a probability of one in a million."""
+"""A standard normal variable exceeds this with a probability of one in a million."""
 
 
 class Histogram(msgspec.Struct, frozen=True):
     """Counts of values in bins; the first and the last bin are open."""
 
     edges: tuple[float, ...]
-    """Between the bins, ascending; a value that equals an edge is in the bin above it."""
+    """Between the bins, ascending; a value equal to an edge is in the bin above it."""
     counts: tuple[int, ...]
 
     @classmethod
@@ -39,7 +39,7 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Histograms over the validation images."""
+    """Histograms over the validation images, against which drift is measured."""
 
     ink: Histogram
     """The mean ink of a picture, 0…1, in bins of equally many pictures."""
@@ -60,23 +60,23 @@ def reference(columns: NDArray[np.float32]) -> Reference:
 
 
 def measured(columns: NDArray[np.float32]) -> tuple[NDArray[np.floating], ...]:
-    """What is counted of columns [n, 16], in the order of KINDS: [n] each."""
+    """The values whose histograms are compared, in the order of KINDS: [n] each, of columns [n, 16]."""
     return columns[:, INK], columns[:, CONFIDENCE], columns[:, DIGIT]
 
 
 def stability_index(counts: NDArray[np.integer], reference: NDArray[np.integer]) -> float:
-    """The population stability index of counts [bins] against others, 0…; half a count is added to each (Jeffreys)."""
+    """The population stability index, 0…, of counts [bins] and reference counts; half a count is added to each."""
     found, wanted = ((of + 0.5) / (of.sum() + 0.5 * len(of)) for of in (counts, reference))
     return float(((found - wanted) * np.log(found / wanted)).sum())
 
 
 def alarm_limit(bins: int, rows: int, reference_rows: int) -> float:
-    """The index that is drift, for so many bins and rows on both sides.
+    """The index above which there is drift, for histograms of so many bins over so many rows each.
 
     Without drift the index is (1 / rows + 1 / reference_rows) times a chi-square variable with bins - 1 degrees of
-    freedom (Yurdakul 2018, Statistical properties of population stability index): it is above 0 even then, the more so
-    the fewer rows there are. So an index is drift that is larger by 0.25 than it would be on average without, and that
-    is seen less than once in a million times without (Wilson & Hilferty 1931 for the quantile).
+    freedom (Yurdakul 2018, Statistical properties of population stability index), so it is above 0 even then, and
+    larger for fewer rows. The limit is the larger of two: the mean without drift plus 0.25, and the quantile that is
+    exceeded once in a million times without drift (approximated as by Wilson & Hilferty 1931).
     """
     freedom = bins - 1
     part = 2 / (9 * freedom)
@@ -85,7 +85,7 @@ def alarm_limit(bins: int, rows: int, reference_rows: int) -> float:
 
 
 class Window:
-    """The last rows that were answered, as bins; memory for so many rows and no more. Not safe to share."""
+    """Histograms over the last `rows` answers, kept as a ring buffer of bins. Not thread-safe."""
 
     def __init__(self, reference: Reference, rows: int) -> None:
         histograms = [getattr(reference, kind) for kind in KINDS]
@@ -97,7 +97,7 @@ class Window:
         self.rows = 0
 
     def add(self, columns: NDArray[np.float32]) -> None:
-        """Takes in columns [n, 16]; what is older than the window is forgotten."""
+        """Adds columns [n, 16]; rows that are older than the window are dropped."""
         size = self._bins.shape[1]
         columns = columns[-size:]
         places = (self._next + np.arange(len(columns))) % size
@@ -111,7 +111,7 @@ class Window:
         self.rows += len(columns) - leaving
 
     def drift(self) -> dict[str, tuple[float, bool]]:
-        """The index of each kind, and whether it is drift. Without any row, 0 and no drift."""
+        """By kind: the index, and whether it means drift. Without any row, 0 and no drift."""
         found = {}
         for kind, counts, wanted in zip(KINDS, self._counts, self._wanted, strict=True):
             index = stability_index(counts, wanted) if self.rows else 0.0

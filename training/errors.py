@@ -1,4 +1,4 @@
-"""The base of every error that a user can act on; commands show such an error as one line, without a traceback."""
+"""The base class of errors that a user can act on; commands print them as one line, without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks of this package as a scikit-learn classifier, for pictures of digits and for tables of numbers."""
+"""A scikit-learn classifier with the networks of this package, for pictures of digits and for tables of numbers."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ NOT_AS_SAVED = (
     *(KeyError, TypeError, ValueError, EOFError),
     *(zipfile.BadZipFile, NotImplementedError, RuntimeError, msgspec.MsgspecError),
 )
-"""What reading a file that `save` did not write, or a damaged one, raises; zipfile checks the CRC of all it reads."""
+"""Exceptions of reading a damaged file, or one that `save` did not write; zipfile checks the CRC of what it reads."""
 
 
 class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A neural network with scikit-learn's interface, trained by the loop that trains the published versions.
 
-    Rows of X are either of two things, and `scale` says which. With a `scale`, a row is a picture of 784 pixels, row by
-    row, 0 for background and `scale` for full ink (255 for MNIST as it is, 1 for pixels in 0…1); it is prepared as
-    everywhere else in this package, and for ten classes the network is the very one that `python -m training fit`
-    trains. Without, a row is any numbers, taken as they are: a StandardScaler before this in a Pipeline helps, and
-    so do more epochs than pictures need, since a small table has few batches.
+    With a `scale`, a row of X is a picture of 784 pixels, row by row, 0 for background and `scale` for full ink (255
+    for MNIST as it is, 1 for pixels in 0…1); it is prepared as everywhere else in this package, and for ten classes the
+    network is the one that `python -m training fit` trains. Without a `scale`, a row is any numbers, taken as they
+    are: a StandardScaler before this in a Pipeline helps, and so do more epochs than pictures need, since a small table
+    has few batches.
 
-    Parameters, beside the fields of a Recipe but for `teacher`, which mean here what they mean there:
+    Parameters, besides the fields of a Recipe (all but `teacher`), which mean the same as there:
 
     layers: a list of layers (`[Dense(50, activation="relu"), Dense(3)]`, or as dicts, the way a file lists them) whose
         last gives one logit a class; or the name of a model, which gets as many logits as there are classes; None is
@@ -63,8 +63,8 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         error after each epoch; 0 holds out none. It is the same rows whatever `random_state` is.
     random_state: a whole number is the recipe's seed; the same one gives the same bits. None draws a seed.
     callbacks: functions called after each epoch with this estimator, which can predict by then, and the epoch's row of
-        `history_`. Training ends when one of them returns something true.
-    warm_start: `fit` goes on from the weights it finds, with a fresh optimizer, in place of drawing new ones.
+        `history_`. Training ends when one of them returns a true value.
+    warm_start: `fit` goes on from the present weights, with a fresh optimizer, in place of drawing new ones.
 
     Once fitted: `classes_` [k], `n_features_in_`, `layers_` (what was built), `params_` (float32 arrays by layer and
     name; the running average if the recipe has one), `history_` (a dict for each epoch with the fields of an EpochRow;
@@ -129,9 +129,9 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._train(training, validation, recipe, self._start(recipe))
 
     def partial_fit(self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None) -> Self:  # noqa: N803
-        """Trains for one epoch on X and y, going on from where the last call of this or `fit` ended.
+        """Trains for one epoch on X and y, from the weights at the end of the last call of this or `fit`.
 
-        The first call must say all `classes` there will be. The learning rate stays at its peak, and a running
+        The first call must list all `classes` that will ever occur. The learning rate stays at its peak, and a running
         average of the weights is one over the steps of this call. Errors as of `fit`.
         """
         first = not hasattr(self, "params_")
@@ -238,7 +238,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._images(rows), labels
 
     def _images(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """What the network reads, for rows [n, features]: the same as float32, or pictures uint8 [n, 28, 28]."""
+        """The input of the network for rows [n, features]: the rows as float32, or pictures uint8 [n, 28, 28]."""
         if self.scale is None:
             return rows
         if rows.shape[1] != PIXELS:
@@ -257,7 +257,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._state: State | None = None
 
     def _start(self, recipe: Recipe) -> State:
-        """A fresh state, with the weights that there are already, if any."""
+        """A fresh state, with the present weights if there are some."""
         state = before_first_epoch(self.layers_, recipe).state
         return state._replace(params=self.params_, average=self.params_) if hasattr(self, "params_") else state
 
@@ -285,7 +285,7 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Examples as the training loop takes them: what Digits are, for any classes and not for pictures only."""
+    """Examples for the training loop: as Digits, for any classes, and for tables as well as pictures."""
 
     images: NDArray[Any]
     """uint8 [n, 28, 28] or float32 [n, features]."""
@@ -301,7 +301,7 @@ class Rows:
 
 
 class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The file's part that is no array of weights."""
+    """All of the file but the weights."""
 
     parameters: dict[str, Any]
     layers: Layers
@@ -313,7 +313,7 @@ class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 def _network(wanted: Any, axes: tuple[int, ...], classes: int) -> Layers:
-    """The layers that a user named or listed, for inputs [n, *axes]. Raises LayerError if they do not fit them."""
+    """The layers that a user named or listed, for inputs [n, *axes]. Raises LayerError if they do not fit."""
     wanted = "mlp" if wanted is None else wanted
     if isinstance(wanted, str):
         if wanted not in MODELS:
@@ -331,7 +331,7 @@ def _network(wanted: Any, axes: tuple[int, ...], classes: int) -> Layers:
 
 
 def _plain(value: Any) -> Any:
-    """A Python number for NumPy's, as grids of parameters are full of; anything else as it is."""
+    """A Python number for a NumPy scalar, such as those in a grid of parameters; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -340,4 +340,4 @@ def _kind(leaf: Any) -> tuple[tuple[int, ...], str]:
 
 
 def _unwatched(**_: object) -> None:
-    """A `Watch` that looks away."""
+    """A `Watch` that does nothing."""

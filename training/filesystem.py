@@ -1,7 +1,7 @@
-"""Files that survive a crash: replaced whole, flushed to the disk, guarded by locks.
+"""Files that survive a crash: replaced atomically, flushed to the disk, guarded by locks.
 
-Paths are `epath.Path`s, so a store may lie on any file system that epath opens. Flushing and locking have a meaning on
-mounted file systems only; elsewhere they do nothing, and the manifest of a version is what guards its reader.
+Paths are `epath.Path`s, so a store may lie on any file system that epath opens. Flushing and locking work on mounted
+file systems only; elsewhere they do nothing, and a reader relies on the manifest of a version.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def is_mounted(path: epath.Path) -> bool:
-    """Whether the path is the operating system's own and not, say, `gs://…`."""
+    """Whether the path is on a mounted file system and not a URL such as `gs://…`."""
     return "://" not in os.fspath(path)
 
 
 def flush(path: epath.Path) -> None:
-    """Waits until the file or folder is on the disk; of a folder that is its list of names."""
+    """Waits until the file is on the disk (fsync); for a folder, until its list of names is."""
     if is_mounted(path):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -59,7 +59,7 @@ def replace_file(path: epath.Path, content: bytes) -> None:
 
 
 def check_room(folder: epath.Path, size_bytes: int) -> None:
-    """Raises OSError when so many bytes cannot be written below the folder for lack of room."""
+    """Raises OSError when fewer than `size_bytes` bytes are free on the folder's disk."""
     if is_mounted(folder) and (free_bytes := shutil.disk_usage(folder).free) < size_bytes:
         raise OSError(
             errno.ENOSPC, f"no room on the disk: want {size_bytes:,} bytes, {free_bytes:,} are free", str(folder)
@@ -68,7 +68,7 @@ def check_room(folder: epath.Path, size_bytes: int) -> None:
 
 @contextmanager
 def locked(path: epath.Path, *, wait: bool = True) -> Iterator[bool]:
-    """Holds the lock of a folder while the block runs; yields whether it was got, which without `wait` it may not be.
+    """Holds the lock of a folder while the block runs; yields whether it is held: without `wait` it may be False.
 
     The lock is advisory (flock on the folder itself), leaves no file behind and ends with the process that holds it.
     """

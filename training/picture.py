@@ -1,12 +1,12 @@
 """A picture of a digit, of any size and colours, prepared as NIST's were for MNIST: uint8 [28, 28], 255 is ink.
 
-The one definition of what becomes of pictures, in five steps, each a function here:
+The only preprocessing of pictures, in five steps, each a function here:
 
-1. grey levels, upright, transparent parts laid on paper (`levels`), in the pixels that it had before somebody enlarged
-   it without smoothing (`unenlarged`);
-2. which of paper and ink is the darker one: the border is paper, unless somebody says (`polarity`);
-3. light that falls unevenly, noise of the camera and specks are taken away (`inked`); a clean picture stays as it is;
-4. lines so fine that they would vanish in 28 x 28 are made as wide as a thin pen's in MNIST (`thickened`);
+1. grey levels, upright, transparent parts laid on paper (`levels`), in the pixels that the picture had before it was
+   enlarged without smoothing (`unenlarged`);
+2. polarity: the border is paper, and the ink is what differs most from it, unless the caller says (`polarity`);
+3. uneven light, noise of the camera and specks are removed (`inked`); a clean picture stays as it is;
+4. strokes so fine that they would vanish in 28 x 28 are made as wide as those of a thin pen in MNIST (`thickened`);
 5. the ink, aspect kept, fills 20 x 20, with its centre of mass in the middle of 28 x 28 (`fitted`), as in LeCun,
    Bottou, Bengio & Haffner (1998), "Gradient-based learning applied to document recognition", section III-A.
 """
@@ -32,36 +32,36 @@ if TYPE_CHECKING:
 Ink = Literal["white", "black"]
 
 LONGEST: Final = 1024
-"""Pictures with a longer side are made smaller first: more of a digit than that is not seen in 28 x 28."""
+"""Pictures with a longer side, in pixels, are made smaller first: more detail does not show in 28 x 28."""
 BAND_PIXELS: Final = 2**18
-"""Large pictures are made grey and smaller in bands of so many pixels: whole copies take three times their memory."""
+"""Large pictures are reduced in bands of so many pixels: copies of the whole would take three times its memory."""
 FIT: Final = 20
 """The side of the square that MNIST's digits fill."""
 MIDDLE: Final = SIDE // 2
 """The row and the column where MNIST has the centre of mass, to the nearest pixel."""
 GROUND_LONGEST: Final = 128
-"""The light that falls on the paper is estimated in a picture of this size."""
+"""The light on the paper is estimated in a picture whose longer side has at most so many pixels."""
 GROUND_WINDOW: Final = 0.5
-"""What is dark in this share of the shorter side, both ways, is a shadow and not ink."""
+"""A dark area of this share of the shorter side, both ways, is a shadow and not ink."""
 SEEN: Final = 0.05
-"""Where less than this share of the surroundings is paper, its grey level is guessed from farther away."""
+"""Where less than this share of the surroundings is paper, its grey level is taken from farther away."""
 FAINTEST: Final = 0.1
 """Ink takes at least this share of the paper's light; anything less is a blank picture."""
 NOISE: Final = 3.0
-"""So many deviations of the paper's grey levels are paper, too."""
+"""Grey levels within so many standard deviations of the paper's are paper, too."""
 SPECK: Final = 0.03
-"""Parts with less ink than this share of the largest one's are specks."""
+"""Connected parts with less ink than this share of the largest one are specks."""
 EDGE: Final = 0.1
-"""Parts that touch the edge of the picture do not belong to a digit with this share of their ink that does not."""
+"""Parts that touch the edge are removed when a part that does not has at least this share of the largest one's ink."""
 BOX_LEVEL: Final = 0.3
-"""A pixel with this share of full ink belongs to the digit, when its size is taken."""
+"""Pixels with at least this share of full ink belong to the bounding box of the digit."""
 THIN, THIN_PEN = 1.0, 1.6
-"""Strokes thinner than the first, in pixels of 28 x 28, are made as wide as the second."""
+"""Strokes thinner than the first number, in pixels of 28 x 28, are made as wide as the second."""
 SQUARE, SOLID = 0.6, 0.77
-"""A box that is nearly square, and filled to more than this share, holds a blot: of a disc it is π/4, and of the 14,951
-such digits among MNIST's first 20,000 training images at most 0.764."""
+"""A bounding box that is nearly square, and filled to more than the second share, holds a blot: a disc fills π/4 of it,
+and the 14,951 digits with such a box among MNIST's first 20,000 training images at most 0.764."""
 RANGES: Final = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535}
-"""What is white in the modes that have more than 8 bits and say how many."""
+"""Full white in Pillow's modes with 16 bits."""
 UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -71,23 +71,23 @@ UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By the orientation of EXIF 2.3, 4.6.4: what turns the picture upright."""
+"""By orientation (EXIF 2.3, 4.6.4): the transposition that turns a picture upright."""
 
 
 class NoInk(DigitsError, ValueError):
-    """The picture is all one colour, or as good as that, or has a blot but no strokes of a colour."""
+    """The picture is all one colour, or nearly so, or has a blot but no strokes."""
 
     def __init__(self, ink: Ink) -> None:
         super().__init__(f"the picture is all one colour or has no {ink} strokes, want a digit on it")
 
 
 def prepare(picture: Image.Image, ink: Ink | None = None) -> Images:
-    """The picture as uint8 [28, 28]; the border says which colour its ink has, unless that is given. Raises NoInk."""
+    """The picture as uint8 [28, 28]; the colour of the ink is found by the border unless it is given. Raises NoInk."""
     return prepare_levels(levels(picture, ink), ink)
 
 
 def prepare_levels(grey: Levels, ink: Ink | None = None) -> Images:
-    """The same for a picture's grey levels: who has them has no more use for the picture, which may be 100 MB."""
+    """As `prepare`, for grey levels of `levels`: the picture itself, up to 100 MB, can be freed before."""
     grey = unenlarged(grey)
     ink = ink or polarity(grey)
     strokes = thickened(inked(grey, ink))
@@ -113,7 +113,7 @@ def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
 
 
 def _reduced(band: Image.Image, ink: Ink | None, factor: int) -> Levels:
-    """Grey levels float32 [h, w] of a part of a picture, so many times smaller."""
+    """Grey levels float32 [h, w] of a band of a picture, `factor` times smaller."""
     paper = "black" if ink == "white" else "white"
     if band.mode in RANGES:
         deep = np.asarray(band)
@@ -131,14 +131,14 @@ def _reduced(band: Image.Image, ink: Ink | None, factor: int) -> Levels:
 
 
 def unenlarged(grey: Levels) -> Levels:
-    """The picture in its own pixels, where each one has been made a block of equal ones."""
+    """Undoes an enlargement without smoothing, in which each pixel has become a block of equal ones."""
     changes = [np.flatnonzero(np.diff(grey, axis=axis).any(1 - axis)) + 1 for axis in (0, 1)]
     block = np.gcd.reduce(np.concatenate([*changes, grey.shape]))
     return grey[::block, ::block]
 
 
 def polarity(grey: Levels) -> Ink:
-    """The colour of the ink: the median of the picture's outermost pixels is paper, and what is farther from it ink."""
+    """The colour of the ink: the median of the outermost pixels is paper, the grey level farthest from it is ink."""
     border = np.median(np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]]))
     return "black" if border - grey.min() >= grey.max() - border else "white"
 
@@ -148,7 +148,7 @@ def inked(grey: Levels, ink: Ink) -> Levels:
     if ink == "white":
         grey = np.float32(FULL_INK) - grey
     paper = ground(grey)
-    # Of the paper's light, ink keeps a share. Of a black ground's, chalk gives back what is no share of it.
+    # Black ink reflects a share of the paper's light; white chalk reflects light that does not depend on the ground.
     dark = np.maximum(paper - grey, 0) / (np.maximum(paper, 1) if ink == "black" else FULL_INK)
     if dark.max() < FAINTEST:
         raise NoInk(ink)
@@ -163,7 +163,7 @@ def inked(grey: Levels, ink: Ink) -> Levels:
 
 
 def ground(grey: Levels) -> Levels:
-    """The paper's grey level at each pixel, as if nothing were written on it: a morphological closing, refined."""
+    """The paper's grey level at each pixel, float32 [h, w]: a morphological closing, refined."""
     height, width = grey.shape
     factor = -(-max(height, width) // GROUND_LONGEST)
     picture = Image.fromarray(grey)
@@ -172,9 +172,9 @@ def ground(grey: Levels) -> Levels:
     closed = ndimage.grey_closing(small, (window, window), mode="nearest")
     if np.ptp(closed) == 0:
         return np.full_like(grey, closed[0, 0])
-    if np.median(small) == small.max():  # most of it is paper of one level, which nobody has photographed
+    if np.median(small) == small.max():  # most of it is paper of one level: no photograph
         return np.full_like(grey, small.max())
-    # A closing fills a slope of light like a valley; the paper around what is written is the better guess, where seen.
+    # A closing also fills slopes of light; where paper is visible around the strokes, its mean is the better estimate.
     dark = np.maximum(closed - small, 0) / np.maximum(closed, 1)
     paper = ~ndimage.binary_dilation(dark > max(otsu(dark), FAINTEST), iterations=2)
     reach = window / 16
@@ -196,7 +196,7 @@ def otsu(values: Levels) -> float:
 
 
 def cleaned(ink: Levels) -> Levels:
-    """Ink without specks, and without what reaches in from beyond the edge beside a digit that is whole."""
+    """Ink without specks, and without parts cut off by the edge when there is a digit that is whole."""
     parts, count = ndimage.label(ink > 0, np.ones((3, 3)))
     if count < 2:
         return ink
@@ -210,7 +210,7 @@ def cleaned(ink: Levels) -> Levels:
 
 
 def thickened(ink: Levels) -> Levels:
-    """Ink with strokes of at least a thin pen's width, beside what they will fit in."""
+    """Ink with strokes of at least a thin pen's width, relative to the 20 x 20 that it will fill."""
     rows, columns = _box(ink)
     unit = max(rows[1] - rows[0], columns[1] - columns[0]) / FIT
     drawn = np.pad(ink > 0.5, 1)
@@ -225,7 +225,7 @@ def thickened(ink: Levels) -> Levels:
 
 
 def solid(ink: Levels) -> bool:
-    """Whether the ink is one blot: a dot, a disc, a square, and not strokes."""
+    """Whether the ink is one blot, such as a dot, a disc or a square, and no strokes."""
     rows, columns = _box(ink)
     box = ink[slice(*rows), slice(*columns)]
     return min(box.shape) > SQUARE * max(box.shape) and (box > 0.5).mean() > SOLID
@@ -253,7 +253,7 @@ def fitted(ink: Levels) -> Images:
 
 
 def _box(ink: Levels) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The rows and the columns, each from and to, that have ink."""
+    """The bounding box of the ink: rows and columns, each as (first, last + 1)."""
     there = ink >= BOX_LEVEL
     rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
     return (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)

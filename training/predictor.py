@@ -1,4 +1,4 @@
-"""A loaded version, ready to answer: the one door to a network for the service and for `evaluate`."""
+"""The predictor: a loaded version that answers pictures, the same for the service and for `evaluate`."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from training.store.card import Card
 
 GOLDEN_TOLERANCE = 1e-3
-"""How far a probability, or a novelty in relation to its size, may be from the one on the card.
+"""Maximum difference from a probability on the card, absolute, and from a novelty on the card, relative.
 
 Processors differ by about 1e-6.
 """
 
 
 class Predictor:
-    """One version of a model with its card. Safe to share between threads.
+    """One version of a model with its card. Thread-safe.
 
-    Its name is the one that the store has it under, whatever the card says: people copy models.
+    Its name is that of its folder in the store, whatever the card says: people copy models.
     """
 
     def __init__(self, name: str, version: int, card: Card, network: CompiledNetwork) -> None:
@@ -50,10 +50,10 @@ class Predictor:
     def load(
         cls, store: Store, model: str, version: int | str = CHAMPION, *, row_sizes: Sequence[int] = ROW_SIZES
     ) -> Self:
-        """The predictor of a version in the store, every size of batch compiled.
+        """The predictor of a version in the store, compiled for every size of batch.
 
-        Raises UnknownModel, UnknownVersion, and CorruptVersion when a file differs from the manifest or when the golden
-        predictions on the card do not come out again.
+        Raises UnknownModel, UnknownVersion, and CorruptVersion when a file differs from the manifest or an answer from
+        the golden predictions on the card.
         """
         number = store.resolve(model, version)
         card, params = store.load(model, number)
@@ -71,7 +71,7 @@ class Predictor:
 
     @property
     def reference(self) -> Reference | None:
-        """What drift is measured against, if the card has it."""
+        """The histograms that drift is measured against; None if the card has none."""
         return self.card.trust.reference if self.card.trust else None
 
     @property
@@ -88,17 +88,18 @@ class Predictor:
         return self._network(images)
 
     def columns(self, images: Images) -> NDArray[np.float32]:
-        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 16], for `read`."""
+        """Columns float32 [n, 16] (`training.answers`) for images uint8 [n, 28, 28], n >= 1; `read` reads them."""
         return self._network.columns(images)
 
     def read(self, columns: NDArray[np.float32]) -> Answers:
-        """Columns [n, 16] as answers. The version's card decides which of them are accepted, if it says so."""
+        """Columns [n, 16] as answers; they have verdicts if the version's card has limits."""
         return Answers(columns, judged=self.card.trust is not None)
 
     def prediction_sets(self, probabilities: NDArray[np.float32], coverage: float) -> NDArray[np.bool_] | None:
-        """Which digits are in the sets of pictures by their probabilities [n, 10]: [n, 10]; 0.9 <= coverage < 1.
+        """Prediction sets: bool [n, 10], which digits are in the sets of pictures with probabilities [n, 10].
 
-        With the probability of the coverage, the right digit is in the set. None where the card says nothing of sets.
+        With a probability of at least `coverage`, 0.9 <= coverage < 1, the right digit is in the set (split conformal).
+        None where the card has no thresholds.
         """
         if self.card.trust is None:
             return None
@@ -106,7 +107,7 @@ class Predictor:
         return prediction_sets(plain, self.card.trust.sets.limit(coverage))
 
     def check_golden(self) -> None:
-        """Raises CorruptVersion unless the golden pictures get what they got when the version was published."""
+        """Raises CorruptVersion unless the golden pictures get the answers that they got when it was published."""
         golden = self.card.golden
         columns = self.columns(golden.images)
         off = float(np.abs(columns[:, :CLASSES] - np.asarray(golden.probabilities, np.float32)).max())

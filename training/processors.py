@@ -1,7 +1,7 @@
-"""How many processors a container may use; XLA starts as many threads as the machine has, whatever the limit.
+"""CPU limits of containers (cgroups); by default XLA starts a thread for each processor of the machine.
 
-With more threads than the limit allows, all of them stand still for the rest of each 100 ms in which they have used up
-the time of the container (CFS bandwidth control).
+With more threads than the limit allows, the kernel stops all of them for the rest of each 100 ms in which they have
+used up the container's time (CFS bandwidth control).
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NPROC: Final = "NPROC"
-"""What XLA reads instead of counting processors. Affinity would do it, too, but pins: containers on one machine know
-nothing of each other, and would crowd on the same processors while others are idle."""
+"""The environment variable that XLA reads instead of counting processors. Affinity would have that effect, too, but it
+pins threads: containers on one machine would crowd on the same processors while others are idle."""
 ROOT: Final = Path("/")
 
 
 def keep_to_limit(among: int = 1, root: Path = ROOT) -> None:
     """Lets XLA start only as many threads as the container's limit has processors; call it before JAX computes.
 
-    `among` so many processes the limit is shared out. Does nothing without a limit, or where the user has set NPROC.
+    The limit is divided by `among`, the number of processes that share it. Does nothing without a limit, or where the
+    user has set NPROC.
     """
     limit = limit_of_container(root)
     if limit is not None and NPROC not in os.environ:
@@ -45,7 +46,7 @@ def compute_in_place() -> None:
 
 @contextmanager
 def one_thread() -> Iterator[int]:
-    """XLA that starts meanwhile gets one thread; yields how many it would have had."""
+    """XLA gets one thread if it starts inside the block; yields how many threads it would have had."""
     before = os.environ.get(NPROC)
     os.environ[NPROC] = "1"
     try:
@@ -57,14 +58,14 @@ def one_thread() -> Iterator[int]:
 
 
 def usable() -> int:
-    """How many processors this process may run on, limit or not."""
+    """How many processors this process may run on, by its affinity; the container's limit is not counted."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def limit_of_container(root: Path = ROOT) -> float | None:
-    """The limit in processors, 0.5 is half of one; None: there is none.
+    """The limit in processors, such as 0.5; None: there is none.
 
-    That is the lowest of this process's cgroup and those around it, as far as they are visible: cpu.max of version 2,
+    It is the lowest of this process's cgroup and its ancestors, as far as they are visible: cpu.max of version 2,
     cpu.cfs_quota_us of version 1.
     """
     quotas = []
@@ -77,7 +78,7 @@ def limit_of_container(root: Path = ROOT) -> float | None:
 
 
 def _cgroups(root: Path) -> list[tuple[str, str]]:
-    """Where this process is: the folder of a hierarchy that may limit processors, and the path below it."""
+    """The cgroups of this process that may limit processors: the folder of the hierarchy, and the path below it."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""How a network is trained: everything that decides the outcome, and that travels with the weights."""
+"""The recipe: the hyperparameters of a training run, kept in the card beside the weights."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Schedule = Literal["cosine", "linear", "constant"]
 
 
 class RecipeError(DigitsError, ValueError):
-    """A recipe with a value that makes no sense."""
+    """A recipe with a value outside of its range, or of the wrong type."""
 
 
 class Distortion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How strongly pictures are distorted. All zeros: not at all."""
+    """The strength of elastic and affine distortion of pictures. All zeros: none."""
 
     elastic_px: Amount = 0.0
     """Standard deviation of the displacement by the elastic field, in pixels."""
     smoothness_px: Annotated[float, msgspec.Meta(ge=3)] = 4.0
-    """Standard deviation of the Gaussian that smooths the field, in pixels: sigma in the paper."""
+    """Standard deviation of the Gaussian that smooths the field, in pixels (sigma in Simard et al. 2003)."""
     rotation_rad: Amount = 0.0
-    """Rotation, scale, shear and shift are drawn evenly from -amount to amount."""
+    """Rotation, scale, shear and shift are each drawn uniformly from -amount to amount."""
     scale: Amount = 0.0
     shear: Amount = 0.0
     shift_px: Amount = 0.0
@@ -44,7 +44,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     batch_size: Positive = 64
     optimizer: Optimizer = "adamw"
     learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 2e-3
-    """At its peak, after the warm-up."""
+    """The peak of the learning rate, after the warm-up."""
     schedule: Schedule = "cosine"
     """How the rate falls after the warm-up: to zero along a cosine or a line, or not at all."""
     warmup_epochs: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 1.0
@@ -53,15 +53,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     average: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
     """Decay of the running average of the weights, by step (Polyak & Juditsky 1992); 0 averages nothing."""
     distortion: Distortion = Distortion()
-    """Of the training images, anew in every epoch."""
+    """Distortion of the training images, drawn anew in every epoch."""
     validation_images: Positive = 5000
-    """Taken from the training images, the same ones for every seed; all choices are made on them."""
+    """Number of training images that are held out, the same ones for every seed; all choices are made on them."""
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     teacher: Teacher | None = None
-    """Whose answers are learned; None: the labels are."""
+    """Networks whose answers are learned in place of the labels (distillation); None: the labels are learned."""
 
     def changed(self, **values: object) -> Self:
-        """The recipe with other values for some of its fields. Raises RecipeError for one that makes no sense."""
+        """The recipe with other values for some of its fields. Raises RecipeError for a wrong one."""
         try:
             return msgspec.convert({**msgspec.to_builtins(self), **msgspec.to_builtins(values)}, type(self))
         except msgspec.ValidationError as error:
@@ -79,13 +79,13 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Teacher(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Larger networks that are trained first, and whose answers the network then learns in place of the labels."""
+    """Distillation: larger networks are trained first, and the network learns their answers in place of the labels."""
 
     layers: Layers
     recipe: Recipe
-    """Of each; its seed and its validation images are not taken from here."""
+    """Recipe of each teacher; its seed and its number of validation images are ignored."""
     networks: Positive = 1
-    """How many there are, with seeds 0, 1, …; they answer with the mean of their probabilities."""
+    """Number of teachers, with seeds 0, 1, …; their answer is the mean of their probabilities."""
 
 
 MILD = Distortion(elastic_px=0.5, rotation_rad=0.08, scale=0.06, shear=0.06, shift_px=1.0)
@@ -116,9 +116,9 @@ RECIPES = {
     "mlp_deep": Recipe(epochs=80, average=0.999, distortion=MEDIUM),
     "lenet": Recipe(epochs=40, average=0.999, distortion=MEDIUM, teacher=TEACHER),
 }
-"""How each network is trained unless told otherwise. Chosen on the validation images; LOG.md has the trials."""
+"""The default recipe of each network. Chosen on the validation images; LOG.md has the trials."""
 
 
 def recipe_for(model: str, *, quick: bool = False) -> Recipe:
-    """The recipe of a network by its name; one that has none of its own gets the default."""
+    """The recipe of a network by its name; the default for a network that has none of its own."""
     return QUICK if quick else RECIPES.get(model, Recipe())

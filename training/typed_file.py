@@ -1,4 +1,4 @@
-"""Files that a user writes, in TOML or JSON, read into a typed structure."""
+"""TOML and JSON files that a user writes, decoded and validated into a typed structure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def read_typed(path: str | Path, kind: type[T], *, noun: str, error: type[Exception]) -> T:
-    """The content of a .toml or .json file as a `kind`. Raises `error` naming the file, and in it the place."""
+    """The content of a .toml or .json file as a `kind`. Raises `error` naming the file and the place inside it."""
     path = Path(path)
     if path.suffix not in {".toml", ".json"}:
         raise error(f"{path} is no {noun}: want a .toml or a .json file")

@@ -30,7 +30,7 @@ HASHES: Mapping[str, str] = {  # SHA-256 of each file's unpacked content
 
 
 class WrongHashError(DataError):
-    """A file of MNIST is not the original: `found` and `wanted` are SHA-256 of the unpacked content."""
+    """A file of MNIST differs from the original: `found` and `wanted` are the SHA-256 of the unpacked content."""
 
     def __init__(self, path: Path, found: str, wanted: str) -> None:
         self.path, self.found, self.wanted = path, found, wanted
@@ -57,7 +57,7 @@ def train(folder: Path = FOLDER, mirrors: Sequence[str] = MIRRORS) -> Digits:
 
 
 def test(folder: Path = FOLDER, mirrors: Sequence[str] = MIRRORS) -> Digits:  # noqa: PT028 - it is no test function
-    """The 10,000 test digits: for the last word on a finished model, never for a choice. Errors as of `train`."""
+    """The 10,000 test digits: for the final score of a finished model, never for a choice. Raises as `train` does."""
     return _read("t10k", folder, mirrors)
 
 

@@ -1,4 +1,4 @@
-"""Fetch a missing file of MNIST from a public mirror, and put it in place only after its hash is found right."""
+"""Downloads a missing file of MNIST from a public mirror; it is put in place only after its SHA-256 is verified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMIT_BYTES = 16 << 20  # the largest of the four files has 10 MB
 
 
 class DownloadError(DataError):
-    """No mirror had the right file; the text says what each one answered and where to put the file by hand."""
+    """No mirror had the right file; the text has the answer of each, and where to put the file by hand."""
 
 
 def download(path: Path, mirrors: Sequence[str], wanted: str, timeout_s: float = TIMEOUT_S) -> None:

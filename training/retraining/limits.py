@@ -1,4 +1,4 @@
-"""What the gate asks of a challenger."""
+"""The limits of the gate."""
 
 from __future__ import annotations
 
@@ -6,35 +6,48 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Limits(BaseModel):
-    """Limits of the gate. Shares are 0…1; the defaults were measured on `lenet` (LOG.md)."""
+    """What the gate asks of a challenger. The defaults were measured on `lenet` (LOG.md)."""
 
     model_config = ConfigDict(frozen=True)
 
-    alpha: float = Field(0.05, gt=0, le=0.5, description="How probable each of the gate's tests may err, 0…1")
+    alpha: float = Field(
+        0.05, gt=0, le=0.5, description="Significance level of each statistical test of the gate, from 0 to 1"
+    )
     margin: float = Field(
         0.003,
         gt=0,
         lt=1,
-        description="So much higher, as a share, the challenger's error on held-out digits may not be",
+        description="Non-inferiority margin: the challenger must be shown to raise the error rate on held-out digits, "
+        "from 0 to 1, by less than this",
     )
     corrections_wanted: int = Field(
-        50, ge=1, description="With fewer held-out corrections than that nothing is decided: the champion is kept"
+        50,
+        ge=1,
+        description="Minimum number of held-out corrections; with fewer, nothing is trained and the champion is kept",
     )
     unlearned: float = Field(
         0.1,
         gt=0,
         le=1,
-        description="The challenger must be shown to contradict a smaller share of held-out corrections than that",
+        description="Share of held-out corrections that contradict the challenger, from 0 to 1: its upper confidence "
+        "bound must be below this",
     )
     sure: float = Field(
-        0.99, gt=0, le=1, description="From this confidence on, corrections that contradict the champion are suspect"
+        0.99, gt=0, le=1, description="Confidence, from 0 to 1, from which on the champion counts as sure of an answer"
     )
     contradicted: float = Field(
-        0.05, ge=0, le=1, description="At most this share of the corrections that it is so sure of may contradict it"
+        0.05,
+        ge=0,
+        le=1,
+        description="Maximum share of corrections that contradict the champion, from 0 to 1, among the held-out ones "
+        "that it is sure of; with a larger share the corrections are suspect and the champion is kept",
     )
     calibration_margin: float = Field(
-        0.01, ge=0, le=1, description="So much higher the challenger's expected calibration error may be, 0…1"
+        0.01,
+        ge=0,
+        le=1,
+        description="Maximum increase of the expected calibration error from champion to challenger, from 0 to 1",
     )
     latency_ratio: float = Field(
-        2.0, ge=1, description="So many times the champion's p99 latency the challenger's may be, for one picture"
+        2.0, ge=1, description="Maximum ratio of the challenger's p99 latency for one picture to the champion's"
     )
