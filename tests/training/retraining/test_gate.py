@@ -186,7 +186,7 @@ def test_of_challengers_that_are_no_better_few_pass():
     st.integers(0, 30),
     st.integers(0, 9),
 )
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(200), deadline=None)  # the machine may be busy
 def test_an_answer_that_becomes_right_never_keeps_a_challenger_that_would_have_passed(
     lost, won, lost_corrections, won_corrections, both_wrong, digit
 ):
