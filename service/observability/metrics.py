@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.metadata import version
 from typing import Final
 
@@ -10,18 +9,23 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Pro
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.observability.model_metrics import ModelMetrics
-from service.observability.process_metrics import SHARED_FOLDER, ProcessMetrics
+from service.observability.process_metrics import ProcessMetrics
 from service.observability.request_metrics import RequestMetrics
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """The metrics of one application: those of `requests` and those of `models`."""
+    """The metrics of one application: those of `requests` and those of `models`.
 
-    def __init__(self) -> None:
+    `shared_folder` is where several workers share their counts; prometheus_client must have been imported with the
+    variable SHARED_FOLDER set to it.
+    """
+
+    def __init__(self, shared_folder: str | None = None) -> None:
+        self._shared_folder = shared_folder
         self._registry = registry = CollectorRegistry()
-        self.requests, self.models = RequestMetrics(registry), ModelMetrics(registry)
+        self.requests, self.models = RequestMetrics(registry), ModelMetrics(registry, shared=shared_folder is not None)
         Gauge(
             "digits_build_info",
             "1, with the versions of the program and of JAX",
@@ -29,7 +33,7 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         ).labels(version("digits"), version("jax")).set(1)
-        if SHARED_FOLDER not in os.environ:
+        if shared_folder is None:
             ProcessCollector(registry=registry)
 
     def refresh(self) -> None:
@@ -42,8 +46,8 @@ class Metrics:
         """All metrics, in Prometheus' text format."""
         self.models.flush()
         registry = self._registry
-        if SHARED_FOLDER in os.environ:
+        if self._shared_folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types for it
-            registry.register(ProcessMetrics(os.environ[SHARED_FOLDER]))
+            registry.register(ProcessMetrics(self._shared_folder))
         return generate_latest(registry)

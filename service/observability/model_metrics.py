@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -10,7 +9,6 @@ from prometheus_client import Counter, Gauge, Histogram
 from service.observability.batch_metrics import BatchMetrics
 from service.observability.buffered_histogram import BufferedHistogram
 from service.observability.drift_monitor import DriftMonitor
-from service.observability.process_metrics import SHARED_FOLDER
 from training.drift import KINDS
 
 if TYPE_CHECKING:
@@ -91,7 +89,9 @@ class VersionMetrics:
 class ModelMetrics:
     """Metrics with the labels `model` and `version`."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, *, shared: bool = False) -> None:
+        self._shared = shared
+
         def counter(name: str, text: str) -> Counter:
             return Counter(name, text, VERSION, registry=registry)
 
@@ -181,8 +181,8 @@ class ModelMetrics:
         )
         for kind in KINDS:
             for metric in (self.drift, self.drift_alarm):
-                _remove({(*labels, kind) for labels in gone}, metric)
-        _remove(gone, self._queue)
+                self._remove({(*labels, kind) for labels in gone}, metric)
+        self._remove(gone, self._queue)
         self._show(self._live, versions, *by_version)
         self._show(self._info, {(name, str(number), role) for name, number, role in loaded})
 
@@ -208,15 +208,14 @@ class ModelMetrics:
 
     def _show(self, gauge: Gauge, labels: set[Labels], *others: MetricWrapperBase) -> None:
         """Sets the gauge to 1 for these labels; removes labels that it had before, from the other metrics as well."""
-        _remove(self._shown[gauge] - labels, gauge, *others)
+        self._remove(self._shown[gauge] - labels, gauge, *others)
         for of in labels:
             gauge.labels(*of).set(1)
         self._shown[gauge] = labels
 
-
-def _remove(gone: set[tuple[str, ...]], gauge: Gauge, *others: MetricWrapperBase) -> None:
-    for labels in gone:
-        gauge.labels(*labels).set(0)
-        if SHARED_FOLDER not in os.environ:  # workers can't take back what they have shared
-            for metric in (gauge, *others):
-                metric.remove(*labels)
+    def _remove(self, gone: set[Labels], gauge: Gauge, *others: MetricWrapperBase) -> None:
+        for labels in gone:
+            gauge.labels(*labels).set(0)
+            if not self._shared:  # a shared count cannot be removed from the files of other workers
+                for metric in (gauge, *others):
+                    metric.remove(*labels)

@@ -42,6 +42,8 @@ TICKS_BETWEEN_TIMEOUT_CHECKS: Final = 5
 TICKS_BETWEEN_REFRESHES: Final = 10
 LAST_CONNECTION_GRACE_S: Final = 1.0
 """How long the drain waits, after its pause, for the supervisor to close the channel of connections."""
+QUIET_POLLS: Final = 4
+"""Polls of the event loop without a new connection, after which the backlog is empty and its requests are read."""
 SWITCH_S: Final = 0.0001
 """The interpreter's thread switch interval: how long an engine thread with a finished batch waits for the GIL at most.
 Python's default of 5 ms is longer than a batch takes; at 0.5 ms an engine thread waits a tenth of its time beside long
@@ -160,7 +162,20 @@ class DrainingServer(uvicorn.Server):
         for listener in sockets or []:
             stop_accepting(listener)
         await self._wait(STOP_ACCEPTING_GRACE_S)
+        await self._accept_backlog()
         await super().shutdown(sockets)
+
+    async def _accept_backlog(self) -> None:
+        """Accepts the connections in the backlog, and reads their requests.
+
+        The event loop accepts one connection a poll. On a busy machine the grace is over before all are accepted, and
+        closing a listener or a connection with unread data resets them.
+        """
+        quiet = 0
+        while quiet < QUIET_POLLS and not self.force_exit:
+            before = set(self.server_state.connections)
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if self.server_state.connections <= before else 0
 
     async def _wait(self, seconds: float, until: asyncio.Event | None = None) -> None:
         """Waits for a number of seconds, or until an event, or until a second signal."""

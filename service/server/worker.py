@@ -54,7 +54,7 @@ def run_worker(
     from service.server.draining_server import DrainingServer
     from service.state import make_state
 
-    metrics, registry = Metrics(), ModelRegistry()
+    metrics, registry = Metrics(shared_folder), ModelRegistry()
     try:
         recent = RecentPredictions(settings.recent_predictions, place, shared_folder)
         watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, settings.poll_interval_s)

@@ -46,7 +46,7 @@ import os
 os.environ[{SHARED_FOLDER!r}] = {str(tmp_path)!r}
 from service.engine.batcher import Batch
 from service.observability.metrics import Metrics
-metrics = Metrics()
+metrics = Metrics({str(tmp_path)!r})
 metrics.models.version("lenet", 3, lambda rows: rows).batches(Batch(2, 0.001, [0.0, 0.0]))
 print(metrics.exposition().decode())
 """
