@@ -1,13 +1,14 @@
-"""The engine: rows in, rows out. Requests wait in one queue, and threads compute them batch by batch.
+"""The engine: dynamic batching. Requests wait in one queue, and threads compute their rows batch by batch.
 
-Batches are formed by rows and without a timer. An idle engine starts at once; what arrives while it computes forms the
-next batch. Large requests are split across batches and small ones packed together, in order of arrival, so nobody
-starves. Nothing in here knows what a row is, where requests come from, or what computes them.
+Batches are formed by rows and without a timer. An idle engine starts at once; the rows that arrive while it computes
+form the next batch. Large requests are split across batches and small ones packed together, in order of arrival, so no
+request starves. The engine is independent of the meaning of a row, of the source of requests, and of the model.
 
-While one thread computes, others do so only with full batches: a few rows more are cheaper in the next batch than in
-one of their own. The threads and the event loop share Python's interpreter, and each of them waits for another to let
-go of it. So what is done for a batch is done once, in calls that do not let go on the way; and rows so few that they
-are computed before another thread would have woken up need no thread.
+While one thread computes, a second thread starts only with a full batch: a few more rows are cheaper in the next batch
+than in a batch of their own. The threads and the event loop share Python's interpreter lock (GIL), and every thread
+waits for the GIL after releasing it. Therefore the work for a batch is done once per batch, in calls that keep the
+GIL; and batches of at most `inline_rows` rows, faster to compute than a thread is to wake up, are computed inline, on
+the event loop.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ from service.engine.row_queue import Request, RowQueue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from service.engine.row_queue import Part, Rows, Timed
+    from service.engine.row_queue import OnBatch, Part, Rows
 
 SMOOTHING = 0.9
-"""How much of the measured rate stays with every new batch."""
+"""Weight of the old rate in the moving average of rows per second, updated by each batch."""
 
 log = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
-    """One call of `predict`."""
+    """One call of `predict`: number of rows, and seconds that the call took."""
 
     rows: int
     seconds: float
     waited_s: list[float]
-    """Waiting times of the requests whose first rows were in the batch."""
+    """Seconds in the queue of each request whose first rows were in the batch."""
 
 
 class BatchObserver(Protocol):
@@ -57,11 +58,11 @@ def _no_observer(_: Batch) -> None:
 
 
 class Batcher:
-    """Computes rows for many callers at once, on threads of its own.
+    """Computes rows for many callers at once, on `threads` threads of its own. Thread-safe.
 
     `predict` takes rows [n, …], 1 <= n <= max_batch_rows, and returns a new array of n rows, of one dtype and width at
-    every call. It is called by up to `threads` threads at a time: the engine's, or with at most `inline_rows` rows that
-    come to an idle engine, the event loop's alone. At most `queue_limit_rows` rows wait.
+    every call. Up to `threads` threads call `predict` at the same time. An idle engine computes at most `inline_rows`
+    rows inline: `predict` is then called by the event loop's thread alone. At most `queue_limit_rows` rows wait.
     """
 
     def __init__(
@@ -79,11 +80,11 @@ class Batcher:
         self._inline_rows = inline_rows
         self._predict, self._observer = predict, observer
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._lock = threading.Lock()  # guards all that follows
+        self._lock = threading.Lock()  # guards all attributes below
         self._queue = RowQueue()
-        self._idle_threads = 0  # threads that wait to be woken up
-        self._starting = False  # an event loop is about to compute
-        self._batches: list[list[Part]] = []  # that are being computed
+        self._idle_threads = 0  # threads that wait in `_wake`
+        self._starting = False  # an event loop is about to compute inline
+        self._batches: list[list[Part]] = []  # in computation
         self._closing = self._dead = False
         self._rows_per_s = 0.0
         self._last_rows = 0
@@ -93,16 +94,16 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether there are threads that compute; after `close` there are none."""
+        """Whether the engine's threads run; False after `close`."""
         return not self._dead and self._threads[0].is_alive()
 
     @property
     def waiting_rows(self) -> int:
-        """How many rows wait, without those that are being computed."""
+        """Number of rows in the queue, without the rows in computation."""
         return self._queue.rows
 
     def check_room(self, rows: int = 1) -> None:
-        """Backpressure: raises what `submit` would raise for this number of rows, before the body is read.
+        """Backpressure: raises the error of `submit` for this number of rows, to be called before the body is read.
 
         Raises QueueFull, Closed, EngineDead.
         """
@@ -115,14 +116,13 @@ class Batcher:
             seconds = waiting / self._rows_per_s if self._rows_per_s else 1.0
             raise QueueFull(waiting=waiting, limit=self.queue_limit_rows, retry_after_s=max(1, math.ceil(seconds)))
 
-    async def submit(self, rows: Rows, deadline_s: float | None = None, timed: Timed | None = None) -> Rows:
-        """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: leave them alone until the answer is there.
+    async def submit(self, rows: Rows, deadline_s: float | None = None, on_batch: OnBatch | None = None) -> Rows:
+        """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: the caller must not change them meanwhile.
 
-        Raises QueueFull, Closed, EngineDead, PredictFailed, and DeadlineExceeded when `time.monotonic()` passes the
-        deadline, if there is one. A request that is cancelled or expires leaves the
-        queue with its rows that are in no batch yet.
-        `timed` is called with the begin and end of each batch with rows of the request, as `time.perf_counter`
-        counts, on the thread that computed it.
+        `deadline_s` is in `time.monotonic()` seconds; None means no deadline. `on_batch` is called with the begin and
+        end of each batch with rows of the request, in `time.perf_counter()` seconds, on the thread that computed the
+        batch. The rows of a cancelled or expired request leave the queue unless they are in a batch already.
+        Raises QueueFull, Closed, EngineDead, PredictFailed, DeadlineExceeded, and ValueError for no rows.
         """
         if not len(rows):
             raise ValueError("a request has 0 rows, want at least 1")
@@ -130,7 +130,7 @@ class Batcher:
         if left_s is not None and left_s <= 0:
             raise DeadlineExceeded
         loop = asyncio.get_running_loop()
-        request = Request(rows, loop, timed)
+        request = Request(rows, loop, on_batch)
         with self._lock:
             self.check_room(request.size)
             self._queue.append(request)
@@ -140,7 +140,7 @@ class Batcher:
                 self._wake_up()
         if first:
             try:
-                await asyncio.sleep(0)  # requests of the same moment are in the queue after this
+                await asyncio.sleep(0)  # lets other tasks submit in this iteration of the loop, for one common batch
             except asyncio.CancelledError:
                 self._leave(request)
                 self._pass_on([])
@@ -159,7 +159,7 @@ class Batcher:
                 timer.cancel()
 
     async def close(self, timeout_s: float | None = None) -> None:
-        """Refuses new requests, returns when the accepted ones are answered; after the timeout, these get Closed."""
+        """Drains: refuses new requests and waits for the accepted ones, which get Closed after `timeout_s`."""
         with self._lock:
             self._closing = True
             self._wake_up()
@@ -177,23 +177,23 @@ class Batcher:
             self._queue.leave(request)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Computes the rows that came to an idle engine inline if they are few, or wakes a thread.
+        """Computes the rows that came to an idle engine inline if they are few, or else wakes a thread.
 
-        The batch before must have been as small: with many callers one after the other, a thread makes one batch of the
-        requests that come while it wakes up.
+        The previous batch must have been as small: under load a thread is better, since the requests that arrive while
+        the thread wakes up join its batch.
         """
         with self._lock:
-            few = max(self._queue.rows, self._last_rows) <= self._inline_rows and not self._closing
-            batch = self._take() if few else []
+            inline = max(self._queue.rows, self._last_rows) <= self._inline_rows and not self._closing
+            batch = self._take() if inline else []
         try:
             if batch:
-                self._deliver(self._compute(batch), here=loop)
+                self._deliver(self._compute(batch), current_loop=loop)
         except BaseException:
             self._die()
         self._pass_on(batch)
 
     def _pass_on(self, before: list[Part]) -> None:
-        """Leaves the queue to the threads; the next request to an idle engine may be computed inline again."""
+        """Ends the inline turn: hands the queue to the threads, and permits the next inline batch."""
         with self._lock:
             if before:
                 self._batches.remove(before)
@@ -201,17 +201,17 @@ class Batcher:
             self._wake_up()
 
     def _wake_up(self) -> None:
-        """Wakes an idle thread if a batch is due. The lock is held."""
+        """Wakes an idle thread if a batch is due or the engine stops. The caller holds the lock."""
         if self._idle_threads and not self._starting and (self._closing or self._dead or self._batch_due()):
             self._idle_threads -= 1
             self._wake.put(None)
 
     def _batch_due(self) -> bool:
-        """Whether another batch should be computed now. The lock is held."""
+        """Whether another batch should be computed now. The caller holds the lock."""
         return bool(self._queue.rows) and (not self._batches or self._queue.rows >= self.max_batch_rows)
 
     def _take(self) -> list[Part]:
-        """The next batch; empty if all waiting requests were cancelled. The lock is held."""
+        """The next batch; empty if all waiting requests were cancelled. The caller holds the lock."""
         batch = self._queue.take(self.max_batch_rows)
         if batch:
             self._batches.append(batch)
@@ -253,7 +253,7 @@ class Batcher:
         """The requests that have an answer or an error after this batch."""
         try:
             answers = self._answers(batch)
-        except Exception as error:  # whatever predict raises
+        except Exception as error:  # `predict` may raise any exception
             if len(batch) > 1:  # each request is computed again alone, so that only the faulty one fails
                 return [done for part in batch for done in self._compute([part])]
             return [self._fail(batch[0].request, error)]
@@ -276,8 +276,8 @@ class Batcher:
             raise RuntimeError(f"predict returned {len(answers)} rows for {len(rows)}")
         with self._lock:
             for part in batch:
-                if part.request.timed:
-                    part.request.timed(began, began + seconds)
+                if part.request.on_batch:
+                    part.request.on_batch(began, began + seconds)
             self._last_rows = len(rows)
             rate = len(rows) / max(seconds, 1e-9) * len(self._batches)
             self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
@@ -290,25 +290,25 @@ class Batcher:
         self._leave(request)
         return request
 
-    def _deliver(self, finished: Iterable[Request], here: asyncio.AbstractEventLoop | None = None) -> None:
-        """Wakes the callers, with one call for each event loop and not for each request; `here` is this one."""
+    def _deliver(self, finished: Iterable[Request], current_loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Wakes the callers with one call for each event loop, not for each request; for `current_loop` directly."""
         by_loop: dict[asyncio.AbstractEventLoop, list[Request]] = {}
         for request in finished:
             by_loop.setdefault(request.loop, []).append(request)
         for loop, requests in by_loop.items():
-            if loop is here:
+            if loop is current_loop:
                 _resolve(requests)
                 continue
-            with contextlib.suppress(RuntimeError):  # the event loop is closed, and with it its callers
+            with contextlib.suppress(RuntimeError):  # the event loop of the callers is closed
                 loop.call_soon_threadsafe(_resolve, requests)
 
     def _die(self) -> None:
-        """Fails all requests: nothing will be computed any more."""
+        """Fails all requests with EngineDead, after an exception outside `predict`."""
         log.critical("the engine has died", exc_info=True)
         self._abandon(EngineDead)
 
     def _abandon(self, error: type[Closed | EngineDead]) -> None:
-        """Fails every request that has no answer yet."""
+        """Fails every request without an answer."""
         with self._lock:
             requests = {part.request for batch in self._batches for part in batch} | set(self._queue.clear())
             self._dead = error is EngineDead
@@ -319,9 +319,9 @@ class Batcher:
 
 
 def _packed(slices: list[Rows]) -> Rows:
-    """Rows of several requests, one after the other. Raises ValueError when they do not go together.
+    """Concatenates the rows of several requests. Raises ValueError unless all have the same dtype and row shape.
 
-    `np.concatenate` lets go of the interpreter for every slice, and beside a busy event loop waits for it as often.
+    `np.concatenate` would release the GIL for every slice, and wait for a busy event loop as often.
     """
     first = slices[0]
     if any(rows.dtype != first.dtype or rows.shape[1:] != first.shape[1:] for rows in slices):
@@ -333,7 +333,7 @@ def _packed(slices: list[Rows]) -> Rows:
 
 def _resolve(requests: list[Request]) -> None:
     for request in requests:
-        if request.future.done():  # cancelled, expired, or abandoned before
+        if request.future.done():  # cancelled, expired, or abandoned
             continue
         if request.error:
             request.future.set_exception(request.error)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class QueueFull(Exception):
-    """Backpressure: `waiting` rows are in the queue, `limit` is the most that may wait.
+    """Backpressure: `waiting` rows are in the queue, and at most `limit` may wait.
 
-    At the rate of the last batches the queue is empty after `retry_after_s`.
+    `retry_after_s`: seconds until the queue is empty at the rate of the last batches.
     """
 
     def __init__(self, *, waiting: int, limit: int, retry_after_s: int) -> None:
@@ -15,14 +15,14 @@ class QueueFull(Exception):
 
 
 class Closed(Exception):
-    """The engine takes no more requests, or was closed before this one was computed."""
+    """The engine is closed to new requests, or was closed before it computed this request."""
 
     def __init__(self) -> None:
         super().__init__("the engine is closed")
 
 
 class EngineDead(Exception):
-    """A thread of the engine has died; nothing will be computed any more."""
+    """A thread of the engine has died; the engine computes no more rows."""
 
     def __init__(self) -> None:
         super().__init__("a thread of the engine has died")
@@ -33,4 +33,4 @@ class DeadlineExceeded(Exception):
 
 
 class PredictFailed(Exception):
-    """`predict` raised for this request alone. The reason is the `__cause__`."""
+    """`predict` raised an exception, the `__cause__`, for a batch of this request alone."""

@@ -1,4 +1,4 @@
-"""Requests that wait for their rows to be computed, in the order of their arrival."""
+"""The engine's queue of rows: waiting requests in order of arrival, taken out as batches."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    Timed: TypeAlias = Callable[[float, float], None]
+    OnBatch: TypeAlias = Callable[[float, float], None]
 
 Rows: TypeAlias = "np.ndarray[Any, Any]"
 """An array whose first axis counts rows."""
 
 
 class Request:
-    """A waiting request: `taken` rows are in batches, `missing` rows are not computed yet."""
+    """A request: `taken` rows are in batches, `missing` rows are not computed yet.
 
-    __slots__ = ("answer", "arrived_s", "error", "future", "loop", "missing", "rows", "size", "taken", "timed")
+    Not thread-safe: one thread at a time.
+    """
 
-    def __init__(self, rows: Rows, loop: asyncio.AbstractEventLoop, timed: Timed | None = None) -> None:
-        self.rows, self.loop, self.timed = rows, loop, timed
+    __slots__ = ("answer", "arrived_s", "error", "future", "loop", "missing", "on_batch", "rows", "size", "taken")
+
+    def __init__(self, rows: Rows, loop: asyncio.AbstractEventLoop, on_batch: OnBatch | None = None) -> None:
+        self.rows, self.loop, self.on_batch = rows, loop, on_batch
         self.size = self.missing = len(rows)
         self.taken = 0
         self.arrived_s = time.perf_counter()
@@ -33,7 +36,7 @@ class Request:
         self.error: Exception | None = None
 
     def fill(self, start: int, stop: int, answers: Rows) -> None:
-        """Keeps the answers to rows start…stop."""
+        """Stores the answers [stop - start, …] to rows start…stop."""
         if stop - start == self.size:
             self.answer = answers
         else:
@@ -44,7 +47,7 @@ class Request:
 
 
 class Part(NamedTuple):
-    """Rows start…stop of one request, the share of it that goes into one batch."""
+    """The rows start…stop of a request that are in one batch."""
 
     request: Request
     start: int
@@ -52,11 +55,11 @@ class Part(NamedTuple):
 
 
 class RowQueue:
-    """First in, first out; a request may leave from the middle. Not thread-safe: the engine's lock guards it."""
+    """First in, first out; a request may leave from the middle. Not thread-safe: one thread at a time."""
 
     def __init__(self) -> None:
         self.rows = 0
-        self._requests: OrderedDict[Request, None] = OrderedDict()  # leaving from the middle costs no search
+        self._requests: OrderedDict[Request, None] = OrderedDict()  # ordered, and removal is O(1)
 
     def append(self, request: Request) -> None:
         """Puts a request at the end."""
@@ -64,14 +67,14 @@ class RowQueue:
         self.rows += request.size
 
     def take(self, room: int) -> list[Part]:
-        """The next rows, at most `room`: large requests are split, small ones packed together.
+        """The next batch of at most `room` rows: large requests are split, small ones packed together.
 
-        Requests that were cancelled or have expired are skipped.
+        Cancelled and expired requests are skipped.
         """
         parts = []
         while room and self._requests:
             request = next(iter(self._requests))
-            if request.future.done():  # cancelled or expired, and its loop has not come round to `leave` yet
+            if request.future.done():  # cancelled or expired, and `leave` not called yet
                 self.leave(request)
                 continue
             part = Part(request, request.taken, min(request.size, request.taken + room))

@@ -1,1 +1,1 @@
-"""Corrections: their form, their way to the database, and the recent predictions that they may name."""
+"""Corrections by users: request format, asynchronous access to the database, and the recent predictions."""

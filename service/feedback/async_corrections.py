@@ -1,4 +1,4 @@
-"""Corrections on their way to the database, kept off the event loop: whatever becomes of them, predictions go on."""
+"""Asynchronous access to the database of corrections, on threads: a slow or broken database delays no prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.errors import DigitsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from service.feedback.recent_predictions import Remembered
+    from service.feedback.recent_predictions import RecentPrediction
     from service.feedback.request import SentPicture
     from training.corrections import Added, Correction, Corrections
 
@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 
 THREADS: Final = 2
 LIMIT_WAITING: Final = 64
+"""Maximum number of requests that wait for a thread."""
 TIMEOUT_S: Final = 5.0
 PURGE_INTERVAL_S: Final = 3600.0
 
@@ -32,9 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class AsyncCorrections:
-    """The corrections in the database at a URL; an empty one takes none. 0 days of retention are for ever.
+    """The corrections in the database at `url`; feedback is off if the URL is empty.
 
-    The database is opened when it is first needed, and again after it could not be reached.
+    Corrections are deleted after `retention_days`; 0 keeps them for ever. The database is opened at the first use, and
+    again after a failure.
+    Not thread-safe: one event loop only.
     """
 
     def __init__(
@@ -50,41 +53,42 @@ class AsyncCorrections:
         self._failure = ""
 
     def start(self) -> None:
-        """Begins to take corrections, and to forget old ones, now and every hour; on the event loop."""
+        """Starts the threads, and the deletion of expired corrections, now and every hour."""
         if self._url:
             self._pool = ThreadPool(THREADS, self._limit_waiting, "feedback", self._close_database)
             if self._retention:
                 self._purge()
 
     def close(self) -> None:
-        """Takes no more; what is being written may or may not be kept."""
+        """Stops the threads without waiting; a correction that is being written may get lost."""
         if self._timer:
             self._timer.cancel()
         if self._pool:
             self._pool.close()
 
     def _close_database(self) -> None:
-        """On the last thread to end: a connection that was in use before would be left open."""
+        """Runs on the last thread that ends, when no connection is in use."""
         if self._corrections:
             self._corrections.close()
 
     def check_room(self) -> None:
-        """Raises FeedbackOff, and FeedbackUnavailable when too many wait, before anybody takes the trouble."""
+        """Backpressure: raises FeedbackUnavailable for a full queue, before the body is read; or FeedbackOff."""
         if self._open_pool().full:
             raise _busy(self._limit_waiting)
 
-    async def add(self, digit: int, of: SentPicture | Remembered, client_key: str | None) -> Added:
-        """Keeps a correction. Raises KeyReused, FeedbackUnavailable, FeedbackOff."""
-        content = of._asdict()
-        return await self._ask(lambda corrections: corrections.add(digit=digit, client_key=client_key, **content))
+    async def add(self, digit: int, picture: SentPicture | RecentPrediction, client_key: str | None) -> Added:
+        """Stores a correction: the right digit of a picture. Raises KeyReused, FeedbackUnavailable, FeedbackOff."""
+        content = picture._asdict()
+        return await self._submit(lambda corrections: corrections.add(digit=digit, client_key=client_key, **content))
 
     async def page(self, after: int, limit: int) -> list[Correction]:
         """At most `limit` corrections with ids greater than `after`. Raises FeedbackUnavailable, FeedbackOff."""
-        return await self._ask(lambda corrections: corrections.page(after, limit))
+        return await self._submit(lambda corrections: corrections.page(after, limit))
 
-    async def _ask(self, work: Callable[[Corrections], Result]) -> Result:
+    async def _submit(self, work: Callable[[Corrections], Result]) -> Result:
+        """Runs work on a thread of the pool. Raises FeedbackUnavailable after `timeout_s` or for a full queue."""
         try:
-            future = self._open_pool().submit(lambda: self._do(work))
+            future = self._open_pool().submit(lambda: self._run(work))
         except Full:
             raise _busy(self._limit_waiting) from None
         try:
@@ -100,30 +104,34 @@ class AsyncCorrections:
             )
         return self._pool
 
-    def _do(self, work: Callable[[Corrections], Result], *, make: bool = True) -> Result:
-        """On a thread of the pool; what went wrong is logged when it differs from the last time."""
-        from training.corrections import KeyReused as OtherCorrection  # SQLAlchemy takes a while to import
+    def _run(self, work: Callable[[Corrections], Result], *, create: bool = True) -> Result:
+        """Runs on a thread of the pool. Logs a failure of the database unless it repeats the last one.
+
+        Raises KeyReused and FeedbackUnavailable.
+        """
+        from training.corrections import KeyReused as StoredKeyReused  # SQLAlchemy is slow to import
 
         try:
-            result = work(self._opened(make))
-        except OtherCorrection as error:
+            result = work(self._open_database(create))
+        except StoredKeyReused as error:
             raise KeyReused("key_reused", str(error), field="Idempotency-Key") from None
         except DigitsError as error:
-            self._prepared, news, self._failure = False, str(error) != self._failure, str(error)
-            if news:
+            self._prepared, is_new, self._failure = False, str(error) != self._failure, str(error)
+            if is_new:
                 log.warning("corrections: %s", error)
             message = "the database of corrections does not do it, the log of the service says why; try again later"
             raise FeedbackUnavailable("feedback_unavailable", message) from None
         self._failure = ""
         return result
 
-    def _opened(self, make: bool) -> Corrections:
+    def _open_database(self, create: bool) -> Corrections:
+        """Opens the database if necessary; with `create`, also makes a database that does not exist."""
         from training.corrections import Corrections
 
         with self._opening:
             if self._corrections is None:
                 self._corrections = Corrections(self._url)
-            if not self._prepared and (make or self._corrections.exist):
+            if not self._prepared and (create or self._corrections.exist):
                 self._corrections.prepare()
                 self._prepared = True
             return self._corrections
@@ -131,13 +139,13 @@ class AsyncCorrections:
     def _purge(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(PURGE_INTERVAL_S, self._purge)
         with suppress(Full):
-            self._open_pool().submit(self._forget)
+            self._open_pool().submit(self._delete_expired)
 
-    def _forget(self) -> None:
-        """Where nothing is prepared, there is nothing to forget, or somebody else is just making the file."""
+    def _delete_expired(self) -> None:
+        """Deletes expired corrections; skips a database that does not exist yet or is being made by another process."""
         with suppress(FeedbackUnavailable):
             before = datetime.datetime.now(datetime.UTC) - self._retention
-            self._do(lambda corrections: self._prepared and corrections.purge(before), make=False)
+            self._run(lambda corrections: self._prepared and corrections.purge(before), create=False)
 
 
 def _busy(limit: int) -> FeedbackUnavailable:

@@ -1,6 +1,6 @@
-"""The last predictions, so that a correction can name one instead of sending its picture again.
+"""The recent predictions: a correction can name a prediction by id instead of sending its picture again.
 
-Each process writes a ring of records, which the others of the same service can read: a file for each, mapped to memory.
+Each worker process writes a ring buffer of records, one memory-mapped file, which all workers of the service can read.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 HEADER: Final = "X-Prediction-Id"
 ID: Final = re.compile(r"([0-9]{1,4})-([1-9][0-9]{0,17})-([0-9a-f]{16})")
-"""The place of the process, the number of the prediction there, and the tag of the process."""
+"""Index of the worker process, number of the prediction in this process, random tag of the process."""
 TAG_BYTES: Final = 16
 ANSWER_BYTES: Final = 4 * CLASSES
 RECORD: Final = struct.Struct(f"<QI64sI{ANSWER_BYTES}s{PIXELS}sQ")
-"""Number, pictures in its request, model, version, probabilities float32 [10], pixels uint8 [784], number again."""
+"""Number, pictures in the request, model, version, probabilities float32 [10], pixels uint8 [784], number again."""
 NUMBER: Final = struct.Struct("<Q")
 RECORD_BYTES: Final = RECORD.size
-WRITE: Final = RECORD.pack_into
+pack_record: Final = RECORD.pack_into
 
 
-class Remembered(NamedTuple):
-    """A picture uint8 [784], row by row, and the digit that a version of a model took it for."""
+class RecentPrediction(NamedTuple):
+    """A picture uint8 [784], row by row, and the digit that a version of a model predicted."""
 
     model: str
     version: int
@@ -45,10 +45,12 @@ class Remembered(NamedTuple):
 
 
 class RecentPredictions:
-    """The last `limit_rows` predictions of the process at a place among the processes of a service; 0 keeps none.
+    """A ring buffer with the last `limit_rows` predictions of this process; 0 keeps none.
 
-    They are in a file in `folder`, which these processes share, or without one in memory that nobody else reads.
-    Raises OSError when there is no room for the file. Only one thread may `remember`.
+    `place` is the index of this process among the workers. The ring buffer is a file in `folder`, shared by the
+    workers, or without a folder in the memory of this process. Other processes may read while this process writes.
+    Raises OSError when the disk has no room for the file.
+    Not thread-safe: one thread at a time.
     """
 
     def __init__(self, limit_rows: int, place: int = 0, folder: str | None = None) -> None:
@@ -58,18 +60,21 @@ class RecentPredictions:
         self._id = b"%d-%%d-%b" % (place, self._tag)
         self._last = 0
         size_bytes = TAG_BYTES + RECORD_BYTES * limit_rows
-        self._ring = _made(self._file, size_bytes) if self._file else bytearray(size_bytes)
+        self._ring = _create_file(self._file, size_bytes) if self._file else bytearray(size_bytes)
         self._ring[:TAG_BYTES] = self._tag
 
     def remember(self, images: Images, probabilities: NDArray[np.float32], *, model: str, version: int) -> bytes | None:
-        """Keeps uint8 [n, 28, 28] and the answers float32 [n, 10]; the id of the first one, or None if none is kept."""
+        """Stores images uint8 [n, 28, 28] with their probabilities float32 [n, 10].
+
+        Returns the id of the first prediction, which names the whole request; None if nothing is stored.
+        """
         if not self._limit_rows:
             return None
         rows, name, first = len(images), model.encode(), self._last + 1
         pixels, answers = images.tobytes(), probabilities.tobytes()
         pixel = answer = 0
         for number in range(first, first + rows):
-            WRITE(  # from left to right: whoever reads in between finds two different numbers
+            pack_record(  # fields are written in order: a half-written record has two different numbers
                 self._ring,
                 TAG_BYTES + RECORD_BYTES * (number % self._limit_rows),
                 number,
@@ -83,16 +88,16 @@ class RecentPredictions:
         self._last += rows
         return self._id % first
 
-    def find(self, prediction: str, index: int = 0) -> Remembered:
-        """The picture at an index of the request that got an id, and what was said of it.
+    def find(self, prediction: str, index: int = 0) -> RecentPrediction:
+        """The prediction with an id, or number `index` of its request.
 
-        Raises UnknownPrediction when it is not there any more or never was, and WrongValue for an index beyond it.
+        Raises UnknownPrediction for an id that is unknown or overwritten, WrongValue for an index beyond the request.
         """
         match = ID.fullmatch(prediction)
         if not match:
             raise _unknown(prediction)
         place, number = int(match[1]), int(match[2])
-        ring = self._ring if place == self._place else self._of(place)
+        ring = self._ring if place == self._place else self._ring_of(place)
         if ring[:TAG_BYTES] != match[3].encode():
             raise _unknown(prediction)
         record = _read(ring, number)
@@ -109,15 +114,17 @@ class RecentPredictions:
         if not record:
             raise _unknown(prediction)
         _, _, name, version, answer, pixels, _ = record
-        return Remembered(name.rstrip(b"\0").decode(), version, int(np.frombuffer(answer, "<f4").argmax()), pixels)
+        return RecentPrediction(
+            name.rstrip(b"\0").decode(), version, int(np.frombuffer(answer, "<f4").argmax()), pixels
+        )
 
     def close(self) -> None:
-        """Removes the file, which a supervisor that was killed would leave behind; nobody finds them any more."""
+        """Removes the file of this process."""
         if self._file:
             self._file.unlink(missing_ok=True)
 
-    def _of(self, place: int) -> mmap.mmap | bytes:
-        """What the process at another place has written; nothing if there is none."""
+    def _ring_of(self, place: int) -> mmap.mmap | bytes:
+        """The ring buffer of another worker process; empty if there is none."""
         if not self._folder:
             return b""
         try:
@@ -128,12 +135,12 @@ class RecentPredictions:
 
 
 def _read(ring: mmap.mmap | bytearray | bytes, number: int) -> tuple[Any, ...] | None:
-    """The record of a number, unless its place has another one, or is being written."""
+    """The record of a prediction number; None if it is overwritten or being written."""
     if not (limit_rows := (len(ring) - TAG_BYTES) // RECORD_BYTES):
         return None
     start = TAG_BYTES + RECORD_BYTES * (number % limit_rows)
     record = RECORD.unpack(ring[start : start + RECORD_BYTES])
-    (after,) = NUMBER.unpack_from(ring, start)  # a writer begins with it, so it has not begun while this was read
+    (after,) = NUMBER.unpack_from(ring, start)  # written first: no writer has begun since the copy
     return record if record[0] == record[-1] == after == number else None
 
 
@@ -141,11 +148,11 @@ def _path(folder: str, place: int) -> Path:
     return Path(folder, f"predictions-{place}")
 
 
-def _made(path: Path, size_bytes: int) -> mmap.mmap:
-    """A new file in place of one that a dead process may have left, whose ids nobody finds any more."""
+def _create_file(path: Path, size_bytes: int) -> mmap.mmap:
+    """A new file, mapped to memory; replaces the file of a dead process, whose ids are lost."""
     path.unlink(missing_ok=True)
     with path.open("xb+") as file:
-        os.posix_fallocate(file.fileno(), 0, size_bytes)  # a disk that is full later would kill the process
+        os.posix_fallocate(file.fileno(), 0, size_bytes)  # without room, a later write would raise SIGBUS
         return mmap.mmap(file.fileno(), size_bytes)
 
 

@@ -1,4 +1,4 @@
-"""What `POST /feedback` is told: bodies -> corrections, or an error that says exactly what is wrong and where."""
+"""Bodies of `POST /feedback` -> corrections, or an error with the place of the wrong value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CORRECTION: Final = ObjectForm(
 
 
 class SentPicture(NamedTuple):
-    """A picture uint8 [784], row by row, and the digit that a version of a model took it for, where that is known."""
+    """A picture uint8 [784], row by row, and the digit that a version of a model predicted, if known."""
 
     model: str | None
     version: int | None
@@ -36,17 +36,17 @@ class SentPicture(NamedTuple):
 
 
 class NamedPrediction(NamedTuple):
-    """The id that a request got, and which of its pictures is meant."""
+    """The prediction id of a request, and the index of a picture in the request."""
 
     prediction: str
-    picture: int
+    picture_index: int
 
 
 class PostedCorrection(NamedTuple):
-    """The right digit, and of what."""
+    """The right digit of a picture, which is sent or named by its prediction."""
 
     digit: int
-    of: SentPicture | NamedPrediction
+    picture: SentPicture | NamedPrediction
 
 
 def decode_correction(body: bytes) -> PostedCorrection:
@@ -55,7 +55,7 @@ def decode_correction(body: bytes) -> PostedCorrection:
 
 
 def _decode(request: dict[str, Any], booleans: bool) -> PostedCorrection:
-    """The correction in an object; `booleans` says that true or false occur somewhere in it."""
+    """The correction in an object; `booleans`: whether the body may contain true or false."""
     if "digit" not in request:
         message = f'the body has no "digit", want {CORRECTION.wanted}'
         raise WrongValue("missing_field", message, field="digit", found="nothing", wanted="a whole number from 0 to 9")
@@ -89,7 +89,7 @@ def _decode(request: dict[str, Any], booleans: bool) -> PostedCorrection:
 
 
 def client_key(headers: Headers) -> str | None:
-    """By what a client recognises its correction, if it says so. Raises WrongValue."""
+    """The Idempotency-Key of a request, or None. Raises WrongValue."""
     given = headers.get(KEY_HEADER.lower().encode())
     if given is None:
         return None
@@ -102,7 +102,7 @@ def client_key(headers: Headers) -> str | None:
 
 
 def _whole(field: str, value: Any, least: int, most: int) -> int:
-    """A whole number; 7.0 is one, too."""
+    """A whole number from `least` to `most`, 7.0 included. Raises WrongValue."""
     wanted = f"a whole number from {least} to {most}"
     if type(value) not in (int, float):
         raise wrong_type(field, value, wanted)

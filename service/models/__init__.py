@@ -1,1 +1,1 @@
-"""Which versions are loaded, which one answers, and how that follows the store. No bytes, no HTTP."""
+"""Model registry, loader, store watcher, canary and shadow: which version answers. No bytes, no HTTP."""

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from training.images import Images
 
 CHALLENGER_FAULTS: Final = (BrokenAnswer, Closed, EngineDead, PredictFailed, QueueFull)
-"""After one of these the champion answers in the challenger's place."""
+"""Failures of a challenger after which the champion answers as a fallback."""
 
 
 class Experiment:
-    """The challengers of all models: at most one for each model, the version with the alias `challenger`.
+    """Canary and shadow of every model; its challenger is the version with the alias `challenger`.
 
     Not thread-safe: one event loop only.
     """
@@ -36,7 +36,7 @@ class Experiment:
 
     @property
     def taken_out(self) -> list[Canary]:
-        """The disabled canaries."""
+        """The canaries that were disabled."""
         return [canary for canary in self._canaries.values() if canary.taken_out]
 
     async def predict(
@@ -47,13 +47,13 @@ class Experiment:
         deadline_s: float,
         headers: Headers,
     ) -> tuple[LoadedVersion, Answers]:
-        """Answers to images uint8 [n, 28, 28], and the version that gave them.
+        """The answering version, champion or challenger, and its answers to images uint8 [n, 28, 28].
 
-        Raises what `LoadedVersion.predict` raises for the champion.
+        Raises the errors of `LoadedVersion.predict` for the champion, and DeadlineExceeded for the challenger.
         """
         canary = self._canary(champion.name, challenger)
-        if canary and canary.wants(headers.get(self._header)):
-            answers = await self._try(canary, images, deadline_s)
+        if canary and canary.selects(headers.get(self._header)):
+            answers = await self._try_challenger(canary, images, deadline_s)
             if answers is not None:
                 return canary.challenger, answers
         answers = await champion.predict(images, deadline_s)
@@ -62,11 +62,11 @@ class Experiment:
         return champion, answers
 
     async def close(self) -> None:
-        """Waits for the comparison in the shadow, if there is one."""
+        """Waits for the shadow comparison in progress."""
         await self._shadow.close()
 
     def _canary(self, name: str, challenger: LoadedVersion | None) -> Canary | None:
-        """The canary of a model's challenger; a new challenger gets a new one."""
+        """The canary of a model's challenger; a new challenger gets a new canary."""
         if challenger is None:
             self._canaries.pop(name, None)
             return None
@@ -75,8 +75,8 @@ class Experiment:
             canary = self._canaries[name] = Canary(challenger, self._settings)
         return canary
 
-    async def _try(self, canary: Canary, images: Images, deadline_s: float) -> Answers | None:
-        """The challenger's answers, or None if it failed. Raises DeadlineExceeded: no time is left for the champion."""
+    async def _try_challenger(self, canary: Canary, images: Images, deadline_s: float) -> Answers | None:
+        """The challenger's answers, or None if it failed. Raises DeadlineExceeded: too late for the champion."""
         began_s = time.monotonic()
         try:
             with canary.challenger:

@@ -1,4 +1,4 @@
-"""A loaded version: a predictor, the engine that feeds it, its metrics, and a count of the requests that use it."""
+"""A loaded version of a model: predictor, engine, metrics, and the number of requests in flight."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class LoadedVersion:
-    """A version that answers requests.
+    """A version that answers requests, reference-counted by a `with` block around each request.
 
-    Each request holds it as a `with` block, from finding the version to the answer; `retire` waits for these blocks.
+    `retire` waits for the end of all `with` blocks.
     Not thread-safe: one event loop only.
     """
 
@@ -34,7 +34,7 @@ class LoadedVersion:
         self.predictor, self.batcher, self.metrics = predictor, batcher, metrics
         self.name, self.version = predictor.name, predictor.version
         self._requests = 0
-        self._unused: asyncio.Event | None = None
+        self._idle: asyncio.Event | None = None
 
     @classmethod
     def start(
@@ -47,9 +47,9 @@ class LoadedVersion:
         inline_rows: int = 0,
         drift_window_rows: int = 0,
     ) -> Self:
-        """The version with an engine of its own, which computes up to `threads` batches at the same time.
+        """Starts an engine for the version, with up to `threads` batches in computation at the same time.
 
-        The last `drift_window_rows` answers are monitored for drift, if the version's card has a reference.
+        The last `drift_window_rows` answers are monitored for drift if the version's card has a reference; 0 is off.
         """
         version_metrics = metrics.models.version(predictor.name, predictor.version, predictor.padded)
         reference = predictor.reference if drift_window_rows else None
@@ -83,13 +83,13 @@ class LoadedVersion:
 
     def __exit__(self, *_: object) -> None:
         self._requests -= 1
-        if self._unused and not self._requests:
-            self._unused.set()
+        if self._idle and not self._requests:
+            self._idle.set()
 
     async def predict(self, images: Images, deadline_s: float) -> Answers:
-        """Answers to images uint8 [n, 28, 28].
+        """Answers to images uint8 [n, 28, 28]; `deadline_s` is in `time.monotonic()` seconds.
 
-        Raises what `Batcher.submit` raises, and BrokenAnswer for answers that are not probabilities.
+        Raises the errors of `Batcher.submit`, and BrokenAnswer for probabilities that are not finite.
         """
         context = CURRENT.get()
         if context is not None:
@@ -105,8 +105,8 @@ class LoadedVersion:
         return self.predictor.read(columns)
 
     async def retire(self) -> None:
-        """Ends the engine after the last request. The registry must not have the version any more."""
+        """Waits for the requests in flight and closes the engine. The version must have left the registry before."""
         if self._requests:
-            self._unused = asyncio.Event()
-            await self._unused.wait()
+            self._idle = asyncio.Event()
+            await self._idle.wait()
         await self.batcher.close()

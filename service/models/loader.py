@@ -1,4 +1,4 @@
-"""Loads versions from the store: which ones the settings want, and how one is compiled and verified."""
+"""Loads versions from the store: the version policy of the settings, compilation, golden predictions."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from training.predictor import Predictor
 
 INLINE_ROWS: Final = 1
-"""A single picture is computed on the event loop in 0.07 ms; the way to another thread and back takes as long."""
+"""A single picture takes 0.07 ms on the event loop; handing it to another thread and back takes as long."""
 EVERY_MODEL: Final = "*"
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
+"""Whether this context loads a version; any other compilation delays a request."""
 
 
 class Plan(NamedTuple):
-    """The versions of a model to load, ascending; the store's aliases; the version that answers when none is named."""
+    """The versions of a model to load, ascending; the store's aliases; the version for requests without a version."""
 
     versions: list[int]
     aliases: dict[str, int]
@@ -30,14 +31,17 @@ class Plan(NamedTuple):
 
 
 class Loader:
-    """Loads the versions that the settings want. JAX is imported with the first one."""
+    """Loads the versions that the settings select. JAX is imported with the first one.
+
+    Not thread-safe: one thread at a time.
+    """
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
         self._store = Store(settings.store)
 
     def models(self) -> list[str]:
-        """Names of the wanted models, the default one first."""
+        """Names of the models to load, the default model first."""
         default = self._settings.model
         others = self._settings.other_models
         if EVERY_MODEL in others:
@@ -45,13 +49,13 @@ class Loader:
         return list(dict.fromkeys([default, *others]))
 
     def plan(self, model: str) -> Plan:
-        """The versions of a model that are wanted now. Raises StoreError, with UnknownModel and UnknownVersion."""
+        """The versions of a model to load now. Raises StoreError, among them UnknownModel and UnknownVersion."""
         versions, aliases = self._store.versions(model), self._store.aliases(model)
         policy = self._settings.versions
         wanted = choose(policy, versions, aliases, self._store.refused(model))
         champion = aliases.get(CHAMPION)
-        gone = champion is not None and champion not in versions and wants_champion(policy)
-        if gone or not wanted:
+        champion_missing = champion is not None and champion not in versions and wants_champion(policy)
+        if champion_missing or not wanted:
             has = ", ".join([*map(str, versions), *(f"{name} -> {of}" for name, of in aliases.items())])
             raise UnknownVersion(f"{model} has no version that is {policy}; the store has {has}")
         default = champion if champion in wanted else wanted[-1]
@@ -60,13 +64,13 @@ class Loader:
         return Plan(wanted, aliases, default)
 
     def load(self, model: str, version: int) -> LoadedVersion:
-        """A version, compiled, and verified against its golden predictions. Raises StoreError and OSError."""
+        """Loads a version: compiled, and verified against its golden predictions. Raises StoreError and OSError."""
         runtime = self._runtime
-        loading = _loading.set(True)
+        token = _loading.set(True)
         try:
             predictor = runtime.predictor.load(self._store, model, version, row_sizes=runtime.row_sizes)
         finally:
-            _loading.reset(loading)
+            _loading.reset(token)
         return LoadedVersion.start(
             predictor,
             self._metrics,
@@ -78,7 +82,7 @@ class Loader:
 
     @cached_property
     def _runtime(self) -> _Runtime:
-        """JAX, set up: importing it takes seconds."""
+        """JAX with its settings; lazy, since importing JAX takes seconds."""
         from training.predictor import Predictor, compute_alone, keep_compiled, on_compilation
 
         threads = compute_alone()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LoadedModel(NamedTuple):
-    """The loaded versions of a model by number, and all aliases of the store, also those of versions not loaded."""
+    """The loaded versions of a model by number, and all aliases in the store, also of versions that are not loaded."""
 
     versions: Mapping[int, LoadedVersion]
     aliases: Mapping[str, int]
@@ -53,9 +53,9 @@ class LoadedModel(NamedTuple):
 
 
 class ModelRegistry:
-    """The loaded versions, by the names of their models. The first model is the default one.
+    """The loaded models by name; the first one is the default model. Empty until the first `swap`.
 
-    It is empty until `swap` is first called. Not thread-safe: one event loop only.
+    Not thread-safe: one event loop only.
     """
 
     def __init__(self, models: Mapping[str, LoadedModel] | None = None) -> None:
@@ -70,15 +70,15 @@ class ModelRegistry:
 
     @property
     def default_model(self) -> str:
-        """The model that answers requests without a model. Raises NotReady before any is loaded."""
+        """Name of the model for requests without a model. Raises NotReady before a model is loaded."""
         for name in self._models:
             return name
         raise NotReady("loading", "the service is loading its model")
 
     def resolve(self, model: str | None = None, version: str | None = None) -> LoadedVersion:
-        """The version that a request names by model, and by number or alias.
+        """The version for a request, by model and by number or alias; None means the default.
 
-        Raises ModelNotLoaded and VersionNotLoaded, which say what is loaded, and NotReady before anything is.
+        Raises ModelNotLoaded, VersionNotLoaded, and NotReady before a model is loaded.
         """
         name = self.default_model if model is None else model
         loaded = self.model(name)
@@ -99,7 +99,7 @@ class ModelRegistry:
         )
 
     def model(self, name: str) -> LoadedModel:
-        """A loaded model. Raises ModelNotLoaded, which says what is loaded, and NotReady before anything is."""
+        """A loaded model by name. Raises ModelNotLoaded, and NotReady before a model is loaded."""
         if name in self._models:
             return self._models[name]
         self.check_loaded()
@@ -117,20 +117,20 @@ class ModelRegistry:
         return dict(self._models)
 
     def versions(self) -> list[LoadedVersion]:
-        """All loaded versions, those of the default model first."""
+        """All loaded versions, the versions of the default model first."""
         return [version for model in self._models.values() for version in model.versions.values()]
 
     def swap(self, name: str, model: LoadedModel) -> list[LoadedVersion]:
-        """Makes this the loaded model under a name. Returns the versions that it no longer has, which are retired.
+        """Replaces the loaded model of a name. Retires and returns the versions that `model` lacks.
 
         A retired version answers its requests in flight and is then closed.
         """
         before = self._models[name].versions if name in self._models else {}
         self._models[name] = model
-        gone = [version for version in before.values() if version not in model.versions.values()]
-        for version in gone:
+        retired = [version for version in before.values() if version not in model.versions.values()]
+        for version in retired:
             self._retiring[version] = asyncio.create_task(self._retire(version))
-        return gone
+        return retired
 
     async def _retire(self, version: LoadedVersion) -> None:
         await version.retire()
@@ -138,16 +138,16 @@ class ModelRegistry:
 
     @property
     def alive(self) -> bool:
-        """Whether the engine of every version has its threads; an engine without them answers nothing any more."""
+        """Whether the engine of every version is alive; only a restart helps otherwise."""
         return all(version.batcher.alive for version in self.versions())
 
     def check_loaded(self) -> None:
-        """Raises NotReady before anything is loaded."""
+        """Raises NotReady before a model is loaded."""
         if not self._models:
             raise NotReady("loading", "the service is loading its model")
 
     def check_ready(self) -> None:
-        """Raises NotReady before anything is loaded, while draining, and when an engine has stopped."""
+        """Raises NotReady before a model is loaded, while the service drains, and when an engine has stopped."""
         self.check_loaded()
         if self.draining:
             raise NotReady("draining", "the service is shutting down")
@@ -160,12 +160,12 @@ class ModelRegistry:
         return self._draining_since_s is not None
 
     def drain(self) -> None:
-        """Makes readiness fail. Requests are still answered."""
+        """Starts the drain: readiness fails, and requests are still answered."""
         if self._draining_since_s is None:
             self._draining_since_s = time.monotonic()
 
     async def close(self, timeout_s: float | None = None) -> None:
-        """Refuses new requests, finishes accepted ones, ends the engines. The timeout runs from `drain` on."""
+        """Closes all engines: new requests are refused, accepted ones finish. `timeout_s` counts from `drain`."""
         self.drain()
         if timeout_s is not None and self._draining_since_s is not None:
             timeout_s = max(0.0, timeout_s - (time.monotonic() - self._draining_since_s))

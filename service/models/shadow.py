@@ -1,4 +1,4 @@
-"""Shadow traffic: copies of requests for a challenger, whose answers are compared and never returned."""
+"""Shadow traffic: the challenger answers copies of requests, only to be compared with the champion."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from training.images import Images
 
 LIMIT_ROWS: Final = 32
-"""Pictures of a request that are copied; a longer copy would delay real requests."""
+"""Maximum number of pictures that are copied from a request; longer copies would delay real requests."""
 LOWEST_PRIORITY: Final = 19
+"""Nice value of Linux."""
 log = logging.getLogger("uvicorn.error")
 
 
 class Shadow:
     """Compares one request at a time, on a thread of the lowest priority.
 
-    Requests are not compared while another one is, or while requests wait for an engine: real answers come first.
+    A request is dropped, not compared, during another comparison and while requests wait for an engine.
     Not thread-safe: one event loop only.
     """
 
@@ -35,21 +36,21 @@ class Shadow:
         self._comparing: asyncio.Task[None] | None = None
 
     def copy(
-        self, champion: LoadedVersion, challenger: LoadedVersion, images: Images, given: NDArray[np.uint8]
+        self, champion: LoadedVersion, challenger: LoadedVersion, images: Images, digits: NDArray[np.uint8]
     ) -> None:
-        """Compares the challenger's digits with the champion's, if there is time for it."""
+        """Compares the challenger's digits for images uint8 [n, 28, 28] with the champion's [n], unless busy."""
         if self._comparing or champion.batcher.waiting_rows or challenger.batcher.waiting_rows:
             challenger.metrics.shadow_dropped()
         else:
-            self._comparing = asyncio.create_task(self._compare(challenger, images[:LIMIT_ROWS], given[:LIMIT_ROWS]))
+            self._comparing = asyncio.create_task(self._compare(challenger, images[:LIMIT_ROWS], digits[:LIMIT_ROWS]))
 
     async def close(self) -> None:
-        """Waits for the comparison, if there is one."""
+        """Waits for the comparison in progress, and ends the thread."""
         if self._comparing:
             await self._comparing
         self._executor.shutdown()
 
-    async def _compare(self, challenger: LoadedVersion, images: Images, given: NDArray[np.uint8]) -> None:
+    async def _compare(self, challenger: LoadedVersion, images: Images, digits: NDArray[np.uint8]) -> None:
         loop = asyncio.get_running_loop()
         try:
             with challenger:
@@ -58,13 +59,13 @@ class Shadow:
             log.exception("%s version %s failed in the shadow", challenger.name, challenger.version)
             challenger.metrics.failed()
         else:
-            differing = int((answers.argmax(axis=1) != given).sum())
+            differing = int((answers.argmax(axis=1) != digits).sum())
             challenger.metrics.compared(pictures=len(images), differing=differing)
         finally:
             self._comparing = None
 
 
 def _lower_priority() -> None:
-    """Linux has priorities of threads; without them, only dropping keeps the shadow from delaying requests."""
+    """Sets the priority of this thread; only Linux has priorities of threads, so errors are ignored."""
     with contextlib.suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from service.observability.metrics import Metrics
 
 RETRY_AFTER_S: Final = 5.0
-"""A rejected version is tried again after this time, which doubles with every failure."""
+"""Seconds until a rejected version is loaded again; doubled with every failure (exponential backoff)."""
 LONGEST_RETRY_AFTER_S: Final = 600.0
 log = logging.getLogger("uvicorn.error")
 
 
 class Source(Protocol):
-    """Where versions come from; `loader.Loader` is one."""
+    """A source of versions, such as `loader.Loader`. Its methods block."""
 
     def models(self) -> list[str]: ...
     def plan(self, model: str) -> Plan: ...
@@ -32,25 +32,26 @@ class Source(Protocol):
 
 
 class RejectedVersion(NamedTuple):
-    """A version that is wanted and could not be loaded. Version None: the store says nothing of the whole model."""
+    """A wanted version that could not be loaded; version None if the model itself could not be read from the store."""
 
     model: str
     version: int | None
     error: Exception
     times: int
     retry_s: float
-    """When to try again, as `time.monotonic` counts."""
+    """Time of the next attempt in `time.monotonic()` seconds."""
 
     @property
     def title(self) -> str:
-        """The version for people to read."""
+        """Name of the version in messages: `lenet version 3`."""
         return self.model if self.version is None else f"{self.model} version {self.version}"
 
 
 class StoreWatcher:
-    """Keeps a registry up to date with a source, and remembers the versions that could not be loaded.
+    """Keeps a registry up to date with a source, and lists the versions that could not be loaded.
 
-    Not thread-safe: one event loop only. Loading itself runs on other threads.
+    Versions are loaded on other threads.
+    Not thread-safe: one event loop only.
     """
 
     def __init__(self, source: Source, registry: ModelRegistry, metrics: Metrics, poll_s: float) -> None:
@@ -60,38 +61,38 @@ class StoreWatcher:
 
     @property
     def rejected(self) -> list[RejectedVersion]:
-        """The versions that are wanted and could not be loaded."""
+        """The wanted versions that could not be loaded."""
         return list(self._rejected.values())
 
     def start(self) -> None:
-        """Loads everything that is wanted, for the first time. Blocks. Raises the error of the default model."""
+        """Loads all wanted versions for the first time. Blocks. Raises the error of the default model."""
         names = self._source.models()
         loaded = {name: model for name in names if (model := self._load_model(name, None))}
         if names[0] not in loaded:
             raise next(rejected.error for rejected in self.rejected if rejected.model == names[0])
         for name, model in loaded.items():
             self._registry.swap(name, model)
-        self._show()
+        self._update_metrics()
 
     async def run(self) -> None:
-        """Syncs until it is cancelled: at intervals, and at once after `wake`."""
+        """Syncs until the task is cancelled: every `poll_s` seconds, and at once after `wake`."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_s or None):
                     await self._wake.wait()
-            asked = self._wake.is_set()
+            woken = self._wake.is_set()
             self._wake.clear()
             try:
-                await self.sync(retry=asked)
+                await self.sync(retry=woken)
             except Exception:  # the next sync may succeed
                 log.exception("the store could not be followed")
 
     def wake(self) -> None:
-        """Makes `run` look at the store at once."""
+        """Makes `run` poll the store at once."""
         self._wake.set()
 
     async def sync(self, *, retry: bool = True) -> None:
-        """Loads and retires versions to match the source; with `retry` also versions that were rejected not long ago.
+        """Loads and retires versions to match the source; with `retry`, rejected versions are tried without backoff.
 
         A version that cannot be loaded is rejected, and the running versions go on.
         """
@@ -101,9 +102,9 @@ class StoreWatcher:
                 model = await asyncio.to_thread(self._load_model, name, current, retry=retry)
                 if model is not None and model != current:
                     self._log_swap(name, self._registry.swap(name, model), model)
-            self._show()
+            self._update_metrics()
 
-    def _show(self) -> None:
+    def _update_metrics(self) -> None:
         self._metrics.models.set_loaded(
             (name, number, model.role(version))
             for name, model in self._registry.models().items()
@@ -113,15 +114,15 @@ class StoreWatcher:
             (rejected.model, rejected.version, type(rejected.error).__name__) for rejected in self.rejected
         )
 
-    def _log_swap(self, name: str, gone: list[LoadedVersion], model: LoadedModel) -> None:
+    def _log_swap(self, name: str, retired: list[LoadedVersion], model: LoadedModel) -> None:
         loaded = ", ".join(model.title(version) for version in model.versions.values())
-        left = f"; retired: {', '.join(str(version.version) for version in gone)}" if gone else ""
-        log.warning("%s: version %s answers; loaded: %s%s", name, model.default.version, loaded, left)
+        gone = f"; retired: {', '.join(str(version.version) for version in retired)}" if retired else ""
+        log.warning("%s: version %s answers; loaded: %s%s", name, model.default.version, loaded, gone)
 
-    # The methods below block, and run on another thread than the event loop's.
+    # The methods below block, and run on other threads than the event loop.
 
     def _load_model(self, name: str, current: LoadedModel | None, *, retry: bool = True) -> LoadedModel | None:
-        """A model as the source wants it, with new versions loaded; None if the source says nothing, or has nothing."""
+        """Loads the new versions of a model; None if the source fails or no version can be loaded."""
         try:
             plan = self._source.plan(name)
         except Exception as error:  # a damaged store may make a library raise anything
@@ -135,7 +136,7 @@ class StoreWatcher:
             if version := running or self._load_version(name, number, retry=retry):
                 versions[number] = version
         aliases, default = dict(plan.aliases), versions.get(plan.default)
-        if default is None and current is not None:  # nothing has replaced the version that answers until now
+        if default is None and current is not None:  # the running default goes on until its successor is loaded
             default = versions[current.default.version] = current.default
             aliases[CHAMPION] = default.version
         if default is None and versions:

@@ -1,1 +1,1 @@
-"""Metrics, traces, logs, request context. Is told plain labels and numbers; asks nobody."""
+"""Metrics, traces, logs, drift, request context. Gets plain labels and numbers; calls no other room."""

@@ -1,4 +1,4 @@
-"""Batch metrics of one version: rows, padding, computing and waiting times. Cheap enough for every batch."""
+"""Batch metrics of one version: rows, padding, computing and waiting times, buffered for speed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BatchMetrics:
-    """The engine's observer: called with every batch, on the thread that computed it. Thread-safe.
+    """The engine's observer: counts each batch on the thread that computed it. Thread-safe.
 
     `padded` rounds a number of rows up to a compiled size.
     """

@@ -22,7 +22,7 @@ require_members("prometheus-client", PROMETHEUS_CLIENT, Histogram, "_sum", "_buc
 
 
 class BufferedHistogram:
-    """Numbers that are not in `histogram` yet, whose buckets end at `bounds`. Not thread-safe: one thread at a time."""
+    """Buffers numbers for `histogram`, whose buckets end at `bounds`. Not thread-safe: one thread at a time."""
 
     __slots__ = ("_bounds", "_counts", "_histogram", "_sum")
 
@@ -36,7 +36,7 @@ class BufferedHistogram:
         self._sum += number
 
     def flush(self) -> None:
-        """Adds the numbers since the last time to the histogram."""
+        """Adds the buffered numbers to the histogram."""
         if any(self._counts):
             self._histogram._sum.inc(self._sum)
             for bucket, count in zip(self._histogram._buckets, self._counts, strict=True):

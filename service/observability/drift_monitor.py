@@ -1,4 +1,4 @@
-"""Drift: how far the last answers of a version are from the reference histograms on its card."""
+"""Drift of a version: its last answers against the reference histograms on its card."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ ROW_BYTES: Final = 4 * COLUMNS
 
 
 class DriftMonitor:
-    """The last rows of a version. Thread-safe.
+    """Drift over the last `window_rows` answers; `show` gets (drift index, alarm) by kind. Thread-safe.
 
-    `add` only keeps rows, and `flush` counts them: counting takes longer than computing a single picture.
+    `add` only buffers rows, and `flush` counts them: counting takes longer than the prediction of a single picture.
     """
 
     def __init__(self, reference: Reference, window_rows: int, show: Show) -> None:
         self._window, self._show = Window(reference, window_rows), show
-        self._new: deque[bytes] = deque()  # of columns: arrays would keep JAX's own memory, and other batches take more
+        self._new: deque[bytes] = deque()  # bytes, since arrays would keep JAX's memory from being reused
         self._new_bytes, self._window_bytes = 0, ROW_BYTES * window_rows
         self._lock = threading.Lock()
 
     def add(self, columns: NDArray[np.float32]) -> None:
-        """Keeps computed columns float32 [n, 16]."""
+        """Buffers computed columns float32 [n, 16]."""
         new = columns.tobytes()
         with self._lock:
             self._new.append(new)
             self._new_bytes += len(new)
-            while self._new_bytes - len(self._new[0]) >= self._window_bytes:  # what the window would forget
+            while self._new_bytes - len(self._new[0]) >= self._window_bytes:  # rows beyond the window
                 self._new_bytes -= len(self._new.popleft())
 
     def flush(self) -> None:
-        """Shows the drift index of each kind and whether it is an alarm, if there are new rows."""
+        """Counts the buffered rows, if any, and calls `show`."""
         with self._lock:
             if self._new:
                 self._window.add(np.frombuffer(b"".join(self._new), np.float32).reshape(-1, COLUMNS))

@@ -1,7 +1,7 @@
 """Logging to stderr: JSON lines, or readable lines on a terminal.
 
 All code logs with Python's `logging`, uvicorn and warnings included; structlog formats the records. Every line about a
-request has its id and trace id, and never its body or a key.
+request has the request id and the trace id. Bodies and keys are never logged.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-OURS: Final = ("service", "training", "uvicorn", "py.warnings")
-"""Loggers whose level is the setting's; all others log warnings and errors."""
+CONFIGURED_LOGGERS: Final = ("service", "training", "uvicorn", "py.warnings")
+"""Loggers with the level of the settings; all other loggers log warnings and errors."""
 FIRST: Final = ("time", "level", "event")
 EXTRA: Final = ("method", "route", "status", "duration_ms", "model", "version")
-"""The only fields that log calls may add, so that pixels never get into a log."""
+"""The only extra fields of log calls that are logged, so that pixels never are."""
 
 
 def configure_logs(level: str, form: str) -> None:
-    """Configures logging in a form: json, console, or auto, which is console if stderr is a terminal."""
+    """Configures logging. `form` is json, console, or auto: console if stderr is a terminal, or else json."""
     terminal = sys.stderr.isatty()
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(for_people=form == "console" or (form == "auto" and terminal), colors=terminal))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    for name in OURS:
+    for name in CONFIGURED_LOGGERS:
         logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
@@ -42,7 +42,7 @@ def configure_logs(level: str, form: str) -> None:
 
 
 def formatter(*, for_people: bool, colors: bool = False) -> structlog.stdlib.ProcessorFormatter:
-    """A formatter of log records."""
+    """A formatter of log records: readable lines if `for_people`, else JSON lines."""
     before: list[Processor] = [
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.stdlib.add_log_level,
@@ -81,4 +81,4 @@ def _json(event: EventDict, **_: Any) -> str:
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
     if error is None or issubclass(kind, KeyboardInterrupt | SystemExit):
         return
-    logging.getLogger("service").critical("nobody caught an exception", exc_info=(kind, error, traceback))
+    logging.getLogger("service").critical("uncaught exception", exc_info=(kind, error, traceback))

@@ -1,4 +1,4 @@
-"""Everything on `/metrics`, for Prometheus. With several workers, each of them answers for all of them."""
+"""Prometheus metrics of the application. With several workers, each worker exposes the metrics of all workers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """The metrics of one application: those of `requests` and those of `models`.
+    """The metrics of one application: `requests` and `models`.
 
-    `shared_folder` is where several workers share their counts; prometheus_client must have been imported with the
-    variable SHARED_FOLDER set to it.
+    Several workers share their metrics in `shared_folder`; the environment variable SHARED_FOLDER must have had this
+    value when prometheus_client was imported.
+    Not thread-safe: one event loop only.
     """
 
     def __init__(self, shared_folder: str | None = None) -> None:
@@ -37,13 +38,13 @@ class Metrics:
             ProcessCollector(registry=registry)
 
     def refresh(self) -> None:
-        """Adds what has been counted since the last time, and sets the gauges of requests in flight and of queues."""
+        """Flushes the buffered counts, and sets the gauges of requests in flight and of queues."""
         self.requests.flush()
         self.models.flush()
         self.models.refresh_queues()
 
     def exposition(self) -> bytes:
-        """All metrics, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         self.models.flush()
         registry = self._registry
         if self._shared_folder is not None:

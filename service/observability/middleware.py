@@ -23,29 +23,30 @@ if TYPE_CHECKING:
 
 CACHED_PATHS_LIMIT: Final = 1024
 CACHED_PATH_LENGTH: Final = 256
-"""Characters; the routes of longer paths are looked up for every request."""
+"""Maximum length in characters of a path in the cache of routes."""
 FAILED: Final = 500
 HEADER: Final = REQUEST_ID
 NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 POLICY: Final = b"content-security-policy"
-NOTHING: Final = (POLICY, b"default-src 'none'; frame-ancestors 'none'")
-OF_DOCS: Final = (
+DEFAULT_POLICY: Final = (POLICY, b"default-src 'none'; frame-ancestors 'none'")
+DOCS_POLICY: Final = (
     POLICY,
     b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self' blob:; "
     b"base-uri 'none'; frame-ancestors 'none'",
 )
-"""FastAPI's documentation pages contain their scripts."""
+"""Content security policy of FastAPI's documentation pages, which have inline scripts."""
 DOCS: Final = frozenset(("/docs", "/redoc", "/docs/oauth2-redirect"))
 NO_REFERRER: Final = (b"referrer-policy", b"no-referrer")
 log = logging.getLogger("service.access")
 
 
 class ObservabilityMiddleware:
-    """Gives each request its context, and counts, logs and traces it.
+    """Gives each request a RequestContext (CURRENT in its task), counts, logs and traces the request.
 
-    Responses of `plain` methods and paths are never HTML and get fewer headers. CURRENT is set for the task of each
-    request. The access log is at level info: a share of the requests, and all with status 500 and more.
+    Responses of the methods and paths in `plain` are never HTML and get fewer headers. The access log is at level info:
+    a share of the requests, and all requests with status 500 and more.
+    Not thread-safe: one event loop only.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class ObservabilityMiddleware:
         self._app, self._metrics, self._templates, self._plain = app, metrics, templates, plain
         self._tracing = tracing
         self._share = settings.access_log_share if settings.log_level in ("info", "debug") else None
-        self._found: dict[tuple[str, str], tuple[RouteMetrics, tuple[tuple[bytes, bytes], ...]]] = {}
+        self._routes_by_path: dict[tuple[str, str], tuple[RouteMetrics, tuple[tuple[bytes, bytes], ...]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -69,13 +70,13 @@ class ObservabilityMiddleware:
             await self._app(scope, receive, send)
             return
         key = scope["method"], scope["path"]
-        route, constant = self._found.get(key) or self._find(*key)
+        route, constant = self._routes_by_path.get(key) or self._find(*key)
         context = RequestContext(dict(scope["headers"]), self._metrics.requests.stage_seconds)
         CURRENT.set(context)
         if self._tracing:
             self._tracing.begin(context, scope, route.template)
 
-        def send_counted(message: Message) -> Awaitable[None]:  # no coroutine of its own
+        def send_counted(message: Message) -> Awaitable[None]:  # returns the awaitable of `send` and saves a coroutine
             if message["type"] == "http.response.start":
                 context.status = message["status"]
                 given = message.get("headers", ())
@@ -100,13 +101,13 @@ class ObservabilityMiddleware:
 
     def _find(self, method: str, path: str) -> tuple[RouteMetrics, tuple[tuple[bytes, bytes], ...]]:
         template = self._templates.match(path)
-        policy = OF_DOCS if template in DOCS else NOTHING
+        policy = DOCS_POLICY if template in DOCS else DEFAULT_POLICY
         constant = (NOSNIFF,) if (method, path) in self._plain else (NOSNIFF, NO_REFERRER, policy)
         found = self._metrics.requests.route(method, template), constant
         if found[0].template != OTHER and found[0].method == method and len(path) <= CACHED_PATH_LENGTH:
-            if len(self._found) >= CACHED_PATHS_LIMIT:
-                self._found.clear()
-            self._found[method, path] = found
+            if len(self._routes_by_path) >= CACHED_PATHS_LIMIT:
+                self._routes_by_path.clear()
+            self._routes_by_path[method, path] = found
         return found
 
 

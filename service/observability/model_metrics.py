@@ -28,9 +28,9 @@ INFERENCE_BUCKETS_S: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01,
 
 
 class VersionMetrics:
-    """The metrics of one loaded version, with its labels bound. `ModelMetrics.version` makes it.
+    """The metrics of one loaded version, with its labels bound; made by `ModelMetrics.version`. Thread-safe.
 
-    `batches` observes the version's engine, and `waiting_rows` says how many rows wait for that engine.
+    `batches` is the observer of the version's engine, `waiting_rows` returns the number of rows in the engine's queue.
     """
 
     def __init__(self, owner: ModelMetrics, labels: tuple[str, str], padded: Callable[[int], int]) -> None:
@@ -46,7 +46,7 @@ class VersionMetrics:
         self.waiting_rows: Callable[[], int] | None = None
 
     def monitor_drift(self, reference: Reference, window_rows: int) -> DriftMonitor:
-        """What watches the version's answers for drift from the card's reference."""
+        """Starts the drift monitor of the version, with the reference on its card."""
         owner = self._owner
         gauges = {
             kind: (owner.drift.labels(*self.labels, kind), owner.drift_alarm.labels(*self.labels, kind))
@@ -63,31 +63,35 @@ class VersionMetrics:
         return self.drift
 
     def failed(self) -> None:
-        """Counts a request that the version failed on."""
+        """Counts a failed prediction of the version."""
         self._owner.failed.labels(*self.labels).inc()
 
     def set_canary_out(self, out: bool) -> None:
-        """Says whether the version was disabled as a canary."""
+        """Sets whether the version is disabled as a canary."""
         self._owner.canary_out.labels(*self.labels).set(out)
 
     def compared(self, *, pictures: int, differing: int) -> None:
-        """Counts pictures that were compared in the shadow, and those that got another digit."""
+        """Counts the pictures of a shadow comparison, and the pictures with different digits."""
         self._owner.compared.labels(*self.labels).inc(pictures)
         self._owner.differing.labels(*self.labels).inc(differing)
 
     def shadow_dropped(self) -> None:
-        """Counts a request that the shadow had no time to compare."""
+        """Counts a request that was dropped by the shadow."""
         self._owner.shadow_dropped.labels(*self.labels).inc()
 
     def flush(self) -> None:
-        """Adds the buffered counts. Any thread may call it."""
+        """Flushes the buffered counts."""
         self.batches.flush()
         if self.drift:
             self.drift.flush()
 
 
 class ModelMetrics:
-    """Metrics with the labels `model` and `version`."""
+    """Metrics with the labels `model` and `version`.
+
+    `version`, `compiled` and `flush` may be called on other threads as well.
+    Not thread-safe: one event loop only.
+    """
 
     def __init__(self, registry: CollectorRegistry, *, shared: bool = False) -> None:
         self._shared = shared
@@ -158,7 +162,7 @@ class ModelMetrics:
         self._shown: dict[Gauge, set[Labels]] = {self._live: set(), self._info: set(), self._rejected: set()}
 
     def version(self, name: str, version: int, padded: Callable[[int], int]) -> VersionMetrics:
-        """The metrics of a version that is being loaded; `padded` rounds a number of rows up to a compiled size."""
+        """The metrics of a new version; `padded` rounds a number of rows up to a compiled size. Thread-safe."""
         labels = name, str(version)
         if before := self._versions.get(labels):
             before.flush()
@@ -166,14 +170,14 @@ class ModelMetrics:
         return made
 
     def set_loaded(self, loaded: Iterable[tuple[str, int, str]]) -> None:
-        """Shows the loaded versions: model, version, and role (default, challenger or other).
+        """Sets the loaded versions: model, version, and role (default, challenger or other).
 
-        Labels of versions that are loaded no longer are removed, so that they do not add up over the years.
+        Removes the labels of retired versions, which would accumulate in a long-lived process.
         """
         loaded = list(loaded)
         versions: set[Labels] = {(name, str(number)) for name, number, _ in loaded}
-        gone = self._shown[self._live] - versions
-        for labels in gone:
+        retired = self._shown[self._live] - versions
+        for labels in retired:
             self._versions.pop(labels, None)
         by_version: tuple[MetricWrapperBase, ...] = (
             *(self.batch_rows, self.padding_rows, self.inference, self.wait, self.failed),
@@ -181,40 +185,40 @@ class ModelMetrics:
         )
         for kind in KINDS:
             for metric in (self.drift, self.drift_alarm):
-                self._remove({(*labels, kind) for labels in gone}, metric)
-        self._remove(gone, self._queue)
+                self._remove({(*labels, kind) for labels in retired}, metric)
+        self._remove(retired, self._queue)
         self._show(self._live, versions, *by_version)
         self._show(self._info, {(name, str(number), role) for name, number, role in loaded})
 
     def set_rejected(self, rejected: Iterable[tuple[str, int | None, str]]) -> None:
-        """Shows the versions that are wanted and could not be loaded: model, version if known, and the error's type."""
+        """Sets the wanted versions that could not be loaded: model, version if known, and type of the error."""
         self._show(self._rejected, {(name, str(number or ""), reason) for name, number, reason in rejected})
 
     def compiled(self) -> None:
-        """Counts a compilation that a request had to wait for; everything should have been compiled before."""
+        """Counts a compilation that delays a request; 0 if all row sizes are compiled at loading. Thread-safe."""
         self._compilations.inc()
 
     def flush(self) -> None:
-        """Adds the buffered counts of all versions. Any thread may call it."""
+        """Flushes the buffered counts of all versions. Thread-safe."""
         for version in list(self._versions.values()):
             version.flush()
 
     def refresh_queues(self) -> None:
-        """Sets the gauges of rows that wait for an engine at this moment."""
+        """Sets the gauges of the engines' queues."""
         for labels in self._shown[self._live]:
             version = self._versions.get(labels)
             if version and version.waiting_rows:
                 self._queue.labels(*labels).set(version.waiting_rows())
 
     def _show(self, gauge: Gauge, labels: set[Labels], *others: MetricWrapperBase) -> None:
-        """Sets the gauge to 1 for these labels; removes labels that it had before, from the other metrics as well."""
+        """Sets the gauge to 1 for these labels; removes its other labels, also from `others`."""
         self._remove(self._shown[gauge] - labels, gauge, *others)
         for of in labels:
             gauge.labels(*of).set(1)
         self._shown[gauge] = labels
 
-    def _remove(self, gone: set[Labels], gauge: Gauge, *others: MetricWrapperBase) -> None:
-        for labels in gone:
+    def _remove(self, removed: set[Labels], gauge: Gauge, *others: MetricWrapperBase) -> None:
+        for labels in removed:
             gauge.labels(*labels).set(0)
             if not self._shared:  # a shared count cannot be removed from the files of other workers
                 for metric in (gauge, *others):

@@ -1,4 +1,4 @@
-"""Memory, processor time and open files of each process of a service, for Prometheus."""
+"""Process metrics: memory, processor time and open files of each worker process."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable of the folder where workers share their counts; read when prometheus_client is imported."""
+"""Environment variable of the folder of shared metrics; prometheus_client reads it when it is imported."""
 SUFFIX: Final = ".pid"
 
 
 def note_process(folder: str, worker: str) -> None:
-    """Writes this process's id into the folder that workers share."""
-    aside = Path(folder) / f"{worker}.new"
-    aside.write_text(str(os.getpid()))
-    aside.replace(aside.with_suffix(SUFFIX))
+    """Writes the id of this process into the folder of shared metrics."""
+    temporary = Path(folder) / f"{worker}.new"
+    temporary.write_text(str(os.getpid()))
+    temporary.replace(temporary.with_suffix(SUFFIX))
 
 
 class ProcessMetrics(Collector):
-    """The processes noted in a folder, each with its label `worker`. Processes that have ended are left out."""
+    """Collects the metrics of the processes noted in a folder, by the label `worker`; skips processes that ended."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -35,7 +35,7 @@ class ProcessMetrics(Collector):
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             pid = path.read_text()
             for family in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
-                merged = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                family_of_all = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
                 for sample in family.samples:
-                    merged.add_sample(sample.name, {"worker": path.stem}, sample.value)
+                    family_of_all.add_sample(sample.name, {"worker": path.stem}, sample.value)
         return families.values()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 REQUEST_ID: Final = b"x-request-id"
 WELL_FORMED_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
-"""Any other id is replaced: ids are written into response headers and logs."""
+"""An X-Request-Id of another form is replaced, since ids are written into response headers and logs."""
 TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}((?<!^00.{53})-.*)?"
 )
@@ -26,9 +26,12 @@ _process, _number = secrets.token_hex(6).encode(), count(1)
 
 
 class RequestContext:
-    """Context of one request, with its headers by name. The seconds of each stage are added to `seconds`.
+    """Context of one request: id, trace, answering model and version, stage timings.
 
-    `stages` are (name, begin, end) as `time.perf_counter` counts; None records no stages.
+    The seconds of each stage are added to `seconds`. `stages` are (name, begin, end) in `time.perf_counter()` seconds,
+    or None, which records no stages.
+    The callback of `batch_timer` may be called on other threads.
+    Not thread-safe: one event loop only.
     """
 
     status = 0
@@ -56,7 +59,7 @@ class RequestContext:
 
     @property
     def trace_id(self) -> str | None:
-        """32 hexadecimal digits: the trace of this service's span, or else the client's."""
+        """The trace id of this service's span, or else of `traceparent`: 32 hexadecimal digits."""
         if self.span is not None:
             return format(self.span.get_span_context().trace_id, "032x")
         traceparent = self.traceparent
@@ -70,7 +73,7 @@ class RequestContext:
             self.stages.append((stage, began_s, ended_s))
 
     def batch_timer(self) -> Callable[[float, float], None]:
-        """A callback for the engine: records the wait in its queue, from now to the first batch, and each batch."""
+        """An `on_batch` callback for the engine: records each batch, and the queue time from now to the first batch."""
         stages = self.stages = self.stages or []
         waiting_since_s = [perf_counter()]
 
@@ -83,11 +86,11 @@ class RequestContext:
 
 
 CURRENT: Final[ContextVar[RequestContext | None]] = ContextVar("request_context", default=None)
-"""The context of the request that the current task answers."""
+"""The request context of the current task."""
 
 
 def note_stage(stage: str, began_s: float) -> None:
-    """Counts a stage (`decode` or `encode`) of the current request, if there is one."""
+    """Counts a stage (`decode` or `encode`) that began at `began_s` in the current request, if there is one."""
     context = CURRENT.get()
     if context is not None:
         context.note(stage, began_s)

@@ -1,4 +1,4 @@
-"""Metrics of requests: durations by route and status, requests in flight, stage times, refusals by error code."""
+"""Request metrics: durations by route and status, requests in flight, stage times, errors by code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ STAGES: Final = ("decode", "encode")
 
 
 class RouteMetrics:
-    """Requests of one method at one route: how many are in flight, and how long the finished ones took."""
+    """Metrics of one method at one route: requests in flight, durations by status.
+
+    Not thread-safe: one event loop only.
+    """
 
     __slots__ = ("_by_status", "_durations", "in_flight", "method", "template")
 
@@ -27,7 +30,7 @@ class RouteMetrics:
         self._by_status: dict[int, BufferedHistogram] = {}
 
     def done(self, status: int, seconds: float) -> None:
-        """Counts an answered request."""
+        """Counts a finished request with its duration in seconds."""
         histogram = self._by_status.get(status)
         if histogram is None:
             child = self._durations.labels(self.method, self.template, str(status))
@@ -41,7 +44,10 @@ class RouteMetrics:
 
 
 class RequestMetrics:
-    """Metrics of requests, whatever they ask for."""
+    """Metrics of all requests, by route.
+
+    Not thread-safe: one event loop only.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._durations = Histogram(
@@ -77,11 +83,11 @@ class RequestMetrics:
         return self._routes.setdefault(key, RouteMetrics(*key, self._durations))
 
     def refused(self, code: str) -> None:
-        """Counts a request that got an error."""
+        """Counts an error response by its error code."""
         self._refused.labels(code).inc()
 
     def flush(self) -> None:
-        """Adds what has been counted since the last time, and sets the gauges of requests in flight."""
+        """Flushes the buffered counts, and sets the gauges of requests in flight."""
         for stage, seconds in self.stage_seconds.items():
             self._stages.labels(stage).inc(seconds)
             self.stage_seconds[stage] = 0.0

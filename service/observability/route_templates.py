@@ -1,4 +1,4 @@
-"""Route templates, `/models/{name}` and not each path: metrics need few label values."""
+"""Route templates, such as `/models/{name}`, as label values: paths would make too many time series."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OTHER: Final = "other"
 
 
 class RouteTemplates:
-    """The templates of an application, in the order in which it tries them."""
+    """The route templates of an application, in its routing order."""
 
     def __init__(self, templates: Iterable[str]) -> None:
         self._patterns = [(compile_path(template)[0], template) for template in dict.fromkeys(templates)]

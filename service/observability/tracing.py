@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: a span for each request, with spans for decode, queue, compute and encode in it.
+"""OpenTelemetry tracing: a span for each request, with child spans for decode, queue, compute and encode.
 
-The spans of stages are made at the end of a request, from the times in its context. OpenTelemetry is imported only if
-the environment asks for traces, by OpenTelemetry's own variables.
+The child spans are made at the end of a request, from the stage times in its context. OpenTelemetry is imported only if
+OpenTelemetry's own environment variables turn tracing on.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ HTTP: Final = "http/protobuf"
 
 
 class TracingUnavailable(DigitsError):
-    """The environment asks for traces in a way that is not supported."""
+    """The environment variables for tracing are not supported, or OpenTelemetry is not installed."""
 
 
 def wanted(environment: Mapping[str, str]) -> bool:
-    """Whether an environment asks for traces: by an endpoint of OTLP, or OTEL_TRACES_EXPORTER=otlp."""
+    """Whether tracing is on: by an OTLP endpoint, or by OTEL_TRACES_EXPORTER=otlp. Raises TracingUnavailable."""
     if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     exporter = environment.get("OTEL_TRACES_EXPORTER", "")
@@ -43,7 +43,7 @@ def wanted(environment: Mapping[str, str]) -> bool:
 
 
 def tracing_from_environment() -> Tracing | None:
-    """Tracing as the environment asks for it, or None. Raises TracingUnavailable."""
+    """Tracing as the environment variables define it; None if off. Raises TracingUnavailable."""
     if not wanted(os.environ):
         return None
     protocol = next((os.environ[name] for name in PROTOCOLS if os.environ.get(name)), HTTP)
@@ -65,7 +65,7 @@ def tracing_from_environment() -> Tracing | None:
 
 
 class Tracing:
-    """Makes spans and gives them to a provider."""
+    """Makes spans, and exports them through a provider. Thread-safe."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry import trace
@@ -113,7 +113,7 @@ class Tracing:
         span.end()
 
     def close(self) -> None:
-        """Exports the spans that wait."""
+        """Exports the buffered spans and ends the exporter."""
         self._provider.shutdown()
 
 

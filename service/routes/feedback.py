@@ -108,11 +108,11 @@ async def add(request: Request) -> Response:
     type_of_body(headers, (JSON,))
     key = client_key(headers)
     posted = decode_correction(await read_body(request.receive, headers, state.settings.body_limit_bytes))
-    of = posted.of
-    if isinstance(of, NamedPrediction):
-        added = await corrections.add(posted.digit, state.recent.find(*of), key)
+    picture = posted.picture
+    if isinstance(picture, NamedPrediction):
+        added = await corrections.add(posted.digit, state.recent.find(*picture), key)
     else:
-        added = await corrections.add(posted.digit, of, key)
+        added = await corrections.add(posted.digit, picture, key)
     return Response(orjson.dumps(added._asdict(), option=OPTIONS), 201 if added.new else 200, media_type=JSON)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import UnknownPrediction, WrongValue
 from service.feedback import recent_predictions as module
-from service.feedback.recent_predictions import RECORD_BYTES, TAG_BYTES, RecentPredictions, Remembered
+from service.feedback.recent_predictions import RECORD_BYTES, TAG_BYTES, RecentPrediction, RecentPredictions
 
 RNG = np.random.default_rng(0)
 
@@ -42,14 +42,14 @@ def recent(request, tmp_path):
 def test_a_prediction_is_found_by_its_id(recent):
     images, number = remembered(recent, 7)
     assert re.fullmatch(r"2-1-[0-9a-f]{16}", number)
-    assert recent.find(number) == Remembered("lenet", 3, 7, images.tobytes())
+    assert recent.find(number) == RecentPrediction("lenet", 3, 7, images.tobytes())
 
 
 def test_each_picture_of_a_request_is_found_by_its_index(recent):
     remembered(recent, 1)
     images, number = remembered(recent, 7, 0, 9, model="mlp", version=12)
     for index, digit in enumerate((7, 0, 9)):
-        assert recent.find(number, index) == Remembered("mlp", 12, digit, images[index].tobytes())
+        assert recent.find(number, index) == RecentPrediction("mlp", 12, digit, images[index].tobytes())
 
 
 @pytest.mark.parametrize(("rows", "wanted"), [(1, "0"), (3, "0 to 2")])
@@ -110,7 +110,7 @@ def test_pictures_that_are_not_contiguous_are_remembered_as_they_are():
 def test_others_find_it_by_the_common_folder(tmp_path):
     one, other = RecentPredictions(8, 0, str(tmp_path)), RecentPredictions(8, 1, str(tmp_path))
     images, number = remembered(one, 7)
-    assert other.find(number) == one.find(number) == Remembered("lenet", 3, 7, images.tobytes())
+    assert other.find(number) == one.find(number) == RecentPrediction("lenet", 3, 7, images.tobytes())
 
 
 def test_without_a_folder_others_find_nothing():
@@ -200,7 +200,7 @@ def test_what_another_process_overwrites_all_the_time_is_found_whole_or_not_at_a
                     continue
                 found += 1
                 value = one.pixels[0]
-                assert one == Remembered(f"m{value}", value + 1, one.predicted, bytes([value]) * 784)
+                assert one == RecentPrediction(f"m{value}", value + 1, one.predicted, bytes([value]) * 784)
     finally:
         stop.set()
         while writer.is_alive():  # it may wait for somebody to listen

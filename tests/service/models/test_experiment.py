@@ -167,7 +167,7 @@ async def test_failures_of_long_ago_are_forgotten():
 async def test_a_canary_that_takes_too_long_is_taken_out():
     canary = noted(canary_with(), 60, slow=11)
     assert canary.taken_out == "11 of its last 60 requests took longer than 250 ms, want 10 of 200 at most"
-    assert not canary.wants(None)
+    assert not canary.selects(None)
 
 
 async def test_the_shadow_compares_and_its_answers_are_never_returned():

@@ -72,7 +72,7 @@ async def test_paths_that_are_remembered_are_few_and_short():
         for number in range(CACHED_PATHS_LIMIT + 10):
             app.middleware_stack._find("GET", f"/models/{number}/versions/1")
         await client.get("/models/" + "x" * CACHED_PATH_LENGTH + "/versions/1")
-        remembered = app.middleware_stack._found
+        remembered = app.middleware_stack._routes_by_path
         assert len(remembered) <= CACHED_PATHS_LIMIT
         assert max(len(path) for _, path in remembered) <= CACHED_PATH_LENGTH
 
