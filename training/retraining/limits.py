@@ -39,8 +39,8 @@ class Limits(BaseModel):
         0.05,
         ge=0,
         le=1,
-        description="Maximum share of corrections that contradict the champion, from 0 to 1, among the held-out ones "
-        "that it is sure of; with a larger share the corrections are suspect and the champion is kept",
+        description="Maximum share of corrections that contradict the champion, from 0 to 1, among the held-out "
+        "corrections on which the champion is sure; with a larger share the champion is kept",
     )
     calibration_margin: float = Field(
         0.01,
