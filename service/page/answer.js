@@ -1,8 +1,8 @@
-// The answer as it is shown and spoken: digit, state, ten bars, the picture that the model saw.
+// The answer view: digit, state, ten probability bars, preprocessed picture, and text for screen readers.
 
 const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const REASONS = { uncertain: "too uncertain", not_a_digit: "not a digit" };
-const QUIET_MS = 700; // a screen reader is told when the answer has stood for so long
+const QUIET_MS = 700; // debounce of the text for screen readers
 const ASKING = "If it is wrong, click the right digit.";
 
 export class Answer {
@@ -10,7 +10,7 @@ export class Answer {
   #rows = [];
   #speaking = 0;
 
-  // `chosen` is called with the digit that somebody says is the right one.
+  // `chosen` is called with the digit of a correction.
   constructor(chosen) {
     for (const id of ["answer", "digit", "sure", "state", "problem", "seen", "bars", "spoken", "feedback"]) {
       this.#parts[id] = document.getElementById(id);
@@ -64,7 +64,7 @@ export class Answer {
     this.feedback("");
   }
 
-  // `kind` is "", "kept" or "failed"; `digit` the one that was sent.
+  // `kind` is "", "kept" or "failed"; `digit` is the digit of the correction that was sent.
   feedback(message, kind = "", digit = null) {
     this.#parts.feedback.textContent = message;
     this.#parts.feedback.className = `feedback ${kind}`;
@@ -113,7 +113,7 @@ function part(name, text) {
   return element;
 }
 
-// Never 100 % of what is not quite certain.
+// Below 1, the share is rounded to at most 99.9 %.
 function percent(share) {
   const rounded = share < 1 ? Math.min(99.9, Math.round(share * 1000) / 10) : 100;
   return `${rounded.toFixed(1)} %`;

@@ -1,4 +1,4 @@
-// The page: what is asked, when, and what is shown of the answer.
+// The page controller: debounces predict requests, shows answers, sends corrections.
 
 import { Answer } from "./answer.js";
 import { Paper } from "./paper.js";
@@ -6,7 +6,7 @@ import { firstPicture, sendable } from "./photo.js";
 import { correct, models, predict, Problem } from "./service.js";
 import { Strokes } from "./strokes.js";
 
-const PAUSE_MS = 100; // between what is drawn and the question about it
+const PAUSE_MS = 100; // debounce of predict requests while drawing
 
 const [undo, clear, file, ink, inkChoice, model, photo, hint, paperBox] = [
   "undo", "clear", "file", "ink", "ink-choice", "model", "photo", "hint", "paper",
@@ -16,19 +16,19 @@ const strokes = new Strokes();
 const answer = new Answer(send);
 const paper = new Paper(document.getElementById("drawing"), strokes, { began: dropPhoto, changed });
 
-let chosen = null; // the photo, as it is sent
-let shown = null; // the answer on the screen
-let timer = 0; // runs when something is to be asked soon
-let asking = null; // the one question that is under way
-let stale = false; // whether there is something newer to ask about
+let chosen = null; // the photo to send, or null for a drawing
+let shown = null; // the answer on the screen, or null
+let timer = 0; // debounce or retry timer; 0 when none runs
+let asking = null; // AbortController of the predict request in flight
+let stale = false; // whether the picture has changed since the last predict request
 
-// One question at a time; what was drawn meanwhile is asked about when its answer is there.
+// At most one predict request is in flight; a picture that changes meanwhile is sent after the answer.
 function changed() {
   hint.hidden = !strokes.empty || chosen !== null;
   undo.disabled = strokes.empty;
   clear.disabled = strokes.empty && chosen === null;
   stale = true;
-  if (!timer) wait(PAUSE_MS); // and not anew with each move, or who draws without a pause would see nothing
+  if (!timer) wait(PAUSE_MS); // not restarted by each move, so that answers appear also while drawing
 }
 
 function wait(milliseconds) {
@@ -139,7 +139,7 @@ async function listModels() {
   try {
     loaded = await models();
   } catch {
-    return; // the default model answers, or says itself what is wrong
+    return; // the default model stays selected; predict reports the error
   }
   const before = model.value;
   model.replaceChildren(new Option("the default model", ""));
@@ -157,7 +157,7 @@ model.addEventListener("change", changed);
 ink.addEventListener("change", changed);
 file.addEventListener("change", () => {
   choose(file.files[0]);
-  file.value = ""; // so that the same file can be chosen again
+  file.value = ""; // a second choice of the same file must be an event, too
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !clear.disabled) clearAll();

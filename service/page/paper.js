@@ -1,4 +1,4 @@
-// The paper: a canvas on which mouse, pen and fingers leave strokes.
+// The drawing canvas: turns pointer events of mouse, pen and touch into strokes.
 
 export class Paper {
   #canvas;
@@ -6,7 +6,7 @@ export class Paper {
   #changed;
   #pointer = null;
 
-  // `changed` is called whenever there is more or less on it.
+  // `began` is called at the start of a stroke, `changed` after each change of the strokes.
   constructor(canvas, strokes, { began, changed }) {
     this.#canvas = canvas;
     this.#strokes = strokes;

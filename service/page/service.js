@@ -1,9 +1,9 @@
-// The service, asked by paths relative to the page, so that both may stand behind a prefix.
+// HTTP client of the service. URLs are relative to the page, so that a proxy may add a path prefix.
 
 const FIELDS = "digit,confidence,probabilities,accepted,reason,pixels";
 const PATIENCE_MS = 15_000;
 
-// What went wrong, in words; `retryAfter` in seconds when it may go right soon.
+// An error to show to the user; `retryAfter` in seconds if a retry may help, or null.
 export class Problem extends Error {
   constructor(message, { code = "", retryAfter = null } = {}) {
     super(message);
@@ -12,7 +12,7 @@ export class Problem extends Error {
   }
 }
 
-// `signal` aborts with an AbortError, which is not a Problem.
+// Throws a Problem; an abort by `signal` throws an AbortError instead.
 async function ask(path, options = {}, signal = null) {
   const limit = AbortSignal.timeout(PATIENCE_MS);
   let response;
@@ -44,7 +44,7 @@ export async function models() {
   return (await ask("models")).content.models;
 }
 
-// Says that an answer should have been `digit`. What the service has forgotten is sent again, as pixels.
+// Sends a correction, the right digit of an answer: by prediction id, or with pixels if the service has lost the id.
 export async function correct(answer, digit) {
   const { prediction, pixels, model, digit: predicted } = answer;
   const sent = { pixels, digit, model: model.name, version: model.version, predicted };

@@ -1,8 +1,8 @@
-// What has been drawn: strokes of points in 0…1 of the paper's side, and pictures of them of any size.
+// The drawing as strokes of points in 0…1 of the canvas side, and its rendering at any size.
 
 import { png } from "./png.js";
 
-const WIDTH = 0.075; // of the paper's side: as thick as MNIST's pens where a digit fills three quarters of it
+const WIDTH = 0.075; // share of the canvas side: as thick as MNIST's pens for a digit of three quarters of the side
 
 export class Strokes {
   #strokes = [];
@@ -11,7 +11,7 @@ export class Strokes {
     return this.#strokes.length === 0;
   }
 
-  // Whether there is no more than a dot, as each stroke begins with: the service takes that for a blot.
+  // Whether the drawing is only a dot, the beginning of each stroke, which the service would refuse as a blot.
   get dot() {
     const points = this.#strokes.flat();
     return ["x", "y"].every((axis) => {
@@ -38,19 +38,19 @@ export class Strokes {
     this.#strokes = [];
   }
 
-  // Draws on a context of `side` x `side` pixels, in its stroke style.
+  // Draws on a context of `side` x `side` pixels, in the stroke style of the context.
   render(context, side) {
     context.lineCap = context.lineJoin = "round";
     for (const points of this.#strokes) {
       let from = points[0];
       begin(context, side, from);
-      if (points.length === 1) context.lineTo(from.x * side + 0.01, from.y * side); // or it is no dot
+      if (points.length === 1) context.lineTo(from.x * side + 0.01, from.y * side); // length 0 is not drawn
       for (let i = 1; i < points.length; i++) {
-        // A smooth curve: from middle to middle of the lines between points, bent towards the point itself.
+        // Smooth curve: quadratic Bézier segments between midpoints, with the points as control points.
         const to = i === points.length - 1 ? points[i] : middle(points[i], points[i + 1]);
         context.quadraticCurveTo(points[i].x * side, points[i].y * side, to.x * side, to.y * side);
         if (to.weight !== from.weight) {
-          // A pen pressed harder: each piece has a width of its own.
+          // Pen pressure: each segment has its own width.
           context.stroke();
           begin(context, side, to);
         }
@@ -60,7 +60,7 @@ export class Strokes {
     }
   }
 
-  // A PNG, black on white.
+  // The drawing as PNG, black on white, of `side` x `side` pixels.
   picture(side = 280) {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = side;

@@ -1,1 +1,1 @@
-"""Wire formats as pure functions: bytes to pictures, answers to bytes."""
+"""Wire formats as pure functions: request bodies to pictures, answers to response bodies."""

@@ -1,4 +1,4 @@
-"""JSON objects in request bodies: read fast, checked for their fields, and refused with what was found and wanted."""
+"""JSON objects in request bodies: parsing with orjson, allowed fields, and errors for malformed JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 LENIENT_LIMIT_BYTES: Final = 2**18
-"""A list of a hundred pictures; read in 30 ms."""
+"""Maximum size of a body that Python's slow JSON parser reads after an error: 100 pictures, 30 ms."""
 OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-"""How answers are written: float32 as 0.998 and not 0.9980000257492065, and with a newline for the prompt of curl."""
+"""orjson options of response bodies: float32 as 0.998, not 0.9980000257492065; a newline at the end, for curl."""
 
 
 class ObjectForm(NamedTuple):
-    """What an object in a body may have: its keys, or none for any; the same in words, and an example of the whole."""
+    """The allowed keys of a JSON object (empty: any key), and two texts for errors: `known` keys, `wanted` object."""
 
     keys: tuple[str, ...]
     known: str
@@ -29,24 +29,25 @@ class ObjectForm(NamedTuple):
 
 
 def read_object(body: bytes, form: ObjectForm, decode: Callable[[dict[str, Any], bool], Result]) -> Result:
-    """What `decode` makes of a JSON object with no other keys than the form, and of whether it may have booleans.
+    """Parses a JSON object, checks its keys, and returns `decode(object, booleans)`.
 
-    Raises what that does, MalformedBody and WrongValue.
+    `booleans` is whether the body may contain true or false. Raises MalformedBody, WrongValue, and the errors of
+    `decode`.
     """
-    booleans = b"true" in body or b"false" in body  # Python takes them for 1 and 0
+    booleans = b"true" in body or b"false" in body  # to Python they are the integers 1 and 0
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if b"NaN" in body or b"Infinity" in body or "infinity" in error.msg:
             lenient = _not_finite(body)
             if lenient is not None:
-                decode(_checked(lenient, form), booleans)  # which refuses the first of them with its place
+                decode(_checked(lenient, form), booleans)  # raises WrongValue with the place of the first one
         raise _malformed(body, error, form.wanted) from None
     return decode(_checked(request, form), booleans)
 
 
 def _checked(request: Any, form: ObjectForm) -> dict[str, Any]:
-    """The request, if it is an object with fields that are known. Raises WrongValue."""
+    """Returns a request that is an object with allowed keys. Raises WrongValue for any other."""
     if type(request) is not dict:
         found = describe(request)
         message = f"the body is {found}, want an object: {form.wanted}"
@@ -65,7 +66,7 @@ def _checked(request: Any, form: ObjectForm) -> dict[str, Any]:
 
 
 def one_of(request: dict[str, Any], one: str, other: str, form: ObjectForm) -> str:
-    """Which one of two keys an object has. Raises WrongValue when it has both or neither."""
+    """Returns the one of two keys that an object has. Raises WrongValue for both or neither."""
     if (one in request) != (other in request):
         return one if one in request else other
     found = f'both "{one}" and "{other}"' if one in request else f'neither "{one}" nor "{other}"'
@@ -75,9 +76,9 @@ def one_of(request: dict[str, Any], one: str, other: str, form: ObjectForm) -> s
 
 
 def _not_finite(body: bytes) -> Any:
-    """A body that is JSON but for NaN and infinities, so that these can be refused with their place; or None.
+    """Parses JSON that contains NaN or infinities, for an error with their place; None for other malformed bodies.
 
-    None for long bodies, too: Python takes its time over them, and everybody else would have to wait.
+    None also above LENIENT_LIMIT_BYTES, since Python's parser would block the event loop.
     """
     if len(body) > LENIENT_LIMIT_BYTES:
         return None
@@ -88,7 +89,7 @@ def _not_finite(body: bytes) -> Any:
 
 
 def _integer(text: str) -> float:
-    """As orjson reads it: what 64 bits can't hold becomes a float."""
+    """An integer as orjson parses it: a float beyond 64 bits."""
     return int(text) if len(text) < 19 else float(text)
 
 

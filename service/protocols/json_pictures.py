@@ -1,7 +1,7 @@
 """Pictures in JSON, as lists of numbers -> uint8 [n, 28, 28], or an error that names the first wrong value.
 
-Valid pictures are recognised at the speed of C: `bytes(list)` takes whole numbers from 0 to 255 and nothing else but
-booleans, `array` takes numbers and nothing else but booleans. Only an invalid body is walked value by value.
+Valid pictures are recognised at the speed of C: `bytes(list)` accepts only integers from 0 to 255 and booleans, `array`
+only numbers and booleans. Only an invalid picture is checked value by value.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 FORM: Final = f"{PIXELS} ({SIDE} x {SIDE}, row by row)"
 PICTURE: Final = f"a list of {PIXELS} numbers or of {SIDE} rows of {SIDE}"
 SCALES: Final = (1e-300, 1e300)
-"""The scales that 64-bit arithmetic can divide by and multiply with."""
+"""Minimum and maximum scale for which float64 arithmetic neither overflows nor underflows."""
 
 
 def decode_pixels(request: dict[str, Any], booleans: bool) -> Images:
-    """The picture uint8 [1, 28, 28] of an object with "pixels", and perhaps "scale". Raises WrongValue."""
+    """The picture uint8 [1, 28, 28] of an object with "pixels" and an optional "scale". Raises WrongValue."""
     return decode_pictures([request["pixels"]], lambda _: "pixels", scale_of(request), booleans)
 
 
 def check_pictures(pictures: Any, field: str, limit_rows: int) -> list[Any]:
-    """What is a list of at least one picture and not too many, whatever these are. Raises WrongValue, TooLarge."""
+    """Returns a list of 1 to `limit_rows` pictures; the pictures are not checked. Raises WrongValue, TooLarge."""
     if type(pictures) is not list:
         raise wrong_type(field, pictures, "a list of pictures")
     if not pictures:
@@ -47,7 +47,7 @@ def check_pictures(pictures: Any, field: str, limit_rows: int) -> list[Any]:
 
 
 def scale_of(request: dict[str, Any], field: str = "scale") -> float:
-    """What an object says of the value of full ink, 255 if it says nothing. Raises WrongValue."""
+    """The "scale" of an object: the value of full ink, by default 255. Raises WrongValue."""
     if "scale" not in request:
         return FULL_INK
     value = request["scale"]
@@ -59,7 +59,10 @@ def scale_of(request: dict[str, Any], field: str = "scale") -> float:
 
 
 def decode_pictures(pictures: list[Any], fields: Fields, scale: float, booleans: bool) -> Images:
-    """Pictures uint8 [n, 28, 28]. `booleans` says that true or false occur somewhere in the body."""
+    """Pictures uint8 [n, 28, 28] of lists of numbers 0…scale; `fields` returns the field name of picture i, for errors.
+
+    `booleans`: whether the body may contain true or false. Raises WrongValue.
+    """
     if not booleans:
         if scale == FULL_INK:
             with suppress(TypeError, ValueError):
@@ -69,13 +72,13 @@ def decode_pictures(pictures: list[Any], fields: Fields, scale: float, booleans:
         with suppress(TypeError, ValueError):
             return quantise(_numbers(pictures), scale)
     for i, picture in enumerate(pictures):
-        if booleans or not _is_right(picture, scale):
-            _refuse_what_is_wrong(picture, fields(i), scale)
+        if booleans or not _is_valid(picture, scale):
+            _check_picture(picture, fields(i), scale)
     return quantise(_numbers(pictures), scale)
 
 
-def _is_right(picture: Any, scale: float) -> bool:
-    """Whether a picture is as it should be, if it has no booleans; said at the speed of C, and not what is wrong."""
+def _is_valid(picture: Any, scale: float) -> bool:
+    """Whether a picture without booleans is valid; at the speed of C, but without the place of an error."""
     try:
         numbers = _numbers([picture])
     except (TypeError, ValueError, OverflowError):
@@ -84,9 +87,9 @@ def _is_right(picture: Any, scale: float) -> bool:
 
 
 def _flat(picture: Any) -> Any:
-    """784 values of either form; raises TypeError or ValueError for other lengths and for what has none.
+    """The 784 values of a picture, flat or 28 x 28. Raises TypeError or ValueError for other lengths or types.
 
-    A string or an object of the right length passes, as a list of strings: no string passes for a number.
+    A string or an object of the right length passes as a list of strings, which the callers reject as non-numbers.
     """
     if len(picture) == PIXELS:
         return picture
@@ -96,21 +99,21 @@ def _flat(picture: Any) -> Any:
 
 
 def _numbers(pictures: list[Any]) -> np.ndarray:
-    """Numbers float64 [n, 784]. Raises TypeError or ValueError for whatever is not a number; takes booleans."""
+    """Numbers float64 [n, 784]; accepts booleans. Raises TypeError or ValueError for other types and lengths."""
     numbers = array("d")
     for picture in pictures:
         numbers.fromlist(_flat(picture))
     return np.frombuffer(numbers).reshape(-1, PIXELS)
 
 
-def _refuse_what_is_wrong(picture: Any, field: str, scale: float) -> None:
-    """Raises WrongValue for the first thing in a picture that is wrong."""
+def _check_picture(picture: Any, field: str, scale: float) -> None:
+    """Raises WrongValue for the first wrong type, length or value in a picture."""
     if type(picture) is not list:
         raise wrong_type(field, picture, PICTURE)
     if not (picture and type(picture[0]) is list):
         if len(picture) != PIXELS:
             raise wrong_length(field, _count(picture, "pixel"), FORM)
-        _refuse_wrong_pixels(picture, field, scale)
+        _check_pixels(picture, field, scale)
         return
     if len(picture) != SIDE:
         raise wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels")
@@ -119,10 +122,10 @@ def _refuse_what_is_wrong(picture: Any, field: str, scale: float) -> None:
             raise wrong_type(f"{field}[{i}]", row, f"a row of {SIDE} numbers")
         if len(row) != SIDE:
             raise wrong_length(f"{field}[{i}]", _count(row, "pixel"), f"{SIDE}")
-        _refuse_wrong_pixels(row, f"{field}[{i}]", scale)
+        _check_pixels(row, f"{field}[{i}]", scale)
 
 
-def _refuse_wrong_pixels(values: list[Any], field: str, scale: float) -> None:
+def _check_pixels(values: list[Any], field: str, scale: float) -> None:
     for i, value in enumerate(values):
         wanted = "a number from 0 to"
         if type(value) not in (int, float):

@@ -1,4 +1,4 @@
-"""Pictures as octets: 784 bytes each, row by row."""
+"""Pictures as octets (application/octet-stream): 784 bytes each, row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as a body holds them, in the service's own protocol."""
+"""The pictures of a request body in the native protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Decoded(NamedTuple):
-    """Pictures uint8 [n, 28, 28], and whether they came as a list: the answer takes the same form."""
+    """Pictures uint8 [n, 28, 28]; `many`: whether request and response have lists, or a single picture and answer."""
 
     images: Images
     many: bool

@@ -1,1 +1,1 @@
-"""One file a path family: reads, decodes, predicts, encodes. Only here do protocols, models and feedback meet."""
+"""Endpoints, a file for each path family: read, decode, predict, encode. Only here protocols meet models."""

@@ -1,6 +1,6 @@
-"""An inference call, whatever its protocol: deadline, room in the queue, prediction, prediction id.
+"""An inference call of any protocol: deadline, backpressure, prediction, prediction id.
 
-Every predicting route reads as one pipeline: `begin_call`, `read_body`, decode, `call.predict`, encode.
+Every predicting route is one pipeline: `begin_call`, `read_body`, decode, `call.predict`, encode.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ ID_HEADER: Final = b"x-prediction-id"
 
 
 class Prediction(NamedTuple):
-    """Answers, and the version that gave them."""
+    """Answers, and the version that computed them."""
 
     version: LoadedVersion
     answers: Answers
     id_header: list[tuple[bytes, bytes]]
-    """The header with the id by which `POST /feedback` finds the pictures; empty where no predictions are kept."""
+    """The X-Prediction-Id header, for `POST /feedback`; empty if no recent predictions are stored."""
 
 
 class Call(NamedTuple):
-    """A call that was begun: the version that is to answer, and the deadline as `time.monotonic` counts."""
+    """A call in progress: the resolved version, and the deadline in `time.monotonic()` seconds."""
 
     state: ServiceState
     headers: Headers
@@ -38,9 +38,9 @@ class Call(NamedTuple):
     deadline_s: float
 
     async def predict(self, images: Images, *, pinned: bool) -> Prediction:
-        """The prediction for images uint8 [n, 28, 28].
+        """The prediction for images uint8 [n, 28, 28]. A canary may answer unless `pinned` to the version.
 
-        A challenger may answer unless the request has `pinned` the version. Raises what `LoadedVersion.predict` does.
+        Raises the errors of `LoadedVersion.predict`.
         """
         state, version = self.state, self.version
         if state.experiment and not pinned:
@@ -50,14 +50,16 @@ class Call(NamedTuple):
             )
         else:
             answers = await version.predict(images, self.deadline_s)
-        number = state.recent.remember(images, answers.probabilities, model=version.name, version=version.version)
-        return Prediction(version, answers, [(ID_HEADER, number)] if number else [])
+        prediction_id = state.recent.remember(
+            images, answers.probabilities, model=version.name, version=version.version
+        )
+        return Prediction(version, answers, [(ID_HEADER, prediction_id)] if prediction_id else [])
 
 
 def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion) -> Call:
-    """The call of a request whose body has not been read yet.
+    """Begins the call of a request, before its body is read.
 
-    Raises WrongValue for a wrong X-Timeout-Ms; QueueFull, Closed and EngineDead when the engine takes no more rows.
+    Raises WrongValue for a wrong X-Timeout-Ms, and QueueFull, Closed or EngineDead (backpressure).
     """
     deadline_s = time.monotonic() + timeout_of(headers, state.settings.timeout_limit_ms)
     version.batcher.check_room()
@@ -65,5 +67,5 @@ def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion) ->
 
 
 def model_headers(version: LoadedVersion) -> list[tuple[bytes, bytes]]:
-    """Headers with the model and version that answered, for bodies that do not say it."""
+    """Headers with the answering model and version, for bodies without them."""
     return [(b"x-model-name", version.name.encode()), (b"x-model-version", b"%d" % version.version)]

@@ -1,4 +1,4 @@
-"""What endpoints take from a request: the state of the process, and a management key."""
+"""Dependencies of endpoints: the state of the process, the loaded registry, a management key."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from service.state import ServiceState
 
 bearer: Final = HTTPBearer(auto_error=False, description="A management key")
-given: Final = Depends(bearer)
+bearer_credentials: Final = Depends(bearer)
 
 
 def state_of(request: Request) -> ServiceState:
-    """The state of the process that answers the request."""
+    """The state of the process, from the application of the request."""
     state: ServiceState = request.app.state.service
     return state
 
 
 def loaded_registry(request: Request) -> ModelRegistry:
-    """The loaded models. Raises NotReady before any is loaded."""
+    """The model registry. Raises NotReady before a model is loaded."""
     registry = state_of(request).registry
     registry.check_loaded()
     return registry
 
 
-async def require_key(request: Request, credentials: HTTPAuthorizationCredentials | None = given) -> str:
-    """The name of the management key that a request brings. Raises what `Keys.check` raises."""
+async def require_key(request: Request, credentials: HTTPAuthorizationCredentials | None = bearer_credentials) -> str:
+    """The owner of the management key in a request. Raises the errors of `Keys.check`."""
     authorization = f"Bearer {credentials.credentials}" if credentials else None
     return state_of(request).keys.check(authorization, "manage")

@@ -1,4 +1,4 @@
-"""`/feedback`: corrections of what was predicted wrongly, which retraining learns from."""
+"""`/feedback`: corrections of wrong predictions, for retraining."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ PARAMETERS: Final = {
     "after": ("Only corrections with greater ids", f"a whole number from 0 to {ID_LIMIT}"),
     "limit": ("At most so many", f"a whole number from 1 to {PAGE_LIMIT}"),
 }
-"""What each one means, and what it wants."""
+"""Query parameter -> its description in OpenAPI, and its allowed values for errors."""
 RANGES: Final = {"after": (0, ID_LIMIT, 0), "limit": (1, PAGE_LIMIT, 100)}
-"""From, to, and what it is by default."""
-POSTED: Final[dict[str, Any]] = {
+"""Query parameter -> minimum, maximum, default."""
+ADD_DOCUMENTATION: Final[dict[str, Any]] = {
     "parameters": [
         {
             "name": KEY_HEADER,
@@ -70,10 +70,10 @@ POSTED: Final[dict[str, Any]] = {
         },
     },
 }
-KNOWN: Final[dict[int | str, dict[str, Any]]] = {
+ADD_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": KeptCorrection, "description": "It had been kept before, with the same key"}
 }
-LISTED: Final[dict[str, Any]] = {
+PAGE_DOCUMENTATION: Final[dict[str, Any]] = {
     "parameters": [
         {
             "name": name,
@@ -94,8 +94,8 @@ router = APIRouter(prefix="/feedback", tags=["feedback"])
     summary="Say which digit a picture really shows",
     status_code=201,
     response_model=KeptCorrection,
-    responses=KNOWN | error_answers(400, 404, 409, 413, 415, 422, 503, errors=FEEDBACK_ERRORS),
-    openapi_extra=POSTED,
+    responses=ADD_RESPONSES | error_answers(400, 404, 409, 413, 415, 422, 503, errors=FEEDBACK_ERRORS),
+    openapi_extra=ADD_DOCUMENTATION,
 )
 async def add(request: Request) -> Response:
     """The picture itself, or the id of a prediction that was made of it a short while ago.
@@ -121,28 +121,28 @@ async def add(request: Request) -> Response:
     summary="The corrections that were kept, a page at a time",
     response_model=CorrectionsPage,
     responses=error_answers(401, 403, 404, 422, 503, errors=FEEDBACK_ERRORS),
-    openapi_extra=LISTED,
+    openapi_extra=PAGE_DOCUMENTATION,
     dependencies=[Depends(require_key)],
 )
 async def page(request: Request) -> Response:
     """Wants a management key. `next` of a page is `after` of the next one."""
-    asked = _asked(request.scope["query_string"])
-    found = await state_of(request).corrections.page(asked.after, asked.limit)
+    query = _page_query(request.scope["query_string"])
+    corrections = await state_of(request).corrections.page(query.after, query.limit)
     content = {
-        "corrections": [_encodable(correction) for correction in found],
-        "next": found[-1].id if len(found) == asked.limit else None,
+        "corrections": [_encodable(correction) for correction in corrections],
+        "next": corrections[-1].id if len(corrections) == query.limit else None,
     }
     return Response(orjson.dumps(content, option=OPTIONS), media_type=JSON)
 
 
-class _Asked(NamedTuple):
+class _PageQuery(NamedTuple):
     after: int
     limit: int
 
 
-def _asked(query: bytes) -> _Asked:
+def _page_query(query: bytes) -> _PageQuery:
     given = parameters(query, PARAMETERS)
-    return _Asked(*(_number(name, given[name]) if name in given else RANGES[name][2] for name in RANGES))
+    return _PageQuery(*(_number(name, given[name]) if name in given else RANGES[name][2] for name in RANGES))
 
 
 def _number(name: str, text: str) -> int:
@@ -155,5 +155,5 @@ def _number(name: str, text: str) -> int:
 
 
 def _encodable(correction: Correction) -> dict[str, Any]:
-    """With pixels in a form that is encoded fast."""
+    """A correction for orjson, with pixels as an array, which orjson encodes fast."""
     return {**msgspec.structs.asdict(correction), "pixels": np.frombuffer(correction.pixels, np.uint8)}

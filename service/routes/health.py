@@ -1,4 +1,4 @@
-"""`/healthz` says whether to restart this process, `/readyz` whether to send it requests."""
+"""Liveness (`/healthz`: restart the process?) and readiness (`/readyz`: send requests?)."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ async def reload(request: Request) -> LoadedModels:
 
 
 async def sync_now(request: Request, model: str | None = None) -> None:
-    """Makes the store watcher look at the store now, in this worker and in the others.
+    """Makes the store watchers of all workers poll the store now.
 
-    Raises VersionRefused when a wanted version could not be loaded, of one model or of any.
+    Raises VersionRefused when a wanted version could not be loaded: of `model`, or by default of any model.
     """
     loaded_registry(request)
     state = state_of(request)

@@ -1,4 +1,4 @@
-"""`/models`: what is loaded, and the cards that any answer can be traced to."""
+"""`/models`: the loaded versions, and the card of each version."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def card(request: Request) -> VersionCard:
 
 
 def loaded_versions(registry: ModelRegistry) -> LoadedModels:
-    """All loaded versions, as the routes describe them."""
+    """All loaded versions, in the schema of the routes."""
     return LoadedModels(
         models=[
             LoadedVersionSummary(

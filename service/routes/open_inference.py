@@ -1,9 +1,9 @@
 """`/v2`: the Open Inference Protocol, spoken by the clients of Triton, KServe and MLServer.
 
 https://github.com/open-inference/open-inference-protocol, with Triton's extensions for binary tensors, classification
-and the model repository. Pixels run from 0 to 255 unless `parameters.scale` of the request says otherwise. What is
-loaded follows the store: `load` looks at it now, and nothing is unloaded by request. `Content-Type` is not looked at:
-Triton's own client sends none.
+and the model repository. Pixels run from 0 to 255, or from 0 to `parameters.scale` of the request. The store decides
+which versions are loaded: `load` polls the store at once, and `unload` is refused. `Content-Type` is ignored: Triton's
+own client sends none.
 """
 
 from __future__ import annotations
@@ -153,13 +153,13 @@ async def infer(request: Request) -> Response:
         body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
         began_s = time.perf_counter()
         async with cancel_on_disconnect(request.receive):
-            asked = decode_inference(body, headers, limit_rows=state.settings.request_limit_rows)
+            decoded = decode_inference(body, headers, limit_rows=state.settings.request_limit_rows)
             note_stage("decode", began_s)
-            prediction = await call.predict(asked.images, pinned=len(request.path_params) > 1)
+            prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     version, answers, id_header = prediction
     began_s = time.perf_counter()
     content, media_type, more = encode_inference(
-        asked, answers.probabilities, name=version.name, version=version.version
+        decoded, answers.probabilities, name=version.name, version=version.version
     )
     note_stage("encode", began_s)
     return RawResponse(content, media_type, [*more, *id_header])
@@ -208,7 +208,7 @@ async def load(request: Request) -> Loaded:
 
     404 for a model that the settings do not name: which models are served is no request's business.
     """
-    await _read(request, LOAD_FORM, _nothing)
+    await _read(request, LOAD_FORM, _check_no_parameters)
     name = request.path_params["model"]
     await sync_now(request, name)
     state_of(request).registry.model(name)
@@ -239,7 +239,7 @@ async def unload(request: Request) -> None:
 
 
 async def _read(request: Request, form: ObjectForm, decode: Any) -> Any:
-    """What `decode` makes of an object in the body, or of none."""
+    """Returns `decode(object, booleans)` for the JSON object in the body; for an empty body, an empty object."""
     headers = dict(request.scope["headers"])
     body = await read_body(request.receive, headers, state_of(request).settings.body_limit_bytes)
     return read_object(body, form, decode) if body.strip() else decode({}, False)
@@ -252,8 +252,8 @@ def _only_ready(request: dict[str, Any], _: bool) -> bool:
     return bool(value)
 
 
-def _nothing(request: dict[str, Any], _: bool) -> None:
-    """Raises WrongValue for parameters: a configuration or files that Triton would take from the request."""
+def _check_no_parameters(request: dict[str, Any], _: bool) -> None:
+    """Raises WrongValue for parameters, with which Triton's clients send a model configuration or files."""
     if parameters := request.get("parameters"):
         found = ", ".join(map(str, parameters)) if type(parameters) is dict else str(parameters)
         message = f"parameters has {found[:100]}, want none: models come from the store as they are"

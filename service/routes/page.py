@@ -1,4 +1,4 @@
-"""`/`: a page on which a person draws a digit or drops a photo of one. Plain files, in `service/page`."""
+"""`/`: the web page for drawing a digit or dropping a photo. Static files, in `service/page`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ FOLDER: Final = Path(__file__).parent.parent / "page"
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-cache",  # a browser asks each time, and is told 304 as long as the ETag is the same
+    "Cache-Control": "no-cache",  # browsers revalidate each time, and get a 304 for an unchanged ETag
 }
 
 
 class PageFiles(StaticFiles):
-    """The files of the page, each with HEADERS."""
+    """The static files of the page, with HEADERS."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        """The file, or 304 for whoever has it."""
+        """The file with HEADERS, or a 304."""
         response = super().file_response(*args, **kwargs)
         response.headers.update(HEADERS)
         return response
@@ -28,16 +28,16 @@ class PageFiles(StaticFiles):
 
 files = PageFiles(directory=FOLDER)
 router = APIRouter(include_in_schema=False)
-READ: Final = ["GET", "HEAD"]
+METHODS: Final = ["GET", "HEAD"]
 
 
-@router.api_route("/", methods=READ)
+@router.api_route("/", methods=METHODS)
 async def index(request: Request) -> Response:
     """The page."""
     return await files.get_response("index.html", request.scope)
 
 
-@router.api_route("/favicon.ico", methods=READ)
+@router.api_route("/favicon.ico", methods=METHODS)
 async def icon(request: Request) -> Response:
-    """The icon that browsers ask for on their own, on `/docs` for one."""
+    """The icon that browsers request by default, for example on `/docs`."""
     return await files.get_response("icon.svg", request.scope)

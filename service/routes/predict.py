@@ -101,16 +101,16 @@ async def predict(request: Request) -> Response:
     query = parse_query(scope["query_string"])
     with state.registry.resolve(query.model, query.version) as version:
         headers = dict(scope["headers"])
-        question_type, answer_type = type_of_body(headers), type_of_answer(headers)
+        body_type, answer_type = type_of_body(headers), type_of_answer(headers)
         _check_coverage(query, answer_type)
         call = begin_call(state, headers, version)
         body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
         began_s = time.perf_counter()
         async with cancel_on_disconnect(request.receive):
-            if question_type in PICTURES:
-                pictures = await _decode_image(body, question_type, query, call)
+            if body_type in PICTURES:
+                pictures = await _decode_image(body, body_type, query, call)
             else:
-                pictures = _decode(body, question_type, query, state.settings.request_limit_rows)
+                pictures = _decode(body, body_type, query, state.settings.request_limit_rows)
             note_stage("decode", began_s)
             prediction = await call.predict(pictures.images, pinned=query.version is not None)
     began_s = time.perf_counter()
@@ -120,7 +120,7 @@ async def predict(request: Request) -> Response:
 
 
 def _check_coverage(query: Query, media_type: str) -> None:
-    """Raises WrongValue for a coverage with a type of answer that has no prediction sets."""
+    """Raises WrongValue for a coverage with a response type without prediction sets."""
     if query.coverage is not None and media_type != JSON:
         message = (
             f"query parameter coverage goes with answers in {JSON}; with {media_type}, want none: it has no "
@@ -130,7 +130,7 @@ def _check_coverage(query: Query, media_type: str) -> None:
 
 
 def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:
-    """The pictures of a body that is no image file. Raises WrongValue, and what the decoders raise."""
+    """The pictures of a JSON, octets or .npy body. Raises WrongValue, and the errors of the decoders."""
     if query.ink is not None:
         message = f"query parameter ink goes with {PNG} and {JPEG}; with {media_type}, want none: 0 is background"
         raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
@@ -148,7 +148,7 @@ def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Deco
 
 
 async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Decoded:
-    """The picture of an image file. Raises WrongValue, and what `ImageDecoderPool.decode` raises."""
+    """The picture of an image file. Raises WrongValue, and the errors of `ImageDecoderPool.decode`."""
     if query.scale is not None:
         raise _unknown_scale(query.scale, media_type, "none")
     return await call.state.images.decode(body, media_type, query.ink, call.deadline_s)

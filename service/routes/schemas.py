@@ -1,4 +1,4 @@
-"""Pydantic schemas of health, loaded models and cards."""
+"""Pydantic schemas of `/healthz`, `/readyz`, `/models` and `/manage`."""
 
 from __future__ import annotations
 

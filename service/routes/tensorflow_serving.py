@@ -2,7 +2,7 @@
 
 https://www.tensorflow.org/tfx/serving/api_rest. Pixels run from 0 to 255 for the signature `serving_default`, and from
 0 to 1 for `unit_scale`. The only output is `probabilities`, so that `predictions` are lists of ten numbers.
-`Content-Type` is not looked at: the protocol's own examples send none.
+`Content-Type` is ignored: the protocol's own examples send none.
 """
 
 from __future__ import annotations
@@ -103,11 +103,11 @@ async def predict(request: Request) -> Response:
         body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
         began_s = time.perf_counter()
         async with cancel_on_disconnect(request.receive):
-            asked = decode_rows(body, limit_rows=state.settings.request_limit_rows)
+            decoded = decode_rows(body, limit_rows=state.settings.request_limit_rows)
             note_stage("decode", began_s)
-            prediction = await call.predict(asked.images, pinned=len(request.path_params) > 1)
+            prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     began_s = time.perf_counter()
-    content = encode_rows(prediction.answers.probabilities, columns=asked.columns)
+    content = encode_rows(prediction.answers.probabilities, columns=decoded.columns)
     note_stage("encode", began_s)
     return RawResponse(content, JSON, [*model_headers(prediction.version), *prediction.id_header])
 
@@ -149,7 +149,7 @@ async def metadata(request: Request) -> ModelMetadata:
 
 
 def _resolve(request: Request) -> LoadedVersion:
-    """The version of a path. Raises ModelNotLoaded, VersionNotLoaded, and WrongValue for a wrong number or alias."""
+    """The version in a path. Raises ModelNotLoaded, VersionNotLoaded, and WrongValue for a wrong number or alias."""
     given = request.path_params
     version, label = given.get("version"), given.get("label")
     if version is not None and not NUMBER.fullmatch(version):

@@ -1,1 +1,1 @@
-"""The service's own protocol: JSON, octets, .npy and image files to pictures, answers to bodies."""
+"""The native protocol of `/predict`: JSON, octets, .npy and image files to pictures, answers to bodies."""

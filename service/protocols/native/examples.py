@@ -1,4 +1,4 @@
-"""Pictures for the examples of the OpenAPI page: real ones, which work when pasted."""
+"""Example requests of the OpenAPI page: complete pictures, ready to be pasted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def drawn(strokes: list[Stroke], radius: float = 1.2) -> Images:
 
 
 def bodies() -> dict[str, Any]:
-    """Request bodies for `POST /predict`, by name, as OpenAPI wants examples."""
+    """The OpenAPI `examples` of request bodies for `POST /predict`, by name."""
     seven, four = drawn(SEVEN), drawn(FOUR)
     return {
         "one picture": {

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from training.picture import Ink
 
 LIMIT_SIDE: Final = 2**14
-"""Pixels. No camera has a longer side; reducing one line of 25 million pixels takes 1 GB."""
+"""Maximum side in pixels, above that of any camera: resizing one line of 25 million pixels takes 1 GB."""
 LARGE_PIXELS: Final = 2**21
-"""Larger pictures are prepared one at a time: each takes 120 MB for a moment."""
+"""Pixels. Larger pictures are prepared one at a time: each takes up to 120 MB of memory."""
 BLOCK_BYTES: Final = 2**27
-"""Pillow takes memory in blocks of at most so much. A picture in one block goes back to the system when closed; of the
-16 MB blocks that it takes by default, the C library keeps some for each thread."""
+"""Maximum size of Pillow's memory blocks. A picture in one block is returned to the system when closed; of Pillow's
+default blocks of 16 MB, the C library keeps some for each thread."""
 LIMIT_SCANS: Final = 64
-"""Scans of a progressive JPEG: each is a few bytes and a pass over the whole picture. Cameras make about ten."""
+"""Maximum number of scans of a progressive JPEG, about ten from cameras: a scan of few bytes decodes all pixels."""
 SCAN: Final = b"\xff\xda"
 BEGINNINGS: Final = {
     b"\x89PNG\r\n\x1a\n": PNG,
@@ -36,7 +36,7 @@ BEGINNINGS: Final = {
     b"MM\0*": "image/tiff",
     b"%PDF": "application/pdf",
 }
-"""First bytes of file types."""
+"""Magic bytes -> media type."""
 NAMES: Final = {PNG: "PNG", JPEG: "JPEG"}
 
 
@@ -48,10 +48,11 @@ def decode_image(
     limit_pixels: int,
     large: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
 ) -> Decoded:
-    """The picture of a PNG or JPEG body, prepared as MNIST was; a large one is prepared within `large`.
+    """The picture uint8 [1, 28, 28] of a PNG or JPEG body, prepared as MNIST was.
 
-    The size is read from the header: a picture over the limit is not decoded. Raises MalformedBody,
-    WrongMediaType, TooLarge, and WrongValue for a picture that is animated or blank.
+    The size is read from the header: a picture over the limit is not decoded. The lock `large` is held while a picture
+    of more than LARGE_PIXELS is prepared. Raises MalformedBody, WrongMediaType, TooLarge, and WrongValue for a picture
+    that is animated or blank.
     """
     from training.picture import NoInk, levels, prepare_levels
 
@@ -70,7 +71,7 @@ def decode_image(
     with large if width * height > LARGE_PIXELS else nullcontext():
         try:
             _load(picture)
-        except Exception as error:  # Pillow's readers raise anything for a damaged file
+        except Exception as error:  # Pillow may raise any exception for a damaged file
             raise _invalid(media_type, error) from None
         grey = levels(picture, ink)
         picture.close()  # frees its memory: the rest works on `grey`
@@ -81,7 +82,7 @@ def decode_image(
 
 
 def _opened(body: bytes, media_type: str) -> Image.Image:
-    """A picture whose header has been read, and nothing else."""
+    """Opens a picture: only the header is read. Raises MalformedBody, WrongMediaType."""
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
 
@@ -101,12 +102,12 @@ def _opened(body: bytes, media_type: str) -> Image.Image:
         raise _invalid(media_type, f"it has {scans} scans, want at most {LIMIT_SCANS}")
     try:
         return PngImageFile(io.BytesIO(body)) if media_type == PNG else JpegImageFile(io.BytesIO(body))
-    except Exception as error:  # as above
+    except Exception as error:  # Pillow may raise any exception for a damaged header
         raise _invalid(media_type, error) from None
 
 
 def _load(picture: Image.Image) -> None:
-    """Decodes the picture; of a JPEG only the luminance, at no more than the resolution that is used."""
+    """Decodes the pixels; of a JPEG only the luminance, at a reduced resolution (libjpeg's draft mode)."""
     from PIL import Image
 
     from training.picture import LONGEST

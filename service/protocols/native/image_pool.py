@@ -1,4 +1,4 @@
-"""Decodes image files on a few threads, off the event loop: large pictures take a while."""
+"""Decodes image files on a thread pool, off the event loop."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 THREADS: Final = 2
 LIMIT_WAITING: Final = 64
+"""Maximum number of bodies that wait for a thread."""
 LIMIT_WAITING_BYTES: Final = 2**26
-"""Total size of the bodies that wait."""
+"""Maximum total size of the bodies that wait or are being decoded."""
 
 
 class ImageDecoderPool:
-    """Decodes pictures of at most `limit_pixels` on a few threads, which start with the first picture.
+    """Decodes pictures of at most `limit_pixels` on `threads` threads, which start with the first picture.
 
     Not thread-safe: one event loop only.
     """
@@ -36,9 +37,9 @@ class ImageDecoderPool:
         self._large = threading.Lock()
 
     async def decode(self, body: bytes, media_type: str, ink: Ink | None, deadline_s: float) -> Decoded:
-        """The picture of a body.
+        """The picture of a body; `deadline_s` is in `time.monotonic()` seconds.
 
-        Raises what `decode_image` raises, NotReady when too many pictures wait, and DeadlineExceeded.
+        Raises the errors of `decode_image`, NotReady when too many bodies wait (backpressure), and DeadlineExceeded.
         """
         if self._pool is None:
             self._pool = ThreadPool(self._threads, self._limit_waiting, "picture")
@@ -61,7 +62,7 @@ class ImageDecoderPool:
         return decode_image(body, media_type, ink, limit_pixels=self._limit_pixels, large=self._large)
 
     def close(self) -> None:
-        """Ends the threads, without waiting for them."""
+        """Ends the threads without waiting."""
         if self._pool:
             self._pool.close()
 

@@ -1,4 +1,4 @@
-"""Bodies in NumPy's .npy format -> pictures. The header is not trusted."""
+"""Bodies in NumPy's .npy format -> pictures. The header is untrusted input."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST_HEADER: Final = 10_000
+"""Maximum size of a header in bytes."""
 LONGEST_FOUND: Final = 100
-"""Characters that an error repeats from a header."""
+"""Maximum number of characters of a header in an error message."""
 READERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-"""By the version of the format. 3.0 is for tables with names that are not Latin."""
-ONE: Final = ((PIXELS,), (SIDE, SIDE))
+"""Format version -> reader of the header. Version 3.0 is only for structured arrays with field names in Unicode."""
+ONE_PICTURE: Final = ((PIXELS,), (SIDE, SIDE))
 """The shapes of one picture."""
 ARRAY: Final = (
     f"an array of numbers [n, {PIXELS}] or [n, {SIDE}, {SIDE}], or of one picture [{PIXELS}] or [{SIDE}, {SIDE}]"
@@ -30,11 +31,11 @@ ARRAY: Final = (
 def decode_npy(body: bytes, *, limit_rows: int, scale: float = FULL_INK) -> Decoded:
     """Pictures of an array of any integers or floats in 0…scale. Raises MalformedBody, WrongValue, TooLarge."""
     numbers = _array(body)
-    one = numbers.shape in ONE
+    one = numbers.shape in ONE_PICTURE
     if not one and len(numbers) > limit_rows:
         raise too_many_rows(len(numbers), limit_rows)
     if numbers.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # what 64 bits do not hold is no pixel, and refused as infinite
+        with np.errstate(over="ignore"):  # beyond float64 becomes infinite, and is out of range
             numbers = numbers.astype(np.float64)
     try:
         return Decoded(quantise(numbers.reshape(-1, PIXELS), scale), many=not one)
@@ -47,9 +48,9 @@ def decode_npy(body: bytes, *, limit_rows: int, scale: float = FULL_INK) -> Deco
 
 
 def _array(body: bytes) -> NDArray[Any]:
-    """The numbers that the body holds, of one of the shapes of ARRAY, without a copy.
+    """The array of a body, of one of the shapes of ARRAY, without a copy. Raises MalformedBody, WrongValue.
 
-    Its header is not trusted: it may promise bytes that are not there, or a shape that no array has.
+    The header is untrusted: its number of bytes or its shape may be wrong.
     """
     if not body:
         raise MalformedBody("empty_body", f"the body is empty, want {ARRAY}", found="nothing", wanted=ARRAY)
@@ -59,7 +60,7 @@ def _array(body: bytes) -> NDArray[Any]:
         shape, fortran, dtype = READERS[version](file, max_header_size=LONGEST_HEADER)
     except KeyError:
         raise _invalid(f"it is of version {version[0]}.{version[1]}") from None
-    except Exception as error:  # whatever a header of somebody's making provokes in NumPy's parser
+    except Exception as error:  # NumPy's parser may raise any exception for a crafted header
         raise _invalid(shortened(str(error).partition("\n")[0], LONGEST_FOUND)) from None
     _check_header(shape, dtype)
     wanted = dtype.itemsize * math.prod(shape)
@@ -70,16 +71,16 @@ def _array(body: bytes) -> NDArray[Any]:
 
 
 def _check_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raises MalformedBody for a shape that no array has, WrongValue for an array that is none of ARRAY."""
+    """Raises MalformedBody for an impossible shape, WrongValue for a dtype or shape outside of ARRAY."""
     if dtype.hasobject:
         raise _wrong_array("wrong_type", "the array holds Python objects", "objects", "numbers")
     if dtype.kind not in "uif":
         name = shortened(str(dtype), LONGEST_FOUND)
         raise _wrong_array("wrong_type", f"the array's dtype is {name}", name, "numbers")
     found = shortened(str(list(shape)), LONGEST_FOUND)
-    if any(type(size) is not int or size < 0 for size in shape):  # to Python, True is an integer
+    if any(type(size) is not int or size < 0 for size in shape):  # True is an int, too
         raise _invalid(f"its header has the shape {found}, want whole numbers, none below 0")
-    if shape not in ONE and (shape[1:] not in ONE or not shape[0]):
+    if shape not in ONE_PICTURE and (shape[1:] not in ONE_PICTURE or not shape[0]):
         raise _wrong_array("empty" if 0 in shape else "wrong_length", f"the array has the shape {found}", found)
 
 

@@ -1,4 +1,4 @@
-"""The query of `POST /predict`: which model and version answer, and how."""
+"""The query parameters of `POST /predict`: model, version, fields, coverage, scale, ink."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from training.picture import Ink
 
 DEFAULT_FIELDS: Final = ("digit", "confidence", "probabilities", "accepted", "reason")
-"""What predictions have unless `fields` says otherwise."""
+"""Fields of a prediction by default, without the parameter `fields`."""
 SET: Final = "prediction_set"
 FIELDS: Final = (*DEFAULT_FIELDS, SET, "pixels")
 COVERAGE: Final = 0.99
+"""Default coverage of prediction sets."""
 INKS: Final[tuple[Ink, ...]] = ("black", "white")
 PARAMETERS: Final = {
     "model": ("The model that is to answer; without it, the default one", "the name of a model"),
@@ -48,11 +49,11 @@ PARAMETERS: Final = {
         "black or white",
     ),
 }
-"""What each one means, and what it wants."""
+"""Parameter -> its description in OpenAPI, and its allowed values for errors."""
 
 
 class Query(NamedTuple):
-    """What a request asks for beside its body."""
+    """The query parameters of a request; None where a parameter is missing."""
 
     model: str | None = None
     version: str | None = None
@@ -63,12 +64,12 @@ class Query(NamedTuple):
 
     @property
     def full_ink(self) -> float:
-        """The value of full ink."""
+        """The pixel value of full ink, by default 255."""
         return FULL_INK if self.scale is None else self.scale
 
     @property
     def set_coverage(self) -> float | None:
-        """The coverage of prediction sets; None: none are asked for."""
+        """The coverage of prediction sets, or None without the field `prediction_set`."""
         return (self.coverage or COVERAGE) if SET in self.fields else None
 
 
@@ -76,7 +77,7 @@ EMPTY: Final = Query()
 
 
 def parse_query(query: bytes) -> Query:
-    """The query as it stands in the URL. Raises WrongValue."""
+    """Parses the query string of a URL. Raises WrongValue."""
     if not query:
         return EMPTY
     given = parameters(query, PARAMETERS)
@@ -95,7 +96,7 @@ def parse_query(query: bytes) -> Query:
 
 
 def parameters(query: bytes, known: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """The parameters of a query, each of which must be known: what it means, and what it wants. Raises WrongValue."""
+    """Parses a query string; `known` is like PARAMETERS. Raises WrongValue for unknown, repeated, or empty ones."""
     given: dict[str, str] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         field = shortened(name)
@@ -115,7 +116,7 @@ def parameters(query: bytes, known: Mapping[str, tuple[str, str]]) -> dict[str, 
 
 
 def wrong_parameter(code: str, name: str, value: str, wanted: str) -> WrongValue:
-    """The error of a parameter whose value is not what it has to be."""
+    """The error for a wrong value of a query parameter."""
     found = shortened(value)
     message = f"query parameter {name} has {found!r}, want {wanted}"
     return WrongValue(code, message, field=name, found=found, wanted=wanted)

@@ -1,6 +1,6 @@
 """JSON bodies of `POST /predict` -> pictures uint8 [n, 28, 28].
 
-The usual body is read without a Python object for each number (`fast_json`); every other body goes through `json_body`.
+`fast_json` parses the usual body without a Python object for each number; `json_body` parses every other body.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from service.protocols.json_pictures import check_pictures, decode_pictures, dec
 from service.protocols.native.fast_json import whole_numbers
 from service.protocols.pictures import Decoded
 
-QUESTION: Final = ObjectForm(
+PREDICT_FORM: Final = ObjectForm(
     ("pixels", "instances", "scale"),
     '"pixels" or "instances", and "scale"',
     '{"pixels": [784 numbers]} or {"instances": [[784 numbers], …]}',
@@ -21,15 +21,15 @@ QUESTION: Final = ObjectForm(
 
 def decode_json(body: bytes, *, limit_rows: int) -> Decoded:
     """The pictures of a JSON body. Raises MalformedBody, WrongValue, TooLarge."""
-    usual = whole_numbers(body)
-    if usual and len(usual[0]) <= limit_rows:
-        return Decoded(*usual)
-    return read_object(body, QUESTION, lambda request, booleans: _decode(request, limit_rows, booleans))
+    fast = whole_numbers(body)
+    if fast and len(fast[0]) <= limit_rows:
+        return Decoded(*fast)
+    return read_object(body, PREDICT_FORM, lambda request, booleans: _decode(request, limit_rows, booleans))
 
 
 def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Decoded:
-    """The pictures of an object; `booleans` says that true or false occur somewhere in it."""
-    if one_of(request, "pixels", "instances", QUESTION) == "pixels":
+    """The pictures of an object; `booleans`: whether the body may contain true or false."""
+    if one_of(request, "pixels", "instances", PREDICT_FORM) == "pixels":
         return Decoded(decode_pixels(request, booleans), many=False)
     scale = scale_of(request)
     instances = check_pictures(request["instances"], "instances", limit_rows)

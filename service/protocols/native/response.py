@@ -1,4 +1,4 @@
-"""Answers of `POST /predict` -> bodies: JSON, octets, or .npy."""
+"""Answers -> response bodies of `POST /predict`: JSON, octets, or .npy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ COLUMNS: Final[dict[str, Column]] = {
     "prediction_set": _sets,
     "pixels": lambda _, images, *__: images.reshape(len(images), -1),
 }
-"""Field name -> its values for n predictions."""
+"""Field name -> function that returns the values of the field for n predictions."""
 
 
 def encode_json(
@@ -64,9 +64,9 @@ def encode_json(
     fields: Collection[str],
     sets: Sets | None = None,
 ) -> bytes:
-    """The body for n answers about images uint8 [n, 28, 28]; n is 1 unless the request was for many pictures.
+    """JSON body of n answers to images uint8 [n, 28, 28]; n is 1 unless `many`.
 
-    `sets` are their prediction sets.
+    `sets` are prediction sets, bool [n, 10], or None for null.
     """
     columns = [COLUMNS[field](answers, images, sets) for field in fields]
     predictions = [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -77,7 +77,7 @@ def encode_json(
 
 
 def encode_octets(probabilities: Probabilities) -> bytes:
-    """The digits of probabilities [n, 10], a byte each."""
+    """The digits of probabilities float32 [n, 10], a byte each."""
     return probabilities.argmax(axis=1).astype(np.uint8).tobytes()
 
 

@@ -1,4 +1,4 @@
-"""The binary tensor data extension: JSON, and behind it tensors as bytes, little-endian, in the order of their names.
+"""The binary tensor data extension: JSON followed by tensors as little-endian bytes, in the order in the JSON.
 
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from service.headers import Headers
 
 HEADER: Final = "Inference-Header-Content-Length"
-LOWER: Final = HEADER.lower().encode()
+HEADER_KEY: Final = HEADER.lower().encode()
 SIZE: Final = "binary_data_size"
 DIGITS: Final = 18
-"""Of a length; more are beyond any body."""
+"""Maximum number of digits of a length, above the length of any body."""
 
 
 class Parts(NamedTuple):
-    """A body in two: JSON, and the bytes of tensors. JSON None is a body that is one tensor and nothing else."""
+    """The two parts of a body: JSON, and the bytes of tensors. JSON is None for a body of raw tensor bytes only."""
 
     json: bytes | None
     tensors: memoryview
 
 
 def split(body: bytes, headers: Headers) -> Parts:
-    """The parts of a body; without the header all of it is JSON. Raises WrongValue for a length that it can't have."""
-    given = headers.get(LOWER)
+    """Splits a body at the length in the header; without it, all is JSON. Raises WrongValue for a wrong length."""
+    given = headers.get(HEADER_KEY)
     if given is None:
         return Parts(body, memoryview(b""))
     text = given.decode("latin-1")
@@ -49,9 +49,9 @@ def split(body: bytes, headers: Headers) -> Parts:
 
 
 def check_size(size: Any, wanted_bytes: int, rest: memoryview, field: str, why: str) -> memoryview:
-    """The bytes of the only tensor. `why` says where the wanted number comes from.
+    """The bytes of the only tensor. `why` is the reason for `wanted_bytes`, for errors.
 
-    Raises WrongValue when its size is not as it should be, or when the body has more or fewer bytes behind its JSON.
+    Raises WrongValue if `size` is not `wanted_bytes`, or if the body has more or fewer bytes after its JSON.
     """
     place = f"{field}.parameters.{SIZE}"
     if type(size) is not int:
@@ -64,15 +64,15 @@ def check_size(size: Any, wanted_bytes: int, rest: memoryview, field: str, why: 
 
 
 def bytes_of(values: NDArray[Any] | list[list[str]]) -> bytes:
-    """Numbers in little-endian; strings as BYTES, each behind its length in 4 bytes."""
+    """A tensor as bytes: numbers in little-endian; strings (BYTES) with their length in 4 bytes before each."""
     if isinstance(values, np.ndarray):
         return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
     return b"".join(struct.pack("<I", len(text)) + text.encode() for row in values for text in row)
 
 
 def joined(json: bytes, tensors: Iterable[bytes]) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """A body of JSON and tensors, and the header that says where the one ends."""
-    return b"".join([json, *tensors]), [(LOWER, b"%d" % len(json))]
+    """A body of JSON and tensors, and the header with the length of the JSON."""
+    return b"".join([json, *tensors]), [(HEADER_KEY, b"%d" % len(json))]
 
 
 def _wrong_header(code: str, found: str, wanted: str) -> WrongValue:

@@ -1,4 +1,4 @@
-"""Bodies of the Open Inference Protocol -> pictures, and which outputs are wanted in which form."""
+"""Request bodies of the Open Inference Protocol -> pictures, and the requested outputs with their forms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from training.images import Images
 
 FORM: Final = ObjectForm(
-    (),  # other servers' clients send more than this one needs, as model_name
+    (),  # any key: clients of other servers send further keys, such as model_name
     '"inputs", and "id", "parameters", "outputs"',
     f'{{"inputs": [{{"name": "{INPUT}", "shape": [1, 784], "datatype": "UINT8", "data": [784 numbers]}}]}}',
 )
@@ -37,16 +37,16 @@ SHARED_MEMORY: Final = "shared_memory_region"
 
 
 class Output(NamedTuple):
-    """What is wanted of the answer: a tensor by name, in JSON or in binary."""
+    """A requested output tensor: name, and whether in binary or in JSON."""
 
     name: str
     binary: bool
     classes: int = 0
-    """So many of the best classes as strings in place of numbers; 0 for the numbers."""
+    """Classification extension: number of best classes to return as strings; 0 returns numbers."""
 
 
 class InferenceRequest(NamedTuple):
-    """Pictures uint8 [n, 28, 28], the id that the client gave if it did, and what it wants back."""
+    """Pictures uint8 [n, 28, 28], the optional id of the request, and the requested outputs."""
 
     images: Images
     id: str | None
@@ -54,7 +54,7 @@ class InferenceRequest(NamedTuple):
 
 
 def decode_inference(body: bytes, headers: Headers, *, limit_rows: int) -> InferenceRequest:
-    """The request of a body that is JSON, JSON with binary tensors behind it, or the bytes of pictures alone.
+    """The request in a body: JSON, JSON followed by binary tensors, or only the bytes of pictures.
 
     Raises MalformedBody, WrongValue, TooLarge.
     """
@@ -100,7 +100,7 @@ def _images(request: dict[str, Any], tensors: memoryview, scale: float, limit_ro
 
 
 def _only_input(request: dict[str, Any]) -> dict[str, Any]:
-    """The tensor of the one input that there is."""
+    """The only input tensor. Raises WrongValue for any other number or name of inputs."""
     inputs = _required(request, "inputs", "the body")
     if type(inputs) is not list:
         raise wrong_type("inputs", inputs, "a list of one tensor")
@@ -120,7 +120,7 @@ def _only_input(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outputs(given: Any, *, binary: bool) -> tuple[Output, ...]:
-    """What is wanted; all of it where the request does not say."""
+    """The requested outputs; by default all outputs. Raises WrongValue."""
     if given is None or given == []:
         return tuple(Output(name, binary) for name in OUTPUTS)
     if type(given) is not list:
@@ -161,7 +161,7 @@ def _classes(parameters: dict[str, Any], name: str, place: str) -> int:
 
 
 def _parameters(of: dict[str, Any], field: str) -> dict[str, Any]:
-    """The parameters of a request or a tensor. Those that mean nothing here are left alone, as the protocol says."""
+    """The parameters of a request or a tensor; unknown ones are ignored, as in the protocol. Raises WrongValue."""
     parameters = of.get("parameters")
     if parameters is None:
         return {}

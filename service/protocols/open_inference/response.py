@@ -1,4 +1,4 @@
-"""Probabilities -> answers of the Open Inference Protocol, with tensors in JSON or in binary behind it."""
+"""Probabilities -> response bodies of the Open Inference Protocol, with tensors in JSON or in binary after it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATATYPES = {output["name"]: output["datatype"] for output in OUTPUT_METADATA}
 def encode_inference(
     request: InferenceRequest, probabilities: Probabilities, *, name: str, version: int
 ) -> tuple[bytes, str, list[tuple[bytes, bytes]]]:
-    """Body, media type and headers of the answer for probabilities float32 [n, 10]."""
+    """Body, media type and headers of the response for probabilities float32 [n, 10]."""
     outputs: list[dict[str, Any]] = []
     tensors: list[bytes] = []
     for wanted in request.outputs:
@@ -64,6 +64,6 @@ def _tensor(
 
 
 def best_classes(probabilities: Probabilities, best: int) -> list[list[str]]:
-    """The classification extension: `value:index` of the best classes of each row, the best one first, n x best."""
+    """The classification extension: strings `value:index` [n][best] of each row's best classes, best first."""
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :best]
     return [[f"{row[index]:f}:{index}" for index in of] for row, of in zip(probabilities, order, strict=True)]

@@ -1,4 +1,4 @@
-"""The shapes of the Open Inference Protocol, for the OpenAPI page and for tests."""
+"""Pydantic schemas of the Open Inference Protocol, for the OpenAPI page and for tests."""
 
 from __future__ import annotations
 

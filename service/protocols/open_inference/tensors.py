@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol: names, datatypes and shapes of what goes in and comes out, and their values.
+"""Tensors of the Open Inference Protocol: names, datatypes and shapes of inputs and outputs, and decoding of values.
 
 https://github.com/open-inference/open-inference-protocol
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 INPUT: Final = "pixels"
 SHAPES: Final = ((PIXELS,), (SIDE, SIDE), (SIDE, SIDE, 1))
-"""Of one picture; the number of pictures stands before it."""
+"""Shapes of one picture; the number of pictures comes before."""
 WANTED_SHAPE: Final = f"[n, {PIXELS}], [n, {SIDE}, {SIDE}] or [n, {SIDE}, {SIDE}, 1] for n pictures, 1 or more"
 DATATYPES: Final = {
     "UINT8": "<u1",
@@ -37,7 +37,7 @@ DATATYPES: Final = {
     "FP32": "<f4",
     "FP64": "<f8",
 }
-"""Numbers that pixels may be, and how each is written in binary. JSON has no form of FP16."""
+"""Datatype of pixels -> NumPy dtype in binary. FP16 is only allowed in binary, not in JSON."""
 IN_JSON: Final = tuple(name for name in DATATYPES if name != "FP16")
 INPUT_METADATA: Final[dict[str, Any]] = {"name": INPUT, "datatype": "UINT8", "shape": [-1, PIXELS]}
 OUTPUT_METADATA: Final[list[dict[str, Any]]] = [
@@ -45,11 +45,11 @@ OUTPUT_METADATA: Final[list[dict[str, Any]]] = [
     {"name": "digit", "datatype": "INT64", "shape": [-1]},
     {"name": "confidence", "datatype": "FP32", "shape": [-1]},
 ]
-"""What answers have. -1 is any number, the same in all of them."""
+"""The outputs; -1 is the number of pictures."""
 
 
 def check_datatype(datatype: Any, field: str) -> str:
-    """A datatype that pixels may have. Raises WrongValue."""
+    """Returns an allowed datatype of pixels. Raises WrongValue for any other."""
     if type(datatype) is str and datatype in DATATYPES:
         return datatype
     found, wanted = describe(datatype), f"one of {', '.join(DATATYPES)}"
@@ -57,7 +57,7 @@ def check_datatype(datatype: Any, field: str) -> str:
 
 
 def check_shape(shape: Any, field: str, limit_rows: int) -> Shape:
-    """A shape of pictures. Raises WrongValue, and TooLarge for too many of them."""
+    """Returns an allowed shape of pictures. Raises WrongValue, and TooLarge for more than `limit_rows` pictures."""
     if type(shape) is not list:
         raise wrong_type(field, shape, WANTED_SHAPE)
     whole = all(type(size) is int for size in shape)
@@ -72,7 +72,7 @@ def check_shape(shape: Any, field: str, limit_rows: int) -> Shape:
 
 
 def pictures_of_binary(content: bytes | memoryview, datatype: str, shape: Shape, scale: float, field: str) -> Images:
-    """Pictures uint8 [n, 28, 28] of little-endian numbers 0…scale, as many as the shape says. Raises WrongValue."""
+    """Pictures uint8 [n, 28, 28] of little-endian numbers 0…scale of the given shape. Raises WrongValue."""
     numbers = np.frombuffer(content, DATATYPES[datatype])
     if numbers.dtype.kind == "f":
         numbers = numbers.astype(np.float64)
@@ -84,9 +84,9 @@ def pictures_of_binary(content: bytes | memoryview, datatype: str, shape: Shape,
 
 
 def pictures_of_json(data: Any, datatype: str, shape: Shape, scale: float, field: str, *, booleans: bool) -> Images:
-    """Pictures uint8 [n, 28, 28] of a list of numbers 0…scale, flat or nested as the shape is. Raises WrongValue.
+    """Pictures uint8 [n, 28, 28] of a list of numbers 0…scale, flat or nested like the shape. Raises WrongValue.
 
-    `booleans` says that true or false occur somewhere in the body, which Python takes for numbers.
+    `booleans`: whether the body may contain true or false, which are integers to Python.
     """
     if datatype not in IN_JSON:
         wanted = f"binary data, or one of {', '.join(IN_JSON)}"
@@ -98,14 +98,14 @@ def pictures_of_json(data: Any, datatype: str, shape: Shape, scale: float, field
     flat = _flat(data, shape, f"{field}.data") if nested else data
     _check_count(flat, shape, f"{field}.data")
     if not booleans and scale == FULL_INK and datatype != "INT8":
-        with suppress(TypeError, ValueError):  # the usual case, at the speed of C: whole numbers from 0 to 255
+        with suppress(TypeError, ValueError):  # usually whole numbers from 0 to 255, at the speed of C
             return np.frombuffer(bytes(flat), np.uint8).reshape(-1, SIDE, SIDE)
     _check_values(flat, datatype, scale, f"{field}.data", shape if nested else (len(flat),), booleans=booleans)
     return quantise(_numbers(flat).reshape(-1, PIXELS), scale)
 
 
 def _flat(data: list[Any], shape: Shape, field: str) -> list[Any]:
-    """The values of nested lists, row-major. Raises WrongValue unless the lists have the lengths of the shape."""
+    """The values of nested lists, row-major. Raises WrongValue unless the lengths of the lists match the shape."""
     level = data
     if len(level) != shape[0]:
         raise wrong_length(field, f"{len(level)} items", f"{shape[0]} as the first number of the shape")
@@ -128,14 +128,14 @@ def _check_count(flat: list[Any], shape: Shape, field: str) -> None:
 
 
 def _numbers(flat: list[Any]) -> np.ndarray:
-    """Numbers float64. Raises TypeError or OverflowError for whatever is not one; takes booleans."""
+    """Numbers float64; accepts booleans. Raises TypeError or OverflowError for other values."""
     numbers = array("d")
     numbers.fromlist(flat)
     return np.frombuffer(numbers)
 
 
 def _check_values(flat: list[Any], datatype: str, scale: float, field: str, shape: Shape, *, booleans: bool) -> None:
-    """Raises WrongValue for the first value that is none of the datatype, or lies outside 0…scale."""
+    """Raises WrongValue for the first value that is not of the datatype, or outside 0…scale."""
     top = _top(datatype, scale)
     whole = DATATYPES[datatype][1] != "f"
     with suppress(TypeError, OverflowError):
@@ -154,7 +154,7 @@ def _check_values(flat: list[Any], datatype: str, scale: float, field: str, shap
 
 
 def _top(datatype: str, scale: float) -> float:
-    """The largest number that is of the datatype and not above the scale."""
+    """The maximum pixel value: the scale, or the maximum of an integer datatype if smaller."""
     kind = np.dtype(DATATYPES[datatype])
     return scale if kind.kind == "f" else min(scale, float(np.iinfo(kind).max))
 
@@ -165,5 +165,5 @@ def _wanted(datatype: str, scale: float) -> str:
 
 
 def _place(field: str, shape: Shape, index: int) -> str:
-    """Where the value of a flat index stands: `inputs[0].data[3][17]`."""
+    """The field name of the value at a flat index: `inputs[0].data[3][17]`."""
     return field + "".join(f"[{int(i)}]" for i in np.unravel_index(index, shape))

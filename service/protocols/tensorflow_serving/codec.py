@@ -1,4 +1,4 @@
-"""Bodies and answers of TensorFlow Serving's REST API, in row form (`instances`) or in column form (`inputs`).
+"""Request and response bodies of TensorFlow Serving's REST API, in row (`instances`) or column (`inputs`) format.
 
 https://www.tensorflow.org/tfx/serving/api_rest
 """
@@ -33,7 +33,7 @@ NAMED: Final = f'{{"{INPUT}": a picture}} or {{"{B64}": 784 bytes in base64}}'
 
 
 class PredictRequest(NamedTuple):
-    """Pictures uint8 [n, 28, 28], and whether they came in column form: the answer takes the same form."""
+    """Pictures uint8 [n, 28, 28]; `columns`: whether request and response are in column format."""
 
     images: Images
     columns: bool
@@ -42,14 +42,14 @@ class PredictRequest(NamedTuple):
 def decode_rows(body: bytes, *, limit_rows: int) -> PredictRequest:
     """The pictures of a body. Each is 784 numbers, 28 x 28, 28 x 28 x 1, or 784 bytes as `{"b64": …}`.
 
-    In row form a picture may have the name of the input, `{"pixels": …}`; in column form the list of all of them may.
+    The input may be named: each picture in row format, `{"pixels": …}`, or the list of pictures in column format.
     Raises MalformedBody, WrongValue, TooLarge.
     """
     return read_object(body, FORM, lambda request, booleans: _decode(request, limit_rows, booleans))
 
 
 def encode_rows(probabilities: Probabilities, *, columns: bool) -> bytes:
-    """Probabilities float32 [n, 10] in the form of the question. A single output leaves out its name."""
+    """The response body for probabilities float32 [n, 10], without the name of the only output."""
     return orjson.dumps({"outputs" if columns else "predictions": probabilities}, option=OPTIONS)
 
 
@@ -57,7 +57,7 @@ def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Predict
     field = one_of(request, "instances", "inputs", FORM)
     columns, given, scale = field == "inputs", request[field], scale_of_signature(request)
     if columns and type(given) is dict:
-        given, field = _of_name(given, field), f"{field}.{INPUT}"
+        given, field = _named_value(given, field), f"{field}.{INPUT}"
     rows = check_pictures(given, field, limit_rows)
 
     def place(i: int) -> str:
@@ -69,7 +69,7 @@ def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Predict
 
 
 def _picture(row: Any, field: str, *, named: bool) -> Any:
-    """A row without names, base64 and the axis of a single channel; what is none of these as it is."""
+    """Unwraps the name, base64, and the channel axis of a picture; any other value is returned unchanged."""
     if type(row) is list:
         return _without_channels(row, field) if _has_channels(row) else row
     if type(row) is not dict:
@@ -78,11 +78,11 @@ def _picture(row: Any, field: str, *, named: bool) -> Any:
         return _bytes(row[B64], field)
     if not named:
         raise wrong_type(field, row, f'a picture or {{"{B64}": 784 bytes in base64}}')
-    return _picture(_of_name(row, field), field, named=False)
+    return _picture(_named_value(row, field), field, named=False)
 
 
-def _of_name(value: dict[str, Any], field: str) -> Any:
-    """What an object has under the name of the input, which must be all that it has."""
+def _named_value(value: dict[str, Any], field: str) -> Any:
+    """The value under the name of the input, the only allowed key. Raises WrongValue."""
     if value.keys() == {INPUT}:
         return value[INPUT]
     found = ", ".join(orjson.dumps(shortened(key)).decode() for key in value) or "nothing"
@@ -106,7 +106,7 @@ def _has_channels(row: list[Any]) -> bool:
 
 
 def _without_channels(row: list[Any], field: str) -> list[Any]:
-    """[28][28] for [28][28][1]; what is no list stays, to be refused with its place. Raises WrongValue."""
+    """[28][28] for [28][28][1]; a line that is no list stays, for a later error with its place. Raises WrongValue."""
     return [
         [_channel(cell, f"{field}[{i}][{j}]") for j, cell in enumerate(line)] if type(line) is list else line
         for i, line in enumerate(row)

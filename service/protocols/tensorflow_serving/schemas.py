@@ -1,4 +1,4 @@
-"""The shapes of TensorFlow Serving's REST API, for the OpenAPI page and for tests."""
+"""Pydantic schemas of TensorFlow Serving's REST API, for the OpenAPI page and for tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signatures that TensorFlow Serving's clients know models by: what goes in and what comes out, by name."""
+"""The signatures of a model for TensorFlow Serving's clients: names, types and shapes of inputs and outputs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from training.images import CLASSES, FULL_INK, PIXELS
 
 INPUT: Final = "pixels"
 OUTPUT: Final = "probabilities"
-"""The only one, so that answers leave out its name."""
+"""The only output, so that responses leave out its name."""
 DEFAULT: Final = "serving_default"
 SIGNATURES: Final = {DEFAULT: FULL_INK, "unit_scale": 1.0}
-"""The value of full ink by the name of the signature: the client states its scale by choosing one."""
+"""Signature -> value of full ink: a client selects its scale by the name of the signature."""
 WANTED: Final = " or ".join(f"{name} (pixels from 0 to {scale:g})" for name, scale in SIGNATURES.items())
 
 
 def scale_of_signature(request: dict[str, Any]) -> float:
-    """The value of full ink by a request's signature. Raises WrongValue for a signature that there is not."""
+    """The value of full ink for the signature of a request. Raises WrongValue for an unknown signature."""
     name = request.get("signature_name", DEFAULT)
     if type(name) is str and name in SIGNATURES:
         return SIGNATURES[name]
@@ -27,7 +27,7 @@ def scale_of_signature(request: dict[str, Any]) -> float:
 
 
 def signature_def() -> dict[str, Any]:
-    """The signatures as TensorFlow's `SignatureDefMap` is written in JSON."""
+    """The signatures as TensorFlow's `SignatureDefMap` in JSON."""
     return {name: _signature(name) for name in SIGNATURES}
 
 

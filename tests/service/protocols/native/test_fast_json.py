@@ -39,7 +39,7 @@ PIECES = [
 def read(body: bytes) -> object:
     """What is said of a body, without the way that the usual ones take."""
     try:
-        return read_object(body, module.QUESTION, lambda request, booleans: module._decode(request, 4, booleans))
+        return read_object(body, module.PREDICT_FORM, lambda request, booleans: module._decode(request, 4, booleans))
     except RequestError as error:
         return str(error)
 

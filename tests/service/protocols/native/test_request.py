@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import MalformedBody, RequestError, TooLarge, WrongValue
-from service.protocols.native.request import QUESTION, decode_json
+from service.protocols.native.request import PREDICT_FORM, decode_json
 from tests.support.examples import examples
 from training.images import quantise
 
@@ -81,8 +81,8 @@ def test_extreme_scales_give_no_warning_and_no_garbage(scale):
 
 
 MALFORMED = [
-    (b"", "empty_body", f"the body is empty, want {QUESTION.wanted}"),
-    (b" \n\t", "empty_body", f"the body is empty, want {QUESTION.wanted}"),
+    (b"", "empty_body", f"the body is empty, want {PREDICT_FORM.wanted}"),
+    (b" \n\t", "empty_body", f"the body is empty, want {PREDICT_FORM.wanted}"),
     (b'{"pixels": "\xff"}', "not_utf8", "the body is not UTF-8: byte 0xff at offset 12"),
     ('{"pixels": [1]}'.encode("utf-16"), "not_utf8", "the body is not UTF-8: byte 0xff at offset 0"),
     (
@@ -144,9 +144,9 @@ WRONG_BODIES = [
 
 @pytest.mark.parametrize(("request_", "code", "text"), WRONG_BODIES)
 def test_a_body_that_asks_nothing_is_shown_what_one_looks_like(request_, code, text):
-    with pytest.raises(WrongValue, match=f"^{re.escape(f'{text}: {QUESTION.wanted}')}$") as caught:
+    with pytest.raises(WrongValue, match=f"^{re.escape(f'{text}: {PREDICT_FORM.wanted}')}$") as caught:
         decoded(request_)
-    assert (caught.value.code, caught.value.field, caught.value.wanted) == (code, None, QUESTION.wanted)
+    assert (caught.value.code, caught.value.field, caught.value.wanted) == (code, None, PREDICT_FORM.wanted)
 
 
 def test_an_unknown_field_is_named():
