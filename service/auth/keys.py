@@ -37,7 +37,7 @@ class Key(NamedTuple):
 class Keys:
     """The keys of a key file; without a file every route that requires a key is closed.
 
-    Not thread-safe: one thread only.
+    Not thread-safe: one thread at a time.
     """
 
     def __init__(self, path: Path | None) -> None:

@@ -55,7 +55,7 @@ class DrainingServer(uvicorn.Server):
 
     Connections come from the bound sockets of `run`, or from `connections`, the receiving end of the supervisor's
     channel. `on_ready` is called when the server accepts connections, `on_sighup` on SIGHUP; a SIGHUP because the
-    terminal was closed drains, as SIGTERM does. Not thread-safe: one thread only.
+    terminal was closed drains, as SIGTERM does. Not thread-safe: one event loop only.
     """
 
     def __init__(

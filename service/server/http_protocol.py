@@ -168,7 +168,7 @@ class CoalescingTransport:
 
 
 class SharedState(ServerState):
-    """The state that all connections of a server share. Not thread-safe: one thread only."""
+    """The state that all connections of a server share. Not thread-safe: one event loop only."""
 
     draining = False
 
@@ -225,7 +225,7 @@ class ByteCounts:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection. Not thread-safe: one thread only.
+    """One connection. Not thread-safe: one event loop only.
 
     `with_limits` makes the class that a server uses. The server calls `check_timeouts` of every connection now and
     then, which costs less than a timer for each request.

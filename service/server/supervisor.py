@@ -99,7 +99,7 @@ class Restart(NamedTuple):
 class Supervisor:
     """The parent process: starts workers, dispatches connections, replaces workers that die, passes signals on.
 
-    Not thread-safe: one thread only.
+    Not thread-safe: one thread at a time.
     """
 
     def __init__(

@@ -7,8 +7,11 @@ import pytest
 
 from tests.support.project import ROOT
 
-GROUND = {"errors", "headers", "settings", "version_policy", "concurrency", "private_api"}
-"""Files beside the rooms of service/ that any room may import."""
+GROUND = {
+    "service": {"errors", "headers", "settings", "version_policy", "concurrency", "private_api"},
+    "training": set(),
+}
+"""Files beside the rooms that any room may import."""
 MAY_IMPORT = {
     "service": {
         "__main__": {"server", "observability"},
@@ -30,10 +33,55 @@ MAY_IMPORT = {
         "concurrency": set(),
         "private_api": set(),
     },
+    "training": {
+        "errors": set(),
+        "images": {"errors"},
+        "answers": {"images"},
+        "drift": {"answers", "images"},
+        "picture": {"errors", "images"},
+        "filesystem": set(),
+        "typed_file": set(),
+        "processors": set(),
+        "settings": set(),
+        "uncertainty": {"answers", "images"},
+        "network": {"answers", "errors", "filesystem", "images", "processors", "typed_file", "uncertainty"},
+        "recipe": {"errors", "network", "typed_file"},
+        "distributed": {"errors", "filesystem", "processors"},
+        "store": {
+            *("answers", "drift", "errors", "filesystem", "images"),
+            *("uncertainty", "network", "recipe", "distributed"),
+        },
+        "predictor": {"answers", "drift", "images", "uncertainty", "network", "store"},
+        "data": {"errors", "images", "picture"},
+        "mnist": {"data"},
+        "corrections": {"errors", "filesystem", "images"},
+        "evaluation": {"answers", "drift", "errors", "images", "picture", "store", "predictor", "data"},
+        "fitting": {
+            *("answers", "drift", "errors", "filesystem", "images"),
+            *("uncertainty", "network", "recipe", "distributed", "store", "data", "evaluation"),
+        },
+        "estimator": {"images", "network", "recipe", "data", "fitting"},
+        "retraining": {
+            *("errors", "filesystem", "images"),
+            *("network", "recipe", "store", "data", "evaluation", "fitting"),
+        },
+        "report": {
+            *("answers", "images"),
+            *("uncertainty", "network", "recipe", "store", "predictor", "data", "mnist", "evaluation", "fitting"),
+        },
+        "commands": {
+            *("errors", "images", "settings"),
+            *("network", "recipe", "distributed", "store", "predictor", "data", "mnist", "corrections", "evaluation"),
+            *("fitting", "retraining", "report"),
+        },
+        "__main__": {"processors", "commands"},
+    },
 }
 """Package -> room or file -> rooms that it may import. Every arrow is needed, and none leads back."""
-ALONE = {"service": ("engine",)}
-"""Rooms that import nothing of ours, not even ground files."""
+ALONE = {"service": ("engine",), "training": ("errors", "filesystem", "typed_file", "processors", "settings")}
+"""Rooms and files that import nothing of ours, not even ground files."""
+DOORS = {"training/store", "training/corrections", "training/mnist"}
+"""Rooms that are entered by their `__init__.py`; that of any other room holds its sentence alone."""
 
 
 def imports_between_rooms(package: str) -> dict[str, set[str]]:
@@ -68,7 +116,7 @@ def reachable(arrows: dict[str, set[str]], room: str) -> set[str]:
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_a_room_imports_the_rooms_that_it_may_and_no_others(package):
     arrows = {
-        room: {other for other in imported if other not in GROUND or room in GROUND}
+        room: {other for other in imported if other not in GROUND[package] or room in GROUND[package]}
         for room, imported in imports_between_rooms(package).items()
     }
     assert arrows == MAY_IMPORT[package]
@@ -100,6 +148,14 @@ def test_contributing_lists_every_room_and_file_with_its_own_sentence(package):
     names = {
         path.name
         for path in (ROOT / package).iterdir()
-        if path.name not in ("__init__.py", "__pycache__", "page") and (path.is_dir() or path.suffix == ".py")
+        if path.name != "__init__.py" and (path.suffix == ".py" or (path / "__init__.py").exists())
     }
     assert listed == {name: sentence(package, name) for name in names}
+
+
+@pytest.mark.parametrize(
+    "path", [path for package in MAY_IMPORT for path in (ROOT / package).glob("*/__init__.py")], ids=str
+)
+def test_only_doors_have_code_in_their_init(path):
+    door = path.parent.relative_to(ROOT).as_posix() in DOORS
+    assert (len(ast.parse(path.read_text()).body) > 1) == door
