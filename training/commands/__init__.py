@@ -1,1 +1,1 @@
-"""The commands of `python -m training`, a file for each: the asking and the showing; the doing is elsewhere."""
+"""The commands of `python -m training`, a file for each: options and output. The work is done in the other rooms."""

@@ -1,4 +1,4 @@
-"""`python -m training baselines`: what scikit-learn's own models make of MNIST."""
+"""`python -m training baselines`: fit scikit-learn's models to MNIST and score them."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""What commands share: the two consoles, and errors as one line."""
+"""Output of the commands: the consoles for stdout and stderr, and errors as one line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ stderr = Console(stderr=True)  # progress and errors, so that results can be pip
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
-    """What a user can act on becomes one red line on stderr and exit code 1; any other error passes.
+    """Turns an error that a user can act on into one red line on stderr and exit code 1; other errors pass.
 
-    That is a DigitsError, the file system's OSError, and the ImportError of a package that only some paths need.
+    These are DigitsError, OSError of the file system, and ImportError of an optional package.
     """
     try:
         yield

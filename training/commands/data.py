@@ -23,7 +23,7 @@ app = typer.Typer(
 
 
 class Split(StrEnum):
-    """The part of MNIST that is meant."""
+    """A part of MNIST."""
 
     TRAIN = "train"
     TEST = "test"
@@ -134,7 +134,7 @@ def show(
 
 
 def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink) -> "Digits":
-    """The digits that a command is about."""
+    """The digits that are exported or shown."""
     if data is not None:
         if split is not None:
             raise typer.BadParameter("--split is a part of MNIST, want it without --data", param_hint="--split")
@@ -149,7 +149,7 @@ def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink) -> "
 
 
 def _augmented(digits: "Digits", seed: int) -> "Digits":
-    """The digits, each distorted in a way of its own."""
+    """The digits, each with its own distortion."""
     import jax
     import numpy as np
 
@@ -161,7 +161,7 @@ def _augmented(digits: "Digits", seed: int) -> "Digits":
 
 
 def _choose(digits: "Digits", only: list[int] | None, count: int, seed: int | None) -> "Digits":
-    """At most `count` of the digits, in their order: the first ones, or with a seed a random choice."""
+    """At most `count` of the digits, in their order: the first ones, or a random choice by a seed."""
     import numpy as np
 
     from training.data.digits import DataError
@@ -175,7 +175,7 @@ def _choose(digits: "Digits", only: list[int] | None, count: int, seed: int | No
 
 
 def _form(out: Path) -> Table:
-    """The form that the ending of a name stands for."""
+    """The file format by the ending of a name."""
     if out.name.lower().endswith((".csv", ".csv.gz")):
         return Table.CSV
     if out.suffix.lower() == ".parquet":
@@ -186,7 +186,7 @@ def _form(out: Path) -> Table:
 
 
 def _check_out(out: Path, force: bool) -> None:
-    """Refuse at once, before anything slow, what could not be written in the end."""
+    """Refuses an output path that cannot be written, before anything slow is done."""
     from training.data.digits import DataError
 
     with friendly_errors():

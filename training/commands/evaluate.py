@@ -1,4 +1,4 @@
-"""`python -m training evaluate`: how good a version is, on digits it has never seen."""
+"""`python -m training evaluate`: score a version on test digits, through the code that serves it."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""`python -m training fit`: train a network and publish it."""
+"""`python -m training fit`: train a network, alone or data-parallel, and publish it as a version."""
 
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: obeyed between two steps, where nothing is half done."""
+"""Ctrl-C and SIGTERM while training: handled between two steps, where nothing is half done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOW_CURSOR = b"\x1b[?25h"
 
 
 class Stopped(Exception):
-    """The user, or the system, asked the process to stop."""
+    """SIGINT or SIGTERM has come."""
 
     def __init__(self, number: int) -> None:
         self.exit_code = _exit_code(number)
@@ -25,10 +25,10 @@ class Stopped(Exception):
 
 @contextmanager
 def stoppable() -> Iterator[Callable[[], None]]:
-    """Gives a function to call between steps; it raises Stopped when a signal has come.
+    """Yields a function to call between steps; it raises Stopped when a signal has come.
 
-    Before the first call there is nothing to finish, and a second signal wants no delay: both end the process at once.
-    No exception is raised by a signal itself: it could end in a callback of JAX, or tear Orbax in the middle of a save.
+    A signal before the first call, when there is nothing to finish, and a second signal end the process at once. The
+    signal handler itself raises no exception: it could be raised inside a callback of JAX, or of Orbax while it saves.
     """
     came: list[int] = []
     working = False

@@ -1,4 +1,4 @@
-"""`python -m training leaderboard`: every network side by side, over its seeds, on digits it has never seen."""
+"""`python -m training leaderboard`: test scores of every network over its seeds."""
 
 import sys
 from contextlib import redirect_stdout
@@ -78,7 +78,7 @@ def leaderboard(
 
 
 def _fitted(store: "Store") -> dict[str, list[int]]:
-    """Versions of each network that digits knows by name, with its own recipe and SEEDS; those missing are fitted."""
+    """Versions of each built-in network with its own recipe and SEEDS; missing ones are fitted."""
     import msgspec
 
     from training import mnist
@@ -92,7 +92,7 @@ def _fitted(store: "Store") -> dict[str, list[int]]:
         for name, layers in MODELS.items()
     ]
     missing = [(setup, seed) for setup in setups for seed in sorted(set(SEEDS) - setup.versions(store).keys())]
-    with redirect_stdout(sys.stderr), stoppable() as check:  # what comes out of this command is the leaderboard
+    with redirect_stdout(sys.stderr), stoppable() as check:  # stdout is for the leaderboard alone
         for place, (setup, seed) in enumerate(missing, 1):
             name, layers, recipe, _ = setup
             stderr.print(f"fitting [bold]{name}[/] with seed {seed}, {place} of {len(missing)}", highlight=False)
@@ -104,7 +104,7 @@ def _fitted(store: "Store") -> dict[str, list[int]]:
 
 
 def _print(table: "Table") -> None:
-    """Prints a table with all its digits, even where it is wider than the terminal, or than rich thinks a pipe is."""
+    """Prints a table at its full width, even where the terminal, or rich's default for a pipe, is narrower."""
     from rich.measure import Measurement
 
     table.width = Measurement.get(stdout, stdout.options.update_width(1000), table).maximum

@@ -1,4 +1,4 @@
-"""`python -m training models | promote | rollback | changes`: what the store holds, and what is live."""
+"""`python -m training models | promote | rollback | changes`: list versions, change the champion, show the log."""
 
 from datetime import datetime
 from typing import Annotated
@@ -25,7 +25,7 @@ class Row(msgspec.Struct):
     weights: int | None = None
     created: datetime | None = None
     problem: str | None = None
-    """Why the version cannot be used; then the facts of its card are not known."""
+    """The error of a damaged version; then the values of its card are None."""
 
 
 def models(store: StoreOption = "", as_json: JsonOption = False) -> None:

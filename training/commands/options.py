@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Ink(StrEnum):
-    """The colour of the strokes in people's own digits."""
+    """The colour of the strokes in a user's own digits."""
 
     WHITE = "white"
     BLACK = "black"
@@ -39,12 +39,12 @@ DataOption = Annotated[
 
 
 def default_model() -> str:
-    """The model meant when a command names none."""
+    """The default model (DIGITS_MODEL)."""
     return StoreSettings().model
 
 
 def default_store() -> str:
-    """Where the store is when a command does not say."""
+    """The path of the default store (DIGITS_STORE)."""
     return StoreSettings().store
 
 
@@ -56,7 +56,7 @@ def open_store(path: str) -> "Store":
 
 
 def read_digits(path: Path, scale: float, ink: Ink) -> "Digits":
-    """People's own digits."""
+    """A user's own digits."""
     from training.data.load import load
 
     return load(path, scale=scale, ink=ink.value)

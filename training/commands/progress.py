@@ -1,4 +1,4 @@
-"""How training looks in a terminal: a row for each epoch, and below them a bar for the whole."""
+"""Progress of training in a terminal: a row for each epoch, and below them a progress bar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class EpochTable:
-    """Use as a context manager; it gives the function that training tells of its progress.
+    """A context manager that gives a `Watch`, the progress callback of training.
 
     `check` is called each time, and may raise to end the training.
     """

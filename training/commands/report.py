@@ -1,4 +1,4 @@
-"""`python -m training report`: every champion side by side, on one page."""
+"""`python -m training report`: write the report on every champion."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`python -m training retrain`: learn from corrections, and promote what comes out if the gate lets it pass."""
+"""`python -m training retrain`: fine-tune the champion on corrections, and promote the result if it passes the gate."""
 
 import sys
 from contextlib import closing, contextmanager, redirect_stdout
@@ -147,7 +147,7 @@ def _limits(margin: float | None, alpha: float | None) -> "Limits":
 
 
 def _default_feedback(store: str) -> str:
-    """The database that a service with this store writes to; empty if nobody has corrected anything yet."""
+    """The database that a service with this store writes to; empty if it does not exist yet."""
     from training.corrections import Corrections
     from training.settings import StoreSettings
 
@@ -156,7 +156,7 @@ def _default_feedback(store: str) -> str:
 
 
 def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink) -> "tuple[Images, NDArray[np.uint8]]":
-    """Corrections from the database and people's own digits, uint8 [n, 28, 28] and [n], n >= 0."""
+    """Corrections from the database and from a user's own digits, uint8 [n, 28, 28] and [n], n >= 0."""
     import numpy as np
 
     from training.images import SIDE
@@ -189,7 +189,7 @@ def _table(report: "Report") -> "Table":
 
 
 def _outcome(report: "Report", *, promote: bool) -> str:
-    """What the decision means, in a sentence."""
+    """The outcome of the decision, as a sentence."""
     champion, challenger = report.champion, report.challenger
     if not report.decision.passed:
         judged = f"; version {challenger} stays in the store, unused" if challenger else ""

@@ -1,4 +1,4 @@
-"""How training goes, as an event file that TensorBoard reads; only with the extra `tensorboard`."""
+"""Event files of training for TensorBoard; only with the extra `tensorboard`."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 class EventFile:
-    """Use as a context manager; it gives the function that training tells of its progress, which first tells `shown`.
+    """A context manager that gives a `Watch`, which first calls `shown`, another `Watch`.
 
     Each epoch's loss, validation error, speed and learning rate are in a file of `folder` as soon as the epoch has
-    ended. What files from before say of the same epochs is hidden by TensorBoard, whether a run was taken up again or
-    another one has the same folder. tensorboardX's SummaryWriter is not used, for on a full disk it waits for ever.
+    ended. TensorBoard hides the same epochs in older files, whether the run was resumed or another run has the same
+    folder. tensorboardX's SummaryWriter is not used, because on a full disk it waits for ever.
     """
 
     def __init__(self, folder: Path, recipe: Recipe, shown: Watch) -> None:

@@ -1,4 +1,4 @@
-"""Corrections of predictions: their table in a SQL database, and its migrations."""
+"""Corrections of predictions: the table in a SQL database, and its migrations."""
 
 from training.corrections.database import CorrectionsUnavailable
 from training.corrections.table import Added, Correction, Corrections, KeyReused

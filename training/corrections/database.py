@@ -1,4 +1,4 @@
-"""A SQL database by its URL, SQLite or PostgreSQL, opened so that what it refuses is told soon and clearly."""
+"""Connections to a SQL database by its URL, SQLite or PostgreSQL: transactions, locks, timeouts, errors."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ WANTED: Final = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE"
 POSTGRES_NAMES: Final = ("postgres", "postgresql", "postgresql+psycopg")
 POSTGRES: Final[dict[str, Any]] = {
     "connect_timeout": 3,  # s
-    "tcp_user_timeout": 5_000,  # ms: a machine that is gone says nothing
+    "tcp_user_timeout": 5_000,  # ms: a machine that is gone does not close the connection
     "keepalives_idle": 3,  # s
     "keepalives_interval": 1,  # s
     "keepalives_count": 3,
     "application_name": "digits",
-    # whoever stands still in the middle of a transaction would hold the lock of all writers
+    # a client that stops in the middle of a transaction would hold the lock of all writers
     "options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000",
 }
-"""Of a connection, unless the URL says otherwise."""
+"""Defaults of connections; the URL may set others."""
 POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2, "pool_timeout": 3}
 WRITERS: Final = 0x64_69_67_69_74_73
-"""The advisory lock (PostgreSQL) of whoever writes: the letters "digits"."""
+"""PostgreSQL's advisory lock of writers: the letters "digits"."""
 MIGRATION_TIMEOUT_MS: Final = 60_000
 BUSY_TIMEOUT_S: Final = 3
 
 
 class CorrectionsUnavailable(DigitsError):
-    """The database does not do what it is asked: it can't be reached, is full, locked, read-only, or not prepared."""
+    """The database refuses: it can't be reached, is full, locked, read-only, or not prepared."""
 
 
 class Database:
-    """A database at a URL; nothing is opened before the first transaction. Threads may share it.
+    """A database at a URL; nothing is opened before the first transaction. Thread-safe.
 
-    Raises DigitsError for a URL of another kind. No message has the URL's password.
+    Raises DigitsError for a URL of another kind. No error text contains the URL's password.
     """
 
     def __init__(self, url: str) -> None:
@@ -64,7 +64,7 @@ class Database:
 
     @property
     def file(self) -> epath.Path | None:
-        """SQLite's file."""
+        """The file of SQLite; None for PostgreSQL."""
         return epath.Path(self._url.database) if self.is_sqlite and self._url.database else None
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -73,7 +73,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes, while no other one does: what is committed later has the greater id.
+        """A transaction that writes, one at a time: what is committed later has the greater id.
 
         Raises CorrectionsUnavailable.
         """
@@ -84,7 +84,7 @@ class Database:
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """A transaction that changes the tables, while nobody else does; SQLite's folder is made if it is missing.
+        """A transaction that changes the tables, one at a time; SQLite's folder is made if it is missing.
 
         Raises CorrectionsUnavailable.
         """
@@ -121,7 +121,7 @@ class Database:
             reason = " ".join(str(cause).split())
             if self._url.password:
                 reason = reason.replace(self._url.password, "***")
-            # not `from error`: who logs that would log what the driver says of the URL
+            # not `from error`: the driver's error, which may contain the URL, would be logged
             raise CorrectionsUnavailable(f"the database {self} does not do it: {reason}") from None
 
 
@@ -142,7 +142,7 @@ def _parsed(url: str) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    """Opened anew for each transaction: a file that was removed or replaced meanwhile is noticed."""
+    """SQLite without a pool: each transaction opens the file anew, so that a replaced file is noticed."""
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
@@ -157,7 +157,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _log_ahead(connection: Connection) -> None:
-    """Changes SQLite's file to a write-ahead log; SQLite itself does not wait with that until others have left it."""
+    """Sets SQLite's write-ahead log; SQLite does not apply its busy timeout to that, so it is tried again here."""
     end_s = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:

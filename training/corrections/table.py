@@ -1,7 +1,7 @@
-"""Corrections: pictures with the digits that people say they show, and what a model had said.
+"""The table of corrections: pictures with the digit that a person says they show, and the digit that was predicted.
 
-They are kept in a database that the service writes and retraining reads. Models and versions are plain names and
-numbers there: a correction outlives the version that it corrects.
+The service writes it and retraining reads it. Models and versions are plain names and numbers there, because a
+correction outlives the version that it corrects.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 REVISION: Final = "0001"
-"""The newest of the migrations: a database that stands there needs none."""
+"""The newest migration; a database with this revision needs none."""
 REVISIONS: Final = Table("corrections_revision", MetaData(), Column("version_num", String(32)))
 """Alembic's own table; its name leaves room for other programs in the same database."""
 CORRECTIONS: Final = Table(
@@ -57,18 +57,18 @@ CORRECTIONS: Final = Table(
     Column("pixels", LargeBinary),
 )
 READ_AT_ONCE: Final = 1000
-"""Rows, so that no statement takes long."""
+"""Number of rows in one statement, so that none takes long."""
 
 
 class KeyReused(DigitsError):
-    """A client used its key of one correction for another one."""
+    """A client sent the idempotency key of one correction with another one."""
 
 
 class Correction(msgspec.Struct, frozen=True):
-    """A picture uint8 [784], row by row, and the digit 0…9 that it shows.
+    """A picture, 784 bytes row by row, and the digit 0…9 that it shows.
 
-    `model` and `version` took it for `predicted`, where that is known; `received` is in UTC; ids ascend in the order in
-    which corrections become visible, and are never used again.
+    `model`, `version` and `predicted` are of the corrected prediction, where it is known; `received` is in UTC; ids
+    ascend in the order in which corrections become visible, and are never used again.
     """
 
     id: int
@@ -82,16 +82,16 @@ class Correction(msgspec.Struct, frozen=True):
 
 
 class Added(NamedTuple):
-    """The id of a correction, and whether it was not there before."""
+    """The id of a correction, and whether it is new."""
 
     id: int
     new: bool
 
 
 class Corrections:
-    """The corrections in the database at a URL, sqlite:///… or postgresql://…; threads may share them.
+    """The corrections in the database at a URL, sqlite:///… or postgresql://…. Thread-safe.
 
-    Raises DigitsError for a URL of another kind; whatever a method asks of the database, CorrectionsUnavailable.
+    Raises DigitsError for a URL of another kind; every method raises CorrectionsUnavailable when the database refuses.
     """
 
     def __init__(self, url: str) -> None:
@@ -99,11 +99,11 @@ class Corrections:
 
     @property
     def exist(self) -> bool:
-        """Whether there may be any; False for SQLite's file that nobody has made yet."""
+        """Whether there may be corrections; False where SQLite's file does not exist yet."""
         return self._database.file is None or self._database.file.exists()
 
     def prepare(self) -> None:
-        """Makes the tables, or brings them up to date. Several processes may do so at once, and again and again."""
+        """Creates or migrates the tables. Idempotent, and safe for several processes at once."""
         if self.exist:
             with self._database.reading() as connection:
                 if _revision(connection) == REVISION:
@@ -125,9 +125,9 @@ class Corrections:
         version: int | None = None,
         predicted: int | None = None,
     ) -> Added:
-        """Keeps a correction; one that came with the same key before is not kept twice.
+        """Stores a correction; `client_key` is an idempotency key: the same one stores it once.
 
-        Raises KeyReused when that one was another correction, and DigitsError for what is no digit or no picture.
+        Raises KeyReused when the key came with another correction, and DigitsError for a wrong digit or picture.
         """
         if not 0 <= digit < CLASSES or len(pixels) != PIXELS:
             raise DigitsError(f"digit is {digit} and the picture has {len(pixels)} pixels, want 0 to 9 and {PIXELS}")
@@ -159,7 +159,7 @@ class Corrections:
         return found
 
     def purge(self, before: datetime.datetime) -> int:
-        """Forgets the corrections that were received before a time; says how many."""
+        """Deletes the corrections that were received before a time; returns their number."""
         if not self.exist:
             return 0
         old = delete(CORRECTIONS).where(CORRECTIONS.c.received < before.astimezone(datetime.UTC))

@@ -1,1 +1,1 @@
-"""Digits as data: what they are, the forms they are read and written in, the validation split, a picture of them."""
+"""Data: labelled digits, the file formats they are read from and written to, the validation split, a gallery."""

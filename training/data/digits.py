@@ -1,4 +1,4 @@
-"""Labelled digits, checked once where they enter, and their fingerprint."""
+"""Labelled digits, validated when they are made, and their fingerprint."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class DataError(DigitsError, ValueError):
-    """Data that cannot be used; the text names the file where there is one, what was found and what is wanted."""
+    """Data that cannot be used; the text names the file if there is one, what was found and what is wanted."""
 
 
 class Examples(Protocol):
-    """What can be split and trained on: Digits, or the rows of any table with the places of their classes."""
+    """Labelled examples for splitting and training: Digits, or rows of a table with class indices as labels."""
 
     @property
     def images(self) -> NDArray[Any]: ...

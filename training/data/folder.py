@@ -1,6 +1,6 @@
 """A folder of pictures per class: sub-folders 0…9 of PNG, JPEG, BMP, GIF or TIFF files.
 
-Those of 28 x 28 pixels are taken as they are, others are prepared as the service prepares them.
+Pictures of 28 x 28 pixels are taken as they are; other sizes are prepared as in the service (`training.picture`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from training.picture import Ink
 
 NAMES = tuple(str(digit) for digit in range(CLASSES))
-UNSTATED_MODES = ("I", "F")  # 32 bits per pixel: their range is nowhere stated, so there is no honest way to 0…255
+UNSTATED_MODES = ("I", "F")  # 32 bits per pixel, in no stated range that could be mapped to 0…255
 
 
 def read_folder(path: Path, ink: Ink = "white") -> Digits:
@@ -57,13 +57,13 @@ def read_picture(path: Path, ink: Ink = "white") -> Images:
         raise
     except NoInk as error:
         raise DataError(f"{path}: {error}") from error
-    except Exception as error:  # whatever Pillow's many readers raise for what is no picture
+    except Exception as error:  # Pillow's readers raise many kinds of exceptions
         raise DataError(f"{path}: not a readable picture, want PNG, JPEG, BMP, GIF or TIFF") from error
     return pixels if ink == "white" else 255 - pixels
 
 
 def _check(path: Path, picture: Image.Image) -> None:
-    """Refuse what could only be turned into grey levels by a guess."""
+    """Refuses pictures whose grey levels could only be guessed."""
     if picture.mode in UNSTATED_MODES:
         raise DataError(f"{path}: has 32 bits per pixel (mode {picture.mode}), want 8 or 16")
     frames = getattr(picture, "n_frames", 1)  # only formats that can be animated have it

@@ -1,4 +1,4 @@
-"""Many digits in one picture: a labelled grid."""
+"""The gallery: many digits in one picture, a grid with captions."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def gallery(
 ) -> Image.Image:
     """A grid, row by row, of the n images, each enlarged `zoom` times with its caption (its label by default) below.
 
-    Pixels stay square and unsmoothed: what is shown is what a network sees. Captions are in Latin-1, for
-    Pillow's own font has no arrows. Without `columns` the grid is about square, at most 20 wide. Raises DataError when
+    Pixels are enlarged without smoothing, as a network gets them. Captions are in Latin-1, the letters of Pillow's own
+    font. Without `columns` the grid is about square, at most 20 wide. Raises DataError when
     there are not n captions, or columns or zoom are below 1.
     """
     texts = [str(label) for label in digits.labels] if captions is None else list(captions)

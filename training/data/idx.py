@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST: two zero bytes, a type, how many dimensions, their sizes (big-endian uint32), values."""
+"""IDX, the file format of MNIST: two zero bytes, dtype, number of dimensions, the sizes (big-endian uint32), values."""
 
 from __future__ import annotations
 

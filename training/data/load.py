@@ -1,4 +1,4 @@
-"""People's own digits, in whichever of the supported forms they are."""
+"""Loads a user's own digits from any of the supported file formats."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMS = (
 
 
 def load(path: Path, *, scale: float = FULL_INK, ink: Ink = "white") -> Digits:
-    """Digits from a file or folder; what it is decides how it is read.
+    """Digits from a file or folder; its kind decides the format.
 
     `scale` is the number that means full ink in a file of numbers (255, or 1 for pixels in 0…1). `ink` is the colour
     of the strokes: "white" if 0 is background, as in MNIST, "black" if 0 is ink. Neither is ever guessed.
@@ -41,7 +41,7 @@ def load(path: Path, *, scale: float = FULL_INK, ink: Ink = "white") -> Digits:
 
 
 def _load(path: Path, scale: float, ink: Ink) -> Digits:
-    """Digits from a path that exists. The readers of pictures and tables are imported when they are needed."""
+    """Digits from a path that exists. The readers of pictures and tables are imported only when needed."""
     name = path.name.lower()
     if path.is_dir() and _has_folders(path):
         from training.data.folder import read_folder

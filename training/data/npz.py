@@ -30,7 +30,7 @@ def read_npz(path: Path, scale: float = FULL_INK) -> Digits:
             arrays = [archive[name] for name in ARRAYS if name in names]
     except OSError:
         raise
-    except Exception as error:  # whatever its parsers, Python's tokenizer among them, raise for what is no archive
+    except Exception as error:  # NumPy's parsers raise many kinds of exceptions
         raise DataError(f"{path}: not a readable .npz file: {error}") from error
     if len(arrays) != len(ARRAYS):
         raise DataError(f"{path}: holds {', '.join(names) or 'no named arrays'}, want images and labels")

@@ -1,4 +1,4 @@
-"""Numbers as a file holds them -> Digits, with errors that name the file, the row and the pixel."""
+"""Arrays from a file, validated and converted to Digits; errors name the file, the row and the pixel."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _images(path: Path, pixels: NDArray[Any], scale: float) -> Images:
         raise DataError(
             f"{path}: row {error.row}, pixel{error.pixel} is {error.value:g}, want a number from 0 to {scale:g}"
         ) from error
-    # Forgetting the scale is the classic mistake, and it makes every picture black without a word.
+    # A forgotten scale is a common mistake, and would make every picture black without an error.
     if scale == FULL_INK and pixels.dtype.kind == "f" and pixels.max() <= 1 and (pixels % 1).any():
         raise DataError(f"{path}: pixels are fractions up to {pixels.max():g}, want 0 to 255; for 0…1 say scale 1")
     return images

@@ -1,4 +1,4 @@
-"""A file that appears whole or not at all."""
+"""Atomic writing of a file: it appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` when the block ends well, and vanishes otherwise.
+    """Yields a path beside `path` to write to; it replaces `path` when the block succeeds, and is removed otherwise.
 
-    Its name ends as `path` does, because writers choose their format by the ending. Raises DataError when it cannot
-    be written.
+    Its name ends like `path`, because writers choose the format by the ending. Raises DataError when it cannot be
+    written.
     """
     aside = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
     try:

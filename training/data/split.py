@@ -1,4 +1,4 @@
-"""The validation split: fixed by its own seed, so that every training run, whatever its seed, holds out the same."""
+"""The validation split, stratified by class, and fixed by its own seed: the same for every training run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def split(digits: AnyExamples, validation: int = 5000, seed: int = SEED) -> tupl
     """
     if not 1 <= validation < len(digits):
         raise DataError(f"validation is {validation}, want 1 to {len(digits) - 1}: there are {len(digits)} digits")
-    # NumPy promises that a bit generator's raw stream never changes, and nothing such for permutation() (NEP 19).
-    # A split that moved with a release of NumPy would mix digits that a checkpoint was calibrated on into training.
+    # NumPy guarantees the raw stream of a bit generator for ever, but not permutation() (NEP 19). A split that changed
+    # with a release of NumPy would put digits that a checkpoint was calibrated on into training.
     order = np.argsort(np.random.PCG64(seed).random_raw(len(digits)), kind="stable")
     shuffled = digits.labels[order]
     held_out = np.zeros(len(digits), dtype=np.bool_)

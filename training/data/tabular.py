@@ -1,4 +1,4 @@
-"""The tabular form, `digit,pixel0…pixel783`, one digit a row: CSV and Parquet. Columns go by name, in any order."""
+"""CSV and Parquet: one digit a row, columns `digit,pixel0…pixel783` by name, in any order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
     try:
         table = csv.read_csv(path, convert_options=convert)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        try:  # reading with one thread is slower, and its errors know the row
+        try:  # reading with one thread is slower, and its errors name the row
             table = csv.read_csv(path, csv.ReadOptions(use_threads=False), convert_options=convert)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"{path}: {_csv_problem(path, str(error))}") from error
@@ -94,7 +94,7 @@ def _numbers(path: Path, name: str, column: pa.ChunkedArray[Any]) -> NDArray[Any
 
 
 def _check_names(path: Path, names: list[str]) -> None:
-    """Refuse missing, unknown and repeated columns, naming the first few."""
+    """Refuses missing, unknown and repeated columns, naming the first few."""
     problems = {
         "missing": [name for name in COLUMNS if name not in names],
         "unknown": [name for name in names if name not in COLUMNS],
@@ -111,7 +111,7 @@ def _few(names: list[str], limit: int = 3) -> str:
 
 
 def _csv_problem(path: Path, message: str) -> str:
-    """What pyarrow says about a CSV file, with its row (1 is the header) and its column turned into ours."""
+    """An error of pyarrow about a CSV file, with the row (1 is its header) and the column in our terms."""
     if cell := re.search(r"column #(\d+): Row #(\d+): .*invalid value '(.*)'", message, re.DOTALL):
         column, row, value = int(cell[1]), int(cell[2]) - 2, cell[3]
         with csv.open_csv(path) as reader:

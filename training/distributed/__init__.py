@@ -1,1 +1,1 @@
-"""Several devices and processes that train as one. No recipe, no store."""
+"""Data-parallel training on several devices and processes: mesh, broadcasts, checkpoints. No recipe, no store."""

@@ -1,1 +1,1 @@
-"""How good a version is: errors, calibration, trust, baselines, latency. Chooses nothing."""
+"""Evaluation: errors, calibration, trust, baselines, latency, paired tests. Measures, and chooses nothing."""

@@ -1,12 +1,12 @@
-"""What scikit-learn's own models make of the same pixels: the figures that a network has to beat.
+"""Baselines: logistic regression and a random forest of scikit-learn, on the same pixels as the networks.
 
-Chosen on the validation split (5,000 of the 60,000, the others are trained on); validation errors in percent, whose
-95 % intervals reach 0.8 (regression) and 0.5 (forest) to either side, so that neighbours are equal:
+Hyperparameters were chosen on the validation split (5,000 of the 60,000 training digits). Validation errors in percent,
+with 95 % intervals of ± 0.8 (regression) and ± 0.5 (forest), so that neighbours do not differ significantly:
 
     logistic regression on pixels / 255, lbfgs until it converges: C 0.01 8.5, 0.03 8.0, 0.1 8.1, 0.3 7.9, 1 8.0;
         stopped after 100 steps: C 0.3 7.9, 1 7.7, 10 8.0; after 50: 0.3 8.2, 1 8.3, 10 8.1
-    forest of 300 trees, pixels looked at in a split: 20 3.0, 28 3.0, 40 2.9, 60 2.9, 40 by entropy 3.1;
-        28 and every tree grown on all digits in place of a bootstrap sample 2.7
+    forest of 300 trees, pixels considered in a split: 20 3.0, 28 3.0, 40 2.9, 60 2.9, 40 by entropy 3.1;
+        28, and every tree grown on all digits in place of a bootstrap sample 2.7
 
 So the regression runs until it converges, and the trees are grown on all digits; 500 of them: 2.7, too.
 """
@@ -44,11 +44,11 @@ CHOSEN = {"logistic_regression": LOGISTIC_REGRESSION, "random_forest": RANDOM_FO
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A fitted model of scikit-learn; called as a Predictor is, so `evaluation.scores.predict` takes it too."""
+    """A fitted model of scikit-learn, callable like a Predictor, so `evaluation.scores.predict` takes it, too."""
 
     name: str
     parameters: dict[str, Any]
-    """What was chosen; all else is scikit-learn's default."""
+    """The chosen hyperparameters; all others have scikit-learn's defaults."""
     seed: int
     classifier: Any
     """A pipeline from rows uint8 [n, 784]."""
@@ -61,7 +61,7 @@ class Baseline:
 
     @property
     def weights(self) -> int | None:
-        """How many trainable numbers there are; None for a forest, which has no such thing."""
+        """Number of trainable weights; None for a forest, which has none."""
         last = self.classifier[-1]
         return last.coef_.size + last.intercept_.size if isinstance(last, LogisticRegression) else None
 
@@ -74,9 +74,9 @@ def fit_baselines(
     chosen: Mapping[str, Mapping[str, Any]] = CHOSEN,
     watch: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Baseline]:
-    """Fits one model after the other and measures it on the validation digits; `watch` is told its name before.
+    """Fits each model and scores it on the validation digits; `watch` is called with its name before.
 
-    Raises DataError where training lacks a digit, for then there are not ten probabilities.
+    Raises DataError where the training digits lack a class, because then there are not ten probabilities.
     """
     if missing := set(range(CLASSES)) - set(training.labels.tolist()):
         raise DataError(f"the training digits have no {min(missing)}, want each digit from 0 to {CLASSES - 1}")
@@ -97,7 +97,7 @@ def _classifier(name: str, parameters: Mapping[str, Any], seed: int) -> Any:
 
 
 def _ink(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Rows float32 [n, 784] in [0, 1], for one penalty to suit them."""
+    """Rows float32 [n, 784] in [0, 1], the scale that C was chosen for."""
     return rows.astype(np.float32) / np.float32(FULL_INK)
 
 

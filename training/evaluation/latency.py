@@ -1,4 +1,4 @@
-"""How long one picture takes two networks, measured side by side."""
+"""The latency of two networks for one picture, measured side by side."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ROUNDS, CALLS = 40, 100
 
 
 def p99_s(first: Network, second: Network, image: Images) -> tuple[float, float]:
-    """The 99th percentile of seconds that each of two networks takes for one picture uint8 [1, 28, 28].
+    """The 99th percentiles of the seconds that two networks take for one picture uint8 [1, 28, 28].
 
-    They take turns, so that what else the machine does slows both; and of many short rounds each one's best counts,
-    because noise only ever adds time, while a network that is slower is so in its best round, too.
+    The networks take turns, so that other load on the machine slows both. Of many short rounds, the best one of each
+    network counts, because noise only adds time, and a slower network is slower in its best round, too.
     """
     rounds = [[(_seconds(first, image), _seconds(second, image)) for _ in range(CALLS)] for _ in range(ROUNDS)]
     best = np.quantile(np.array(rounds), 0.99, axis=1).min(axis=0)  # [rounds, calls, 2] -> [2]

@@ -1,7 +1,7 @@
-"""Pictures that show no digit, made to try the refusal of such: noise, letters, halves, photographs and more.
+"""Out-of-distribution pictures, which show no digit: noise, letters, half digits, photographs and more.
 
-They come in two sets that have no source in common. `DEVELOPMENT` is for choices; `TEST` is for the figures that
-`evaluate --trust` and the report give, and nothing is ever chosen by it.
+They come in two sets without a common source. `DEVELOPMENT` is for choices; `TEST` is for the figures of
+`evaluate --trust` and the report, and nothing is chosen by it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from training.images import Images
 
 ALIKE = "BDGIOQSZbgiloqsz"
-"""Letters that nobody can tell from a digit without context, B from 8 or l from 1: no answer to them would be wrong."""
+"""Letters that look like digits, such as B like 8 and l like 1: they are left out, since no answer would be wrong."""
 LETTERS = "".join(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in ALIKE)
 OF_EACH = 1000
-"""So many pictures of a family, where they are drawn at random."""
+"""Number of pictures of a family that is drawn at random."""
 
 
 class Sources(NamedTuple):
-    """Where outliers come from."""
+    """The sources of a set of outliers."""
 
     seed: int
     fonts: tuple[str, ...]
@@ -53,7 +53,7 @@ TEST = Sources(
 
 
 def outliers(digits: Images, sources: Sources = TEST) -> dict[str, Images]:
-    """Outliers uint8 [n, 28, 28] by family; some are made of digits, uint8 [m, 28, 28] with m >= 2."""
+    """Outliers uint8 [n, 28, 28] by family; some families are made from `digits`, uint8 [m, 28, 28] with m >= 2."""
     random = np.random.default_rng(sources.seed)
     some = digits[random.permutation(len(digits))[:OF_EACH]]
     others = digits[random.permutation(len(digits))[:OF_EACH]]
@@ -91,7 +91,7 @@ def _side_by_side(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _halves(digits: Images, random: np.random.Generator) -> Images:
-    """Digits of which one half, left, right, above or below, has been wiped out."""
+    """Digits with one half erased: left, right, upper or lower."""
     halves, middle = digits.copy(), SIDE // 2
     side = random.integers(0, 4, len(digits))
     halves[side == 0, :, :middle] = 0

@@ -1,4 +1,4 @@
-"""Tests of two networks that answered the same pictures; only pictures that one of them got wrong tell them apart."""
+"""Paired tests of two networks on the same pictures: McNemar's test, non-inferiority, Holm's correction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Pairs(NamedTuple):
-    """How often two networks, the old and the new one, differed in being right about the same pictures."""
+    """Discordant pairs: how often exactly one of two networks, the old and the new one, was right about a picture."""
 
     pictures: int
     lost: int
@@ -25,7 +25,7 @@ class Pairs(NamedTuple):
 
     @classmethod
     def of(cls, old: ArrayLike, new: ArrayLike, labels: ArrayLike) -> Self:
-        """Pairs of digits answered by the old and the new network [n] against the right ones [n]."""
+        """The pairs by the answers of the old and the new network [n] and the labels [n]."""
         old_right, new_right = np.asarray(old) == labels, np.asarray(new) == labels
         lost, won = np.count_nonzero(old_right & ~new_right), np.count_nonzero(~old_right & new_right)
         return cls(len(old_right), int(lost), int(won))
@@ -37,15 +37,16 @@ class Pairs(NamedTuple):
 
 
 def p_better(pairs: Pairs) -> float:
-    """How probable so many more wins than losses are if the new network is no better, 0…1.
+    """The p-value, 0…1, of the null hypothesis that the new network is no better.
 
-    The exact one-sided test of McNemar 1947: given lost + won, won is binomial with one half. 1 when nothing differs.
+    The exact one-sided test of McNemar 1947: given lost + won, won is binomial with probability 1/2. 1 without
+    discordant pairs.
     """
     return float(binom.sf(pairs.won - 1, pairs.lost + pairs.won, 0.5))
 
 
 def p_not_worse(pairs: Pairs, margin: float) -> float:
-    """How probable so few losses are if the new network's error rate is higher by `margin` (0…1) or more, 0…1.
+    """Non-inferiority: the p-value, 0…1, of an error rate of the new network that is higher by `margin` (0…1) or more.
 
     The score test of Nam 1997 (the same as Tango's of 1998), with the variance that is most likely where the rates
     differ by just the margin. Conditioning on lost + won, as McNemar does, has no exact counterpart for a margin above
@@ -60,7 +61,7 @@ def p_not_worse(pairs: Pairs, margin: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for being several, so that each can be held against alpha as if it were alone (Holm 1979)."""
+    """p-values adjusted for multiple testing, each to be compared with alpha (Holm 1979)."""
     adjusted, largest = [1.0] * len(p_values), 0.0
     for rank, place in enumerate(np.argsort(p_values, kind="stable")):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
@@ -69,8 +70,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def highest_share(times: int, of: int, alpha: float) -> float:
-    """The upper end of the one-sided interval of a share seen `times` of `of`, confidence 1 - alpha.
+    """The upper confidence bound, one-sided with confidence 1 - alpha, of a share seen `times` of `of`.
 
-    Exact: Clopper & Pearson 1934.
+    Exact (Clopper & Pearson 1934).
     """
     return float(binomtest(times, of, alternative="less").proportion_ci(1 - alpha, method="exact").high)

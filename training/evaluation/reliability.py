@@ -1,4 +1,4 @@
-"""Whether confidence can be trusted: how often answers of each confidence are right."""
+"""Calibration: the reliability diagram and the expected calibration error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BINS = 15
 
 
 class Bin(NamedTuple):
-    """Answers of about the same confidence."""
+    """A bin of the diagram: answers of similar confidence."""
 
     answers: int
     confidence: float
@@ -27,17 +27,17 @@ class Bin(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """A reliability diagram: its bins from the least to the most confident, and what they come to."""
+    """A reliability diagram: its bins from the least to the most confident, and the calibration error."""
 
     bins: tuple[Bin, ...]
     error: float
-    """The expected calibration error, 0…1: how far confidence and share of right answers are apart on average."""
+    """The expected calibration error, 0…1: the mean difference of confidence and share of right answers."""
 
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = BINS) -> Reliability:
-    """Probabilities [n, 10] against the right digits [n], in bins of equally many answers each.
+    """The diagram by probabilities [n, 10] and labels [n], in bins of equally many answers.
 
-    Equally many, because almost all answers are almost certain: bins of equal width would put them all in the last one
+    Almost all answers have a confidence near 1: with bins of equal width they would all be in the last one
     (Nixon et al. 2019, Measuring calibration in deep learning).
     """
     given, labelled = np.asarray(probabilities, np.float64), np.asarray(labels)

@@ -1,4 +1,4 @@
-"""Digits that come as pictures: rendered large, shifted, on paper of either colour, through PNG."""
+"""Digits rendered as PNG pictures: enlarged, shifted, on paper of either colour, and prepared again."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ FILTERS: Final = (
     Image.Resampling.BICUBIC,
     Image.Resampling.LANCZOS,
 )
-"""How people enlarge pictures."""
+"""Filters that pictures are enlarged with."""
 SCALES: Final = (4.0, 20.0)
 ROOM: Final = 1.5
-"""The paper's side may be so many times that of the digit's picture."""
+"""Maximum ratio of the paper's side to that of the digit's picture."""
 UCI_SCALES: Final = (8, 32)
 
 
 def rendered_digits(digits: Digits, limit: int) -> Digits:
-    """At most so many of the digits, evenly picked, as they come out of the pictures that are made of them.
+    """At most `limit` of the digits, evenly picked, rendered as pictures and prepared again.
 
-    The pictures depend on nothing but the digits.
+    The pictures depend on the digits alone.
     """
     some = digits.take(np.linspace(0, len(digits) - 1, min(limit, len(digits))).astype(np.intp))
     rng = np.random.default_rng(0)
@@ -41,10 +41,10 @@ def rendered_digits(digits: Digits, limit: int) -> Digits:
 
 
 def uci_digits(limit: int) -> Digits:
-    """The first of the 1,797 digits [8, 8] that scikit-learn brings, enlarged, as they come out of these pictures.
+    """The first `limit` of the 1,797 digits [8, 8] of scikit-learn's `load_digits`, enlarged and prepared.
 
-    They come from the same collection of forms as MNIST. Nothing was trained on them, but the preparation was chosen by
-    looking at them: at 500 of them all the way, and at all of them in the end.
+    They come from the same collection of forms as MNIST. Nothing was trained on them, but the preparation was chosen
+    with their help: with 500 of them throughout, and with all of them at the end.
     """
     from sklearn.datasets import load_digits
 
@@ -81,5 +81,5 @@ def _on_paper(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _prepared(pictures: Iterable[Image.Image]) -> Images:
-    """What a network gets to see of pictures that are sent as PNG."""
+    """Pictures as a network gets them after they are sent as PNG: uint8 [n, 28, 28]."""
     return np.stack([prepare(Image.open(io.BytesIO(png(picture)))) for picture in pictures])

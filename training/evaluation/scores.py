@@ -1,4 +1,4 @@
-"""How good a version is: errors with their interval, and where it errs."""
+"""Scores: error rate with its confidence interval, log-loss, confusion matrix."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 
 ROWS_PER_CALL = 1000
 Z = 1.959963984540054
-"""95 % of a normal distribution are within so many standard deviations."""
+"""95 % of a normal distribution are within so many standard deviations of the mean."""
 
 
 class Computing(Protocol):
     """A compiled network, or a predictor."""
 
     def columns(self, images: Images, /) -> NDArray[np.float32]:
-        """What it computes of images: float32 [n, 16]."""
+        """The columns of `training.answers`, float32 [n, 16]."""
 
 
 def columns(network: Computing, digits: Digits, watch: Callable[[int], object] = lambda _: None) -> NDArray[np.float32]:
-    """All that a network computes of every picture, [n, 16]; `watch` is told as it is by `predict`."""
+    """The columns [n, 16] of every picture; `watch` as in `predict`."""
     return predict(network.columns, digits, watch)
 
 
 def predict(
     predictor: Callable[[Images], NDArray[np.float32]], digits: Digits, watch: Callable[[int], object] = lambda _: None
 ) -> NDArray[np.float32]:
-    """Probabilities [n, 10] of every picture; `watch` is told after each call how many more are done."""
+    """Probabilities [n, 10] of every picture; `watch` is called after each batch with its number of rows."""
     parts = []
     for first in range(0, len(digits), ROWS_PER_CALL):
         parts.append(predictor(digits.images[first : first + ROWS_PER_CALL]))
@@ -47,7 +47,7 @@ def predict(
 
 
 def score(probabilities: ArrayLike, labels: ArrayLike) -> Metrics:
-    """Metrics of probabilities [n, 10] against the right digits [n]."""
+    """Metrics of probabilities [n, 10] against labels [n]."""
     given, right = np.asarray(probabilities), np.asarray(labels)
     errors = int(np.count_nonzero(given.argmax(axis=1) != right))
     of_right = np.maximum(given[np.arange(len(right)), right], np.finfo(np.float32).tiny)
@@ -61,7 +61,7 @@ def score(probabilities: ArrayLike, labels: ArrayLike) -> Metrics:
 
 
 def wilson(times: float, of: int) -> tuple[float, float]:
-    """The 95 % interval of a share that was seen `times` of `of` (Wilson 1927); `times` may be a mean of counts."""
+    """The 95 % confidence interval of a share seen `times` of `of` (Wilson 1927); `times` may be a mean of counts."""
     share = times / of
     middle, half = share + Z**2 / (2 * of), Z * sqrt(share * (1 - share) / of + Z**2 / (4 * of**2))
     low, high = (end / (1 + Z**2 / of) for end in (middle - half, middle + half))
@@ -69,7 +69,7 @@ def wilson(times: float, of: int) -> tuple[float, float]:
 
 
 def confusion(probabilities: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
-    """How often digit i was answered with j: int64 [10, 10]."""
+    """The confusion matrix int64 [10, 10]: how often digit i was read as j."""
     counts = np.zeros((CLASSES, CLASSES), np.int64)
     np.add.at(counts, (np.asarray(labels), np.asarray(probabilities).argmax(axis=1)), 1)
     return counts

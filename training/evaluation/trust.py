@@ -1,4 +1,4 @@
-"""How far the answers of a version can be trusted, measured on digits it has never seen and on pictures of none."""
+"""Trust: risk and coverage of accepted answers, prediction sets, out-of-distribution detection, drift."""
 
 from __future__ import annotations
 
@@ -29,50 +29,50 @@ if TYPE_CHECKING:
 
 COVERAGES = (0.95, 0.99, 0.995, 0.999)
 CONFIDENCE = 0.95
-"""Of the upper bound of the risk."""
+"""Confidence of the upper bound of the risk."""
 RENDERED, UCI = 2000, 1797
-"""So many digits as pictures; to render and prepare one takes 10 to 20 ms."""
+"""Numbers of digits that are rendered as pictures; each takes 10 to 20 ms."""
 WINDOW_ROWS, LOOK_EVERY = 500, 50
 
 
 class NoTrust(DigitsError):
-    """The card of a version does not say which of its answers can be trusted."""
+    """The card of a version has no limits of accepted answers."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """What became of digits. Shares are 0…1."""
+    """Verdicts on digits. Shares are 0…1."""
 
     share: float
-    """Of all digits, the accepted ones."""
+    """Share of accepted answers (coverage)."""
     uncertain: float
     not_a_digit: float
     answers: int
-    """Accepted ones."""
+    """Number of accepted answers."""
     errors: int
-    """Wrong ones among these."""
+    """Number of wrong answers among these."""
     risk: float
     """errors / answers."""
     risk_at_most: float
-    """Its upper bound, 95 % sure (Clopper & Pearson 1934): these digits had no part in the choice of the limits."""
+    """Upper 95 % confidence bound of the risk (Clopper & Pearson 1934): the limits were chosen on other digits."""
 
 
 class Coverage(msgspec.Struct, frozen=True):
-    """Prediction sets."""
+    """Prediction sets of one coverage."""
 
     wanted: float
     found: float
     """The share of sets that hold the right digit, 0…1."""
     digits: float
-    """In a set, on average."""
+    """Mean number of digits in a set."""
 
 
 class Family(msgspec.Struct, frozen=True):
-    """Pictures of no digit, of one kind."""
+    """Out-of-distribution pictures of one kind."""
 
     name: str
     images: int
     auroc: float
-    """How probable it is that one of them is farther from digits than a digit is, 0…1."""
+    """Probability that one of them is farther from digits than a digit is, 0…1."""
     refused: float
     """The share that is refused as not a digit, 0…1."""
     accepted: float
@@ -80,29 +80,29 @@ class Family(msgspec.Struct, frozen=True):
 
 
 class Pictures(msgspec.Struct, frozen=True):
-    """Digits that came as PNG pictures."""
+    """The error on digits rendered as PNG pictures."""
 
     name: str
     images: int
     errors: int
-    """Misread ones."""
+    """Number of misread digits."""
     error: float
     """errors / images, 0…1."""
 
 
 class Drifting(msgspec.Struct, frozen=True):
-    """Drift of the digits in windows of 500, in random order: in their own, one writer may follow the other."""
+    """Drift of the digits in windows of 500, in random order: the original order groups them by writer."""
 
     kind: str
     largest: float
     """Population stability index."""
     alarms: int
-    """Of so many `looks` at the window, those that said drift."""
+    """Number of `looks` at the window that found drift."""
     looks: int
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """The figures of `evaluate --trust` and of the report."""
 
     images: int
     calibration_error: float
@@ -116,22 +116,22 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(NamedTuple):
-    """Figures, with what they were taken from."""
+    """The figures, with the arrays that they were computed from."""
 
     figures: Figures
     computed: NDArray[np.float32]
-    """Of the digits: columns [n, 16]."""
+    """Columns [n, 16] of the digits."""
     wrong: NDArray[np.bool_]
-    """Which of the digits were misread [n]."""
+    """Whether a digit was misread [n]."""
     outliers: Mapping[str, Images]
     novelty: Mapping[str, NDArray[np.float32]]
-    """Of the outliers, by family."""
+    """Squared distances of the outliers, by family."""
 
     @classmethod
     def of(cls, predictor: Predictor, digits: Digits, pictures: Mapping[str, Digits], sources: Sources = TEST) -> Self:
-        """Of a version, on digits it has never seen, and on digits that came as `pictures`, by kind.
+        """The figures of a version on digits outside of its training, and on digits rendered as `pictures`, by kind.
 
-        Raises NoTrust for a card that says nothing of it.
+        Raises NoTrust for a card without limits.
         """
         if (trust := predictor.card.trust) is None:
             raise NoTrust(
@@ -159,22 +159,22 @@ class Measured(NamedTuple):
 
 
 def as_pictures(digits: Digits) -> dict[str, Digits]:
-    """Digits as they come out of pictures, by kind: 2,000 of these at most, and all of scikit-learn's."""
+    """Digits rendered as pictures and prepared again, by kind: at most 2,000 of these, and all of scikit-learn's."""
     from training.evaluation.rendered_digits import rendered_digits, uci_digits
 
     return {"rendered": rendered_digits(digits, RENDERED), "load_digits": uci_digits(UCI)}
 
 
 def auroc(inside: NDArray[np.floating], outside: NDArray[np.floating]) -> float:
-    """How probable a value of `outside` is larger than one of `inside`, ties as halves (Mann & Whitney 1947), 0…1."""
+    """The probability, 0…1, that a value outside is larger than one inside, ties as halves (Mann & Whitney 1947)."""
     ranks = rankdata(np.concatenate([inside, outside]))[len(inside) :]
     return float((ranks.sum() - len(outside) * (len(outside) + 1) / 2) / (len(inside) * len(outside)))
 
 
 def risk_by_share(certainty: NDArray[np.floating], wrong: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The share of wrong answers among the k most certain ones, for k = 1…n, by certainties [n]: [n].
+    """The risk-coverage curve [n] (El-Yaniv & Wiener 2010), by certainties [n] and errors [n].
 
-    The risk-coverage curve of El-Yaniv & Wiener 2010.
+    It has the share of wrong answers among the k most certain ones, for k = 1…n.
     """
     order = np.argsort(-certainty, kind="stable")
     return np.cumsum(wrong[order]) / np.arange(1, len(wrong) + 1)
@@ -222,7 +222,7 @@ def _drift(trust: Trust, computed: NDArray[np.float32]) -> tuple[Drifting, ...]:
     seen = []
     for first in range(0, len(computed), LOOK_EVERY):
         window.add(computed[first : first + LOOK_EVERY])
-        if window.rows == min(WINDOW_ROWS, len(computed)):  # of fewer the index is large by chance alone
+        if window.rows == min(WINDOW_ROWS, len(computed)):  # with fewer rows the index is large by chance alone
             seen.append(window.drift())
     return tuple(
         Drifting(

@@ -1,1 +1,1 @@
-"""How weights come about: job, loop, batches, augmentation, distillation, optimizer, run checkpoints, calibration."""
+"""Training: job, loop, batches, augmentation, distillation, optimizer, run checkpoints, calibration."""

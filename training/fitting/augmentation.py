@@ -1,7 +1,7 @@
-"""Distorted copies of pictures: elastic deformation and small affine changes, fresh for every picture of every epoch.
+"""Augmentation: elastic distortion and small affine changes of pictures, drawn anew for each picture in each epoch.
 
 Simard, Steinkraus & Platt 2003, Best practices for convolutional neural networks applied to visual document analysis:
-a field of random displacements, smoothed by a Gaussian, moves every pixel. Two things are done differently here, for
+a field of random displacements, smoothed by a Gaussian, moves every pixel. Two things are different here, for
 speed on processors without a gather unit. A smooth field has few degrees of freedom, so it is drawn from the largest
 modes of the Gaussian and not smoothed pixel by pixel. And pictures are resampled first along rows and then along
 columns, each pass a sum of shifted copies with the weights of linear interpolation, over all pictures at once.
@@ -31,12 +31,12 @@ MODES = 8
 
 
 class Chances(NamedTuple):
-    """The random numbers that n distortions are made of; what is left to do is a picture's own affair."""
+    """The random numbers of n distortions; from here on, each picture is computed independently of the others."""
 
     normal: jax.Array
-    """Of the elastic fields, float32 [2, MODES * MODES, n]."""
+    """For the elastic fields, standard normal, float32 [2, MODES * MODES, n]."""
     uniform: jax.Array
-    """Of the affine changes, in -1…1, float32 [6, n]."""
+    """For the affine changes, in -1…1, float32 [6, n]."""
 
 
 def chances(key: jax.Array, n: int) -> Chances:
@@ -47,12 +47,12 @@ def chances(key: jax.Array, n: int) -> Chances:
 
 
 def distort(images: jax.Array, key: jax.Array, distortion: Distortion) -> jax.Array:
-    """Distorted copies uint8 [n, 28, 28] of pictures uint8 [n, 28, 28], each in a way of its own; traceable by jit."""
+    """Copies uint8 [n, 28, 28] of pictures uint8 [n, 28, 28], each with its own distortion; traceable by jax.jit."""
     return distort_by(images, chances(key, len(images)), distortion)
 
 
 def distort_by(images: jax.Array, drawn: Chances, distortion: Distortion) -> jax.Array:
-    """What `distort` gives, from random numbers that are drawn already."""
+    """As `distort`, with random numbers that are drawn already."""
     fields = _elastic(drawn.normal, distortion) + _affine(drawn.uniform, distortion)
     dx, dy = lax.optimization_barrier(jnp.clip(fields, -REACH, REACH))
     ink = _rows_first(images.transpose(1, 2, 0).astype(jnp.float32))  # [28, 28, n]
@@ -75,7 +75,7 @@ def _affine(uniform: jax.Array, distortion: Distortion) -> jax.Array:
     scale_x, scale_y = 1 + distortion.scale * uniform[2], 1 + distortion.scale * uniform[3]
     by_x = jnp.stack([scale_x * jnp.cos(rotation) - 1, jnp.sin(rotation)])
     by_y = jnp.stack([shear - jnp.sin(rotation), scale_y * jnp.cos(rotation) - 1])
-    # without the barrier XLA takes the sine anew for every pixel
+    # without the barrier XLA computes the sine anew for every pixel
     by_x, by_y, shift = lax.optimization_barrier((by_x, by_y, distortion.shift_px * uniform[4:]))
     place = jnp.arange(SIDE) - (SIDE - 1) / 2
     x, y = place[None, None, :, None], place[None, :, None, None]
@@ -93,7 +93,7 @@ def _resampled(ink: jax.Array, by: jax.Array, *, axis: int) -> jax.Array:
 
 
 def _rows_first(x: jax.Array) -> jax.Array:
-    """The same values, in memory as the shape says: XLA would rather keep the axis of pictures first, and stride."""
+    """The same values, row-major in memory: XLA would put the axis of pictures first, and read with strides."""
     return with_layout_constraint(x, Layout(major_to_minor=tuple(range(x.ndim))))
 
 

@@ -1,7 +1,7 @@
-"""What the next steps are taken on: pictures by random order, distorted, and what to answer to them.
+"""Batches of the next training steps: pictures in random order, distorted, and their targets.
 
-It is made outside of the compiled loop over steps, where XLA has all processors work on it, and a step at a time, so
-that memory stays in the caches: of larger blocks each one is asked for anew from the system, at four times the time.
+They are made outside of the compiled loop over steps, where XLA uses all processors, and one step at a time, so that
+memory stays in the caches: larger blocks would be allocated from the system each time, which takes four times as long.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 STEPS_PER_CALL = 40
-"""Compiled steps between two looks at the progress bar and at Ctrl-C; half a second for lenet on two cores."""
+"""Training steps in one compiled call, after which progress and Ctrl-C are handled; 0.5 s for lenet on two cores."""
 COMPILED_TO_KEEP = 32
 
 
 class Batches(NamedTuple):
-    """What STEPS_PER_CALL steps are taken on; a batch is in `parts`, each of which is shared out over the devices."""
+    """The batches of STEPS_PER_CALL steps; each batch is in `parts`, each of which is sharded over the devices."""
 
     images: jax.Array
     """uint8 [steps, parts, rows, 28, 28]."""
     targets: jax.Array
-    """The probabilities to answer, float32 [steps, parts, rows, classes]."""
+    """Target probabilities float32 [steps, parts, rows, classes]: one-hot labels, or the teachers' answers."""
 
 
 def compile_draw(
     training: Examples, recipe: Recipe, classes: int, mesh: Mesh, teachers: Sequence[tuple[Layers, Params]] = ()
 ) -> Callable[[NDArray[np.int64], NDArray[np.uint32], int], Batches]:
-    """A function that gives the pictures of some batches, distorted as the recipe says, and what to answer to them.
+    """A function that gives Batches, distorted by the recipe.
 
     Its arguments: indices [steps, parts, rows], a random key's data, the number of the first of these steps. Fewer
-    steps than STEPS_PER_CALL are filled up, so that there is one shape to compile for.
+    steps than STEPS_PER_CALL are padded, so that there is one shape to compile for.
     """
     images, labels = jax.device_put((training.images, training.labels), replicated(mesh))
     taken, distorted, stacked = _compile(recipe.distortion, classes, mesh)
@@ -73,7 +73,7 @@ def compile_draw(
 
 
 def _filled(steps: Sequence[Any]) -> list[Any]:
-    """As many as the compiled loop is given, the last one again and again."""
+    """The steps padded to STEPS_PER_CALL with copies of the last one."""
     return [*steps, *[steps[-1]] * (STEPS_PER_CALL - len(steps))]
 
 
@@ -85,7 +85,7 @@ def _compile(distortion: Distortion, classes: int, mesh: Mesh) -> tuple[Callable
     def taken(images: jax.Array, labels: jax.Array, batches: jax.Array) -> Batches:
         return Batches(images[batches], jax.nn.one_hot(labels[batches], classes))
 
-    # left to itself, XLA would send the pictures of all devices to each of them, to obey layouts
+    # without shard_map XLA would send the pictures of all devices to each of them, because of their layouts
     by = PartitionSpec(BATCH)
 
     @partial(
@@ -100,7 +100,7 @@ def _compile(distortion: Distortion, classes: int, mesh: Mesh) -> tuple[Callable
     @partial(jax.jit, out_shardings=sharded(mesh, axis=1))
     def distorted(images: jax.Array, step: int, key: jax.Array, first: int) -> jax.Array:
         parts_first = lax.dynamic_index_in_dim(images, step, keepdims=False)  # [parts, rows, 28, 28]
-        rows_first = parts_first.swapaxes(0, 1)  # the axis that is shared out, so that each device has a block
+        rows_first = parts_first.swapaxes(0, 1)  # the sharded axis first, so that each device has a block
         pictures = rows_first.reshape(-1, SIDE, SIDE)
         drawn = chances(jax.random.fold_in(jax.random.wrap_key_data(key), first + step), len(pictures))
         return distort_share(pictures, *drawn).reshape(rows_first.shape).swapaxes(0, 1)

@@ -1,4 +1,4 @@
-"""What makes the answers of a trained network fit to be acted on: calibrated, refused where they cannot be trusted."""
+"""Calibration of a trained network: temperature scaling, out-of-distribution distance, limits of accepted answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from training.uncertainty.novelty import Distance
 
 DISTANCE_IMAGES = 10_000
-"""So many training images are enough for 16 numbers."""
+"""Number of training images that the distance in 16 numbers is fitted to."""
 ROWS_AT_A_TIME = 2500
 
 _distort = jax.jit(distort, static_argnums=2)
@@ -50,10 +50,10 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> C
 
 
 def distance_from(layers: Layers, params: Params, training: Digits, distortion: Distortion) -> Distance:
-    """The distance from the digits that a network was trained on.
+    """The out-of-distribution distance from the digits that a network was trained on.
 
-    Their ink is taken from distorted copies, as the network has learned to read them: a digit is none the less one for
-    being a pixel beside the middle. Their logits are those of the digits as they are.
+    The moments are those of distorted copies, as in training: a digit one pixel beside the middle is not an outlier.
+    The logits are those of the digits as they are.
     """
     rows = np.linspace(0, len(training) - 1, min(len(training), DISTANCE_IMAGES)).astype(np.intp)
     some = training.take(rows)
@@ -67,7 +67,7 @@ def distance_from(layers: Layers, params: Params, training: Digits, distortion: 
 def fit_trust(
     logits: NDArray[np.float32], columns: NDArray[np.float32], labels: NDArray[np.uint8], distance: Distance
 ) -> Trust:
-    """By the logits [n, 10] of held-out digits, the columns [n, 16] computed of them, and the right digits [n]."""
+    """The limits by the logits [n, 10], columns [n, 16] and labels [n] of held-out digits."""
     wrong = columns[:, DIGIT] != labels
     limit, refused = upper_quantile(columns[:, NOVELTY], REFUSED)
     whitening, means = distance

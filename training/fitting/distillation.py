@@ -1,7 +1,7 @@
-"""Distillation: what larger networks answer, a smaller one learns in place of the labels.
+"""Distillation: a smaller network learns the answers of larger ones in place of the labels.
 
-Hinton, Vinyals & Dean 2015, Distilling the knowledge in a neural network; here with answers to pictures as they are
-distorted for the smaller one, and at temperature 1.
+Hinton, Vinyals & Dean 2015, Distilling the knowledge in a neural network; here the teachers answer the distorted
+pictures that the smaller network gets, at temperature 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A training job: from pictures to a published version."""
+"""A training job: from digits to a published version, with teachers, resumption and calibration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GOLDEN_IMAGES = 16
 
 
 class Watching(Protocol):
-    """Gives a `Watch` for the training of a network by a recipe, for as long as that takes."""
+    """Opens a `Watch` for the training of a model by a recipe."""
 
     def __call__(self, model: str, recipe: Recipe, /) -> AbstractContextManager[Watch]: ...
 
@@ -96,7 +96,7 @@ def run(
 def _teachers(
     store: Store, recipe: Recipe, digits: Digits, *, source: str, watching: Watching
 ) -> Iterator[tuple[Card, Params]]:
-    """The recipe's teachers with their weights, trained now or found; kept where no service looks for models."""
+    """The recipe's teachers with their weights, trained or found in TEACHERS, where no service looks for models."""
     if recipe.teacher is None:
         return
     kept = Store(store.path / TEACHERS)
@@ -109,7 +109,7 @@ def _teachers(
 
 
 def _versions_of(kept: Store, layers: Layers, recipe: Recipe, digits: Digits) -> list[int]:
-    """The versions of the teacher that were trained just so."""
+    """The versions of the teacher with these layers, recipe and digits."""
     cards = {version: kept.card(TEACHER, version) for version in kept.versions(TEACHER)} if kept.models() else {}
     wanted = (layers, recipe, digits.sha256)
     return [version for version, card in cards.items() if (card.layers, card.recipe, card.data.sha256) == wanted]
@@ -129,7 +129,7 @@ def make_card(
 ) -> Card:
     """The card of a network that was trained until `epoch`, calibrated and scored on the validation digits.
 
-    `seconds_before` is what its teachers took.
+    `seconds_before` is the training time of its teachers.
     """
     params = epoch.state.average
     logits = compile_logits(layers)(params, validation)

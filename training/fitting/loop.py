@@ -1,4 +1,4 @@
-"""Training: the loss, the step, and the loop over epochs."""
+"""The training loop: loss, optimizer step, epochs."""
 
 from __future__ import annotations
 
@@ -35,39 +35,39 @@ if TYPE_CHECKING:
 
 EVALUATION_ROWS = 1000
 COMPILED_TO_KEEP = 32
-"""Cross-validation trains the same network on the same number of digits again and again: it is compiled once."""
+"""Compiled functions that are kept: cross-validation, which trains a network many times, compiles it once."""
 
 
 class Diverged(DigitsError):
-    """The loss is no longer a finite number."""
+    """The loss or a logit is no longer a finite number."""
 
 
 class State(NamedTuple):
-    """Everything that the next epoch depends on; between two epochs its arrays are NumPy's."""
+    """Everything that the next epoch depends on; between two epochs it has NumPy arrays."""
 
     params: Params
     average: Params
-    """The running average of `params`: what is evaluated and published."""
+    """The running average of `params`, which is evaluated and published."""
     optimizer: optax.OptState
     key: jax.Array
     """The data of a random key, uint32 [2]."""
 
 
 class Watch(Protocol):
-    """Told how training goes: after some steps, with `row` None, and at the end of each epoch with its row."""
+    """Progress callback: called after every STEPS_PER_CALL steps with `row` None, and after each epoch with its row."""
 
     def __call__(self, *, epoch: int, images: int, loss: float, row: EpochRow | None) -> None: ...
 
 
 class Epoch(NamedTuple):
-    """Where training stands between two epochs; from here it can go on."""
+    """The state of training between two epochs, with the rows of the epochs so far."""
 
     state: State
     history: tuple[EpochRow, ...]
 
 
 def before_first_epoch(layers: Layers, recipe: Recipe, params: Params | None = None) -> Epoch:
-    """Where training starts: `params`, to go on from what another run has learned, or weights drawn from the seed."""
+    """The state before the first epoch, with the weights `params`, or with weights drawn from the seed."""
     init_key, key = jax.random.split(jax.random.key(recipe.seed))
     if params is None:
         params = initialise(layers, training_form(), init_key)
@@ -86,11 +86,11 @@ def fit(
 ) -> Iterator[Epoch]:
     """Trains a network from `start` to the recipe's last epoch; yields after every epoch.
 
-    It learns the labels, or if there are `teachers`, what these answer.
+    It learns the labels, or the answers of `teachers` if there are some.
 
-    What comes out is a function of layers, recipe and data alone, bit for bit on one machine, however often training
-    was taken up again from an epoch it had yielded. All devices of all processes share in the work. Raises Diverged,
-    and DigitsError for a batch that is larger than the data or that the devices cannot share.
+    The outcome is a function of layers, recipe and data alone, bit for bit on one machine, no matter how often training
+    was resumed from a yielded epoch. All devices of all processes share the work (data-parallel). Raises Diverged, and
+    DigitsError for a batch that is larger than the data or that the devices cannot share.
     """
     steps_per_epoch = len(training) // recipe.batch_size
     if steps_per_epoch == 0:
@@ -98,7 +98,7 @@ def fit(
     mesh = data_parallel_mesh()
     batch = _batch_shape(layers, recipe, mesh)
     draw = compile_draw(training, recipe, shapes(layers)[-1][0], mesh, teachers)
-    unseeded = msgspec.structs.replace(recipe, seed=0)  # what is compiled is the same for every seed
+    unseeded = msgspec.structs.replace(recipe, seed=0)  # compiled once for all seeds
     take_steps = compile_steps(forward(layers, training_form()), unseeded, steps_per_epoch, mesh)
     logits = compile_logits(layers)
 
@@ -141,7 +141,7 @@ def fit(
 
 @lru_cache(COMPILED_TO_KEEP)
 def compile_logits(layers: Layers) -> Callable[[Params, Examples], NDArray[np.float32]]:
-    """A function that gives the logits float32 [n, 10] of every picture, without dropout, some at a time."""
+    """A function that gives the logits float32 [n, 10] of every picture, without dropout, EVALUATION_ROWS at a time."""
     network = jax.jit(forward(layers, inference_form()))
 
     def logits(params: Params, digits: Examples) -> NDArray[np.float32]:
@@ -152,11 +152,11 @@ def compile_logits(layers: Layers) -> Callable[[Params, Examples], NDArray[np.fl
 
 
 def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
-    """How a batch is laid out: parts, and the rows of each. Raises DigitsError for rows that cannot be shared out.
+    """The layout of a batch: (parts, rows of each). Raises DigitsError for rows that the devices cannot share evenly.
 
-    A part has at most the rows that the training form likes best, and at least half of them; without convolutions,
-    or when the batch cannot be divided so, it is one part. That does not depend on the number of devices, so that
-    the same pictures and units are dropped on any number of them.
+    A part has at most the number of rows that is fastest for the training form, and at least half of it; without
+    convolutions, or where the batch cannot be divided so, there is one part. The layout does not depend on the number
+    of devices, so that dropout is the same on any number of them.
     """
     size = recipe.batch_size
     best = training_form().rows if any(isinstance(layer, Conv) for layer in layers) else None
@@ -174,9 +174,9 @@ def _batch_shape(layers: Layers, recipe: Recipe, mesh: Mesh) -> tuple[int, int]:
 def compile_steps(
     network: Forward, recipe: Recipe, steps_per_epoch: int, mesh: Mesh
 ) -> Callable[..., tuple[State, jax.Array]]:
-    """A jitted function that takes `count` steps; gives the new state and the sum of the losses.
+    """A jitted function that takes `count` optimizer steps; returns the new state and the sum of the losses.
 
-    Its arguments: the state, Batches, a random key's data for dropout, how many steps were taken before, count.
+    Its arguments: the state, Batches, a random key's data for dropout, the number of steps before, count.
     """
     tx = optimizer(recipe, steps_per_epoch)
 
@@ -208,7 +208,7 @@ def compile_steps(
             update, opt_state = tx.update(gradient, opt_state, params)
             params = optax.apply_updates(params, update)
             if recipe.average:
-                # of young weights the average forgets faster, or it would be about the first of them for long
+                # a shorter memory at first, or the average would be dominated by the initial weights for long
                 decay = jnp.minimum(recipe.average, (1 + before + i) / (10 + before + i))
                 average = optax.incremental_update(params, average, 1 - decay)
             return State(params, average, opt_state, key), total + loss

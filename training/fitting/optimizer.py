@@ -1,4 +1,4 @@
-"""The optimizer of a recipe: how gradients become steps, and how the learning rate runs over the epochs."""
+"""The optimizer of a recipe, with its learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def learning_rate(recipe: Recipe, steps_per_epoch: int) -> optax.Schedule:
-    """The learning rate by step: a linear warm-up from a tenth of the peak, and then the fall that the recipe names."""
+    """The learning rate by step: a linear warm-up from a tenth of the peak, then the recipe's schedule."""
     warmup = round(recipe.warmup_epochs * steps_per_epoch)
     rest = max(recipe.epochs * steps_per_epoch - warmup, 1)
     peak = recipe.learning_rate

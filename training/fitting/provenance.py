@@ -1,4 +1,4 @@
-"""Where a version came from: the code, the libraries and the device it was trained with."""
+"""Provenance of a version: the code, the libraries and the device that it was trained with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def code() -> str:
-    """The version of this package; from a checkout also the commit, with `-dirty` when files differ from it."""
+    """The version of this package; from a checkout also the commit, with `-dirty` when files differ from the commit."""
     version = metadata.version("digits")
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
     try:
@@ -23,11 +23,11 @@ def code() -> str:
 
 
 def libraries() -> dict[str, str]:
-    """Versions of the libraries that decide the outcome."""
+    """Versions of the libraries that the outcome of training depends on."""
     return {name: metadata.version(name) for name in LIBRARIES}
 
 
 def device() -> str:
-    """What JAX computes on, such as `1 x cpu`."""
+    """The devices of JAX, such as `1 x cpu`."""
     devices = jax.devices()
     return f"{len(devices)} x {devices[0].device_kind}"

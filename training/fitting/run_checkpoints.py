@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _EPOCH = re.compile(r"epoch-(\d+)")
 UNKNOWN = EpochRow(epoch=0, loss=nan, validation_error=nan, images_per_s=nan, seconds=nan)
-"""An epoch before the run was resumed, in a process that has no folder and publishes nothing."""
+"""An epoch before the run was resumed, in a process without the folder, which publishes nothing."""
 
 
 class RunBusy(DigitsError):

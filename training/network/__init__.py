@@ -1,1 +1,1 @@
-"""Networks: layers as data, the Flax module, its forms of convolution, compiled inference. No training, no store."""
+"""Networks: layers as data, the Flax module, forms of convolution, compiled inference. No training, no store."""

@@ -1,4 +1,4 @@
-"""What XLA compiles, kept on disk for the next process: a network is ready at once when it was served here before."""
+"""JAX's persistent compilation cache, kept beside the store: a process loads what an earlier one has compiled."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 FOLDER = ".compiled"
 LIMIT_BYTES = 64 * 2**20
-"""A network takes 0.2 MB, in all its sizes of batches, and each of its versions as much as its weights."""
+"""A network takes 0.2 MB for all its batch sizes, and each of its versions the size of its weights."""
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 def keep_compiled(store: epath.Path, ready_made: Path | None = None) -> None:
-    """From now on, what this process compiles is looked up beside the store first, and kept there if it can be.
+    """Sets JAX's compilation cache of this process to a folder beside the store.
 
-    A folder `ready_made`, as images have one baked in, fills a store that has nothing compiled yet, or stands in for
-    one that cannot be written to. Code for another version of JAX or for another processor is kept apart: it would not
-    run. Does nothing where the user has said where JAX should keep it (JAX_COMPILATION_CACHE_DIR).
+    The folder `ready_made`, which container images have, is copied into a cache that lacks its files, and is read in
+    place of a cache that cannot be written to. Code for another version of JAX or another processor would not run: each
+    has its own folder. Does nothing where the user has set JAX_COMPILATION_CACHE_DIR.
     """
     if jax.config.values["jax_compilation_cache_dir"]:
         return
@@ -46,19 +46,19 @@ def keep_compiled(store: epath.Path, ready_made: Path | None = None) -> None:
     if not folder:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # or its keys have the folder's path in them
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # or the keys would depend on the folder's path
     writable = os.access(folder, os.W_OK)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0 if writable else math.inf)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _beside(store: epath.Path) -> Path | None:
-    """The folder of this version beside the store; None: there is none, and it cannot be made."""
+    """The folder for this version of JAX and this processor; None: there is none, and it cannot be made."""
     everything = Path(store) / FOLDER
     folder = everything / _version()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # of a store that cannot be written to, what is there is still of use
+    except OSError:  # in a read-only store, what is there is still of use
         if not folder.is_dir():
             return None
     _shrink(everything)
@@ -66,8 +66,8 @@ def _beside(store: epath.Path) -> Path | None:
 
 
 def _fill(folder: Path, baked: Path) -> None:
-    """Copies what is missing; others that start at this moment find a file whole or not at all."""
-    with suppress(OSError):  # without it, it is compiled
+    """Copies what is missing; another process finds each file whole or not at all."""
+    with suppress(OSError):  # what is not copied is compiled
         for path in baked.iterdir():
             if not (folder / path.name).exists():
                 aside = folder / f".{path.name}.{os.getpid()}"
@@ -76,7 +76,7 @@ def _fill(folder: Path, baked: Path) -> None:
 
 
 def on_compilation(call: Callable[[], None]) -> None:
-    """From now on, calls whenever something is compiled in this process, or read in place of being compiled."""
+    """Registers a function that is called after each compilation in this process, or read from the cache."""
 
     def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:  # noqa: ARG001 - JAX names them
         if event == COMPILED:
@@ -86,13 +86,13 @@ def on_compilation(call: Callable[[], None]) -> None:
 
 
 def _version() -> str:
-    """A name for all that compiled code depends on, beside what JAX itself looks at."""
+    """The versions of JAX and the processor: what compiled code depends on besides JAX's own keys."""
     processor = hashlib.sha256(_processor().encode()).hexdigest()[:8]
     return f"jax-{jax.__version__}-{jaxlib.version.__version__}-{processor}"
 
 
 def _processor() -> str:
-    """The processor, with the instructions that it knows."""
+    """The model of the processor and its instruction sets."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -101,8 +101,8 @@ def _processor() -> str:
 
 
 def _shrink(folder: Path) -> None:
-    """Removes what was read or written least recently, until the rest is below the limit."""
-    with suppress(OSError):  # another process shrinks it, too, or it cannot be written to
+    """Removes the files that were read least recently, until the others are below LIMIT_BYTES."""
+    with suppress(OSError):  # another process removes files, too, or the folder is read-only
         files = sorted(
             ((p.stat().st_atime, p.stat().st_size, p) for p in folder.rglob("*") if p.is_file()), reverse=True
         )

@@ -1,4 +1,4 @@
-"""A network compiled ahead of time for a few sizes of batch."""
+"""Inference compiled ahead of time, for a few batch sizes."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ if TYPE_CHECKING:
     Weights = tuple[Params, np.float32, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
-"""Batches are padded to one of these numbers of rows, so that no request ever waits for a compilation."""
+"""Batches are padded to one of these numbers of rows, so that no request waits for a compilation."""
 ALONE = 1
-"""The batch that is compiled together with the weights: XLA packs them for its convolutions once and not with every
-picture (LeNet, two cores, medians: 148 us without, 114 with that). More rows share the packing."""
+"""The batch size that is compiled with the weights as constants: XLA then packs them for its convolutions once and not
+with every picture (LeNet, two cores, medians: 114 us in place of 148 us). Rows of larger batches share the packing."""
 WEIGHTS_COMPILED_IN = 1_000_000
-"""Networks with more of them are too large to be compiled anew for each version."""
+"""Networks with more weights are not compiled with them: that would take too long for each version."""
 NETWORKS_TO_KEEP = 8
-"""Compiled ones, for versions to come: each is a few hundred kilobytes."""
+"""Compiled networks that are kept for later versions; each takes a few hundred kilobytes."""
 
 
 class Threads(NamedTuple):
-    """How a process computes: batches of which sizes, and how many at the same time."""
+    """How a process computes: the batch sizes, and how many batches at the same time."""
 
     row_sizes: tuple[int, ...] = ROW_SIZES
     at_once: int = 1
 
 
 def compute_alone() -> Threads:
-    """As `compute_in_place`, and no batch takes more than one thread; returns what to compute with, then.
+    """As `compute_in_place`, and each batch takes one thread; returns the batch sizes and the number of threads.
 
-    XLA cuts each batch up among its threads, and has to wait for the slowest one: two of them are hardly faster than
-    one with the 64 pictures that its caches hold (LeNet), and twice as expensive. Beside a busy event loop they are
-    slower. Several batches at the same time need not wait for each other.
+    XLA divides a batch among its threads and waits for the slowest: with the 64 pictures that fit into the caches
+    (LeNet), two threads are hardly faster than one and take twice the processor time; beside a busy event loop they are
+    slower. Several batches at the same time do not wait for each other.
     """
     compute_in_place()
     with one_thread() as processors:
@@ -62,13 +62,13 @@ def compute_alone() -> Threads:
 
 
 class CompiledNetwork:
-    """Probabilities of a network whose logits are divided by `temperature`, and which of them can be acted on.
+    """A network whose logits are divided by `temperature`, with limits for accepted answers. Thread-safe.
 
-    `distance` is whitening and means of how far pictures are from digits (`uncertainty.novelty`); without it, every
-    distance is 0. An answer is accepted with a certainty above the first of `limits` and a novelty up to the second.
+    `distance` is the out-of-distribution distance (`uncertainty.novelty`), 0 by default. An answer is accepted with a
+    certainty above the first of `limits` and a novelty up to the second.
 
     Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
-    batches. Safe to call from several threads.
+    batches.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class CompiledNetwork:
         return probabilities_of(self.columns(images))
 
     def columns(self, images: Images) -> NDArray[np.float32]:
-        """All that is computed of images uint8 [n, 28, 28], n >= 1: float32 [n, 16], as training.answers names it."""
+        """The columns of `training.answers`, float32 [n, 16], for images uint8 [n, 28, 28], n >= 1."""
         largest = self.row_sizes[-1]
         parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -110,7 +110,7 @@ class CompiledNetwork:
         rows = len(images)
         size = self.padded(rows)
         if size != rows:
-            # new memory each time, for JAX may read it in place; NumPy's copy would let go of the interpreter
+            # new memory each time, for JAX may read it in place; a copy by NumPy would release the GIL
             padded = b"".join([np.ascontiguousarray(images).data, bytes((size - rows) * PIXELS)])
             images = np.frombuffer(padded, np.uint8).reshape(size, SIDE, SIDE)
         return np.asarray(self._compiled[size](images))[:rows]
@@ -118,7 +118,7 @@ class CompiledNetwork:
 
 @lru_cache(NETWORKS_TO_KEEP)
 def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
-    """Functions of weights, temperature, distance, limits, images. Versions that differ in these alone share them."""
+    """By batch size: a function of weights, temperature, distance, limits, images, for all versions of these layers."""
 
     def shaped(*shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, jnp.float32)
@@ -130,7 +130,7 @@ def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
 
 
 def _compile_with(layers: Layers, weights: Weights) -> Compiled:
-    """A function of one image."""
+    """A function of one image, with the weights as constants."""
     return jax.jit(partial(_columns(layers), *weights)).lower(_pictures(ALONE)).compile()
 
 
@@ -155,7 +155,7 @@ def _columns(layers: Layers) -> Callable[..., jax.Array]:
         certainty = _largest(_softmax(logits))
         novelty = _squared_distance(jnp.concatenate([ink, logits], axis=1) @ whitening, means)
         confidence, digit = _largest(probabilities), (-probabilities).argmin(axis=1)
-        uncertain = ~(certainty > limits[0])  # in the network's own precision: an answer on the limit is not accepted
+        uncertain = ~(certainty > limits[0])  # compared in float32, as computed: an answer on the limit is not accepted
         verdict = jnp.where(novelty > limits[1], NOT_A_DIGIT, uncertain)
         verdict = jnp.where(jnp.isfinite(confidence + novelty), verdict, jnp.nan)
         others = jnp.stack([certainty, novelty, mean_ink(ink), confidence, digit, verdict], axis=1)
@@ -165,20 +165,20 @@ def _columns(layers: Layers) -> Callable[..., jax.Array]:
 
 
 def _largest(x: jax.Array) -> jax.Array:
-    """The largest of each row, [n, m] -> [n]; and nothing here asks for a maximum otherwise.
+    """The largest of each row, [n, m] -> [n]; as a minimum, because `max` would slow the network down.
 
-    XLA would have the -inf that a maximum begins with in common with the network's max pooling, and no more be sure of
-    it where it fuses that with the convolutions (64 pictures, LeNet: 2,360 us instead of 2,000).
+    XLA would share the constant -inf, with which a maximum begins, between this one and the network's max pooling, and
+    then fuse the pooling with the convolutions less well (64 pictures, LeNet: 2,360 us instead of 2,000).
     """
     return -(-x).min(axis=1)
 
 
 def _softmax(x: jax.Array) -> jax.Array:
-    """Along the rows, [n, m] -> [n, m]."""
+    """Softmax along the rows, [n, m] -> [n, m]."""
     powers = jnp.exp(x - _largest(x)[:, None])
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _squared_distance(whitened: jax.Array, means: jax.Array) -> jax.Array:
-    """From whitened numbers [n, 16] to the nearest of the means [10, 16]: [n]."""
+    """The squared distance [n] of whitened numbers [n, 16] from the nearest of the means [10, 16]."""
     return jnp.square(whitened[:, None, :] - means).sum(axis=2).min(axis=1)

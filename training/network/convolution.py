@@ -1,4 +1,4 @@
-"""The forms in which a backend computes convolution and max pooling; the network does not know which it got.
+"""Convolution and max pooling in the forms that each backend computes fastest, for training and for inference.
 
 On CPU the best form for training is among the worst for inference. LeNet, batch 128, two cores: an epoch takes 200 s
 with XLA's own convolution inside a loop and less than 6 s as matrix products of shifted slices, 32 pictures at a time;
@@ -31,9 +31,9 @@ class Form(NamedTuple):
     convolve: Any
     max_pool: Pool
     rows: int | None = None
-    """Of how many pictures the gradient is best computed at a time; None: of a whole batch."""
+    """Number of pictures for which a gradient is computed fastest; None: that of a whole batch."""
     dtype: Any = jnp.float32
-    """What to compute in; weights and logits are float32 in any case."""
+    """The dtype of activations; weights and logits are float32 in any case."""
 
 
 def training_form() -> Form:
@@ -82,7 +82,7 @@ def _shifted(x: jax.Array, by: int, length: int, stride: int, *, axis: int) -> j
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _winner_max_pool(x: jax.Array, size: int) -> jax.Array:
-    """Max pooling that remembers which value of each window won, the first of equal ones: all that a gradient needs."""
+    """Max pooling that keeps the place of each window's maximum, the first of equal ones, for the gradient."""
     return _pooled(x, size)[0]
 
 
@@ -112,8 +112,8 @@ _winner_max_pool.defvjp(_pooled, _unpooled)
 
 NATIVE = Form(lax.conv_general_dilated, _native_max_pool)
 HALF = NATIVE._replace(dtype=jnp.bfloat16)
-"""What GPUs and TPUs have units for; with the range of float32, so that no loss needs scaling."""
+"""bfloat16, for which GPUs and TPUs have units; it has the range of float32, so the loss needs no scaling."""
 MATMUL = Form(_matmul_convolve, _winner_max_pool, rows=32)
-"""With 32 pictures, what a layer computes stays in the processor's caches until the next one needs it."""
+"""With 32 pictures, the output of a layer is still in the processor's caches when the next layer reads it."""
 NARROW = 32
-"""Columns below which products are not worth their overhead."""
+"""Products of matrices with fewer columns are put together into one, for their overhead."""

@@ -1,4 +1,4 @@
-"""The networks that digits knows by name. A new one needs no code: `--layers my_net.toml`."""
+"""The built-in networks by name. A new network needs no code: `--layers my_net.toml`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool
 if TYPE_CHECKING:
     from training.network.layers import Layers
 
-# Their recipes distort the training images, which leaves little for dropout to do (LOG.md): where it does nothing its
-# rate is 0, until `--dropout` says otherwise.
+# Their recipes distort the training images, which leaves little for dropout to improve (LOG.md): where dropout does not
+# help, its rate is 0 unless `--dropout` sets it.
 MODELS: dict[str, Layers] = {
     "mlp": (
         Flatten(),

@@ -1,4 +1,4 @@
-"""A list of layers built into a Flax NNX module, and that module taken apart into a pure function and its weights."""
+"""A list of layers as a Flax NNX module, and as a pure function of weights and images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MONOTONE = {"relu", "tanh"}
 
 
 class Network(nnx.Module):
-    """The network that `layers` describe, computing in the given form; its weights are drawn from `rngs`.
+    """The network of a list of layers, computed in a form; its weights are drawn from `rngs`.
 
     Raises LayerError when the layers do not fit each other.
     """
@@ -51,7 +51,7 @@ class Network(nnx.Module):
     def __call__(self, images: jax.Array, *, dropout_key: jax.Array | None = None) -> jax.Array:
         """Logits float32 [n, 10] for images uint8 [n, 28, 28]; without a `dropout_key` nothing is dropped.
 
-        Where an Input says so, logits [n, classes] for images or for the rows of a table, float32 [n, features].
+        With an Input as its first layer: logits [n, classes] for images, or for rows of a table float32 [n, features].
         """
         first = self.layers[0]
         table = isinstance(first, Input) and first.axes != INPUT
@@ -77,7 +77,7 @@ class Network(nnx.Module):
         return x.astype(jnp.float32)
 
     def _pooled_first(self, place: int) -> bool:
-        """Whether a layer is activated after the max pooling that follows it: the same values, and fewer of them."""
+        """Whether the activation of a layer is applied after the max pooling behind it: equal values, fewer of them."""
         layer, *after = self.layers[place : place + 2]
         return isinstance(layer, Conv) and layer.activation in MONOTONE and isinstance(after[0], MaxPool)
 
@@ -91,9 +91,9 @@ class Forward(Protocol):
 
 @lru_cache(32)
 def forward(layers: Layers, form: Form) -> Forward:
-    """The network that `layers` describe as a pure function of its weights. Nothing is computed or drawn here.
+    """The network of a list of layers as a pure function of its weights. Nothing is computed or drawn here.
 
-    The same layers and form give the same function, so that what was compiled from it can be found again.
+    The same layers and form give the same function object, so that JAX finds what was compiled from it.
     """
     graph = nnx.graphdef(_abstract(layers, form))
 
@@ -116,7 +116,7 @@ def abstract_params(layers: Layers, form: Form) -> Params:
 
 
 def name(place: int, layer: Layer) -> str:
-    """What the weights of a layer are called, such as `conv_0` or `dense_5`."""
+    """The name of a layer in the tree of weights, such as `conv_0` or `dense_5`."""
     return f"{kind(layer)}_{place}"
 
 

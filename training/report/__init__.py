@@ -1,1 +1,1 @@
-"""The report: what was trained, on what, how well it does and where it errs, as one HTML file that needs no network."""
+"""The report: data, training curves, scores and mistakes of every model, as one HTML file that needs no network."""

@@ -1,4 +1,4 @@
-"""The leaderboard: how every network does on digits it has never seen, over its seeds; and scikit-learn's models."""
+"""The leaderboard: test scores of every network over its seeds, and of scikit-learn's models."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def networks(
 ) -> list[Standing]:
     """A row for every model of a store: its champion with the versions that differ from it by the seed alone.
 
-    `chosen` names other versions for some models. Champions that have been `tested` are not tested again; `watch` is
-    told what is, before it is loaded. Raises StoreError for an empty store, and CorruptVersion as `champions` does.
+    `chosen` has other versions for some models. Champions in `tested` are not tested again; `watch` is called with the
+    name of each version before it is loaded. Raises StoreError for an empty store, and CorruptVersion as `champions`.
     """
     known = {(of.name, of.version): (of.version, of.card, of.metrics) for of in tested}
 
@@ -54,7 +54,7 @@ def networks(
 
 
 def baselines(digits: Digits, watch: Callable[[str], object] = lambda _: None) -> list[Standing]:
-    """The rows of scikit-learn's models, fitted to what networks are trained on; `watch` is told each one's name."""
+    """The rows of scikit-learn's models, fitted to the networks' training digits; `watch` is called with each name."""
     from training.evaluation.baselines import fit_baselines  # scikit-learn is slow to import, and networks need none
 
     training, validation = split(mnist.train(), Recipe().validation_images)
@@ -62,5 +62,5 @@ def baselines(digits: Digits, watch: Callable[[str], object] = lambda _: None) -
 
 
 def ranked(standings: Iterable[Standing]) -> list[Standing]:
-    """The rows, the lowest error first; among equals the one with the lowest log-loss."""
+    """The rows sorted by error, and by log-loss among equals."""
     return sorted(standings, key=lambda row: (row.error, row.log_loss))

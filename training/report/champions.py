@@ -1,4 +1,4 @@
-"""The champions of a store, each with its answers to digits it has never seen."""
+"""The champions of a store, each with its answers to the test digits."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from training.store import Store
     from training.store.card import Card, Metrics
 
-ROW_SIZES = (256,)  # nobody waits for a single answer here, so one size is compiled and not seven
+ROW_SIZES = (256,)  # throughput counts here and not latency, so one size is compiled and not seven
 
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The live version of a model: its card, its answers float32 [n, 10], and what they came to."""
+    """The live version of a model: its card, its probabilities float32 [n, 10], and their metrics."""
 
     card: Card
     version: int
     probabilities: NDArray[np.float32]
     metrics: Metrics
     measured: Measured | None = None
-    """How far its answers can be trusted; None if its card does not say which."""
+    """The figures of trust; None if the card has no limits."""
 
     @property
     def name(self) -> str:
@@ -43,8 +43,8 @@ class Champion:
 def champions(store: Store, digits: Digits, watch: Callable[[str], object] = lambda _: None) -> list[Champion]:
     """The champion of every model with its answers to `digits`, the lowest error first.
 
-    `watch` is told the name of each model before it is loaded. Raises StoreError for an empty store, and CorruptVersion
-    as `Predictor.load` does: a leaderboard that leaves out what it cannot load would be a lie.
+    `watch` is called with the name of each model before it is loaded. Raises StoreError for an empty store, and
+    CorruptVersion as `Predictor.load`: a leaderboard without the versions that do not load would mislead.
     """
     found = []
     pictures: dict[str, Digits] = {}

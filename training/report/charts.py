@@ -1,4 +1,4 @@
-"""Charts as SVG to stand inside a page, in the page's own colours and letters, so that they follow its dark mode."""
+"""Charts as SVG inside the page, in the page's colours and fonts, so that they follow its dark mode."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from training.report.standing import Standing
     from training.store.card import Card
 
-# Matplotlib knows no CSS variables: it draws in colours that nobody would choose, and each then becomes a variable.
+# Matplotlib has no CSS variables: it draws in placeholder colours, each of which is then replaced by a variable.
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 SERIES = tuple(f"#0500{place:02x}" for place in range(8))
 """Colours of the models; the ninth model gets the first one's."""
@@ -60,7 +60,7 @@ STYLE: dict[Any, object] = {
     "lines.solid_capstyle": "round",
 }
 LEAST_SHARE = 0.9
-"""Where the chart of the risk begins: before that it is next to nothing."""
+"""The first share in the chart of the risk: below it the risk is almost 0."""
 CONFIDENCES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
@@ -116,7 +116,7 @@ def error_by_time(standings: Sequence[Standing], colours: Sequence[str]) -> Mark
 
 
 def calibration(name: str, after: Reliability, before: Reliability, colour: str) -> Markup:
-    """The reliability diagram of a model, on scales that stretch towards certainty; `before` is drawn hollow."""
+    """The reliability diagram of a model, on scales that are logarithmic towards 1; `before` is drawn hollow."""
     with _chart(f"calibration-{name}") as chart:
         axes = chart.axes
         top = float(_nines(1.0))
@@ -139,7 +139,7 @@ def calibration(name: str, after: Reliability, before: Reliability, colour: str)
 
 
 def risk(name: str, measured: Measured, colour: str) -> Markup:
-    """The error among the most certain answers of a model, by their share of all; a ring is what is accepted."""
+    """The risk-coverage curve of a model; a ring marks the accepted answers."""
     with _chart(f"risk-{name}") as chart:
         axes = chart.axes
         curve = risk_by_share(measured.computed[:, CERTAINTY], measured.wrong)
@@ -161,7 +161,7 @@ def risk(name: str, measured: Measured, colour: str) -> Markup:
 
 
 def outliers(name: str, measured: Measured, colour: str) -> Markup:
-    """A bar for each family of pictures without digits: how well its novelty tells it from digits."""
+    """A bar for each family of out-of-distribution pictures: the AUROC of its novelty against digits."""
     with _chart(f"outliers-{name}") as chart:
         axes = chart.axes
         families = measured.figures.families[::-1]
@@ -182,7 +182,7 @@ class _Chart:
 
 @contextmanager
 def _chart(name: str) -> Iterator[_Chart]:
-    """A chart to draw into; afterwards its `svg` is ready. Names are unique within a page."""
+    """Yields a chart to draw into; after the block its `svg` is set. Names are unique within a page."""
     with mpl.rc_context(STYLE):
         chart = _Chart(name)
         yield chart
@@ -192,7 +192,7 @@ def _chart(name: str) -> Iterator[_Chart]:
 
 
 def _inline(svg: str, name: str) -> Markup:
-    """An SVG file as an element of HTML: without prologue and name spaces, colours and ids those of the page."""
+    """An SVG file as an HTML element: without prologue and namespaces, with the colours and ids of the page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg class="chart" aria-hidden="true" \1>', svg)
@@ -227,7 +227,7 @@ def _share(share: float, _: int | None = None) -> str:
 
 
 def _least(images: int) -> float:
-    """Drawn in place of no error at all, for which a logarithmic axis has no place: half an image."""
+    """Half an image, drawn in place of an error of 0, which a logarithmic axis cannot show."""
     return 0.5 / images
 
 
@@ -239,5 +239,5 @@ def _times(seconds: NDArray[np.float64]) -> list[float]:
 
 
 def _nines(shares: ArrayLike) -> NDArray[np.float64]:
-    """How many nines a share has: 0.9 -> 1, 0.99 -> 2; no more than four."""
+    """The number of nines of a share: 0.9 -> 1, 0.99 -> 2; at most four."""
     return -np.log10(1 - np.clip(np.asarray(shares, np.float64), 0, CONFIDENCES[-1]))

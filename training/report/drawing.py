@@ -1,4 +1,4 @@
-"""A network as a reader sees it: its layers in words, the shape and the weights of each, and a small drawing."""
+"""The architecture of a network: the name, shape and weights of each layer, and a small drawing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BOX = 60.0
 """Drawings fit into a square of this side, in CSS pixels."""
 SHEETS = 5
-"""No more maps than this are drawn behind each other."""
+"""Maximum number of feature maps that are drawn behind each other."""
 
 
 class Rectangle(NamedTuple):
@@ -29,14 +29,14 @@ class Rectangle(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A layer and what comes out of it. The first stage of a network is the picture itself."""
+    """A layer and its output. The first stage of a network is the picture itself."""
 
     title: str
     detail: str
     shape: Shape
     weights: int
     share: float
-    """Of all weights of the network, 0…1."""
+    """Share of all weights of the network, 0…1."""
     drawing: tuple[Rectangle, ...]
 
 
@@ -52,7 +52,7 @@ def stages(layers: Layers) -> list[Stage]:
 
 
 def words(layer: Layer) -> tuple[str, str]:
-    """What a layer is and how it is set."""
+    """The name and the parameters of a layer, in words."""
     match layer:
         case Conv():
             stride = "" if layer.stride == 1 else f", stride {layer.stride}"
@@ -72,7 +72,7 @@ def words(layer: Layer) -> tuple[str, str]:
 
 
 def draw(shape: Shape) -> tuple[Rectangle, ...]:
-    """Maps as sheets behind each other, as large as they are; features as a column, long on a logarithmic scale."""
+    """Feature maps as sheets behind each other, to scale; features as a column, its length on a logarithmic scale."""
     if len(shape) == 1:
         height = BOX * max(0.15, math.log(shape[0] + 1) / math.log(PIXELS + 1))
         return (Rectangle(BOX / 2 - 4, (BOX - min(height, BOX)) / 2, 8, min(height, BOX)),)

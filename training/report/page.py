@@ -1,4 +1,4 @@
-"""The page: everything that the template shows, gathered; and the template filled in."""
+"""The page: the data of the template, and the template rendered."""
 
 from __future__ import annotations
 
@@ -38,42 +38,42 @@ if TYPE_CHECKING:
     from training.report.standing import Standing
 
 SAMPLES = 12
-"""How many pictures of each digit, and how many distorted copies of one."""
+"""Number of pictures of each digit, and of distorted copies of one."""
 MISTAKES = 60
-"""No more misread pictures than this are shown for a model, the most confident mistakes."""
+"""Maximum number of misread pictures for a model; the most confident mistakes are shown."""
 FILTERS = 32
 EXAMPLE = Distortion(elastic_px=1.2, rotation_rad=0.15, scale=0.1, shear=0.1, shift_px=1.0)
-"""Shown when no model was trained on distorted pictures."""
+"""The distortion that is shown when no model was trained on distorted pictures."""
 
 
 _distort = jax.jit(distort, static_argnums=2)
 
 
 class Source(NamedTuple):
-    """Digits with what they are called in a sentence."""
+    """Digits with their name in a sentence."""
 
     digits: Digits
     name: str
 
     @property
     def title(self) -> str:
-        """The name as a sentence begins."""
+        """The name with a capital letter."""
         return self.name[0].upper() + self.name[1:]
 
 
 class Strip(NamedTuple):
-    """Pictures side by side, with what stands before them."""
+    """Pictures side by side, with a label."""
 
     label: str
     png: str
 
 
 class Distorted(NamedTuple):
-    """What a distortion does: strips that begin with the picture itself."""
+    """Examples of a distortion: strips that begin with the picture itself."""
 
     distortion: Distortion
     models: tuple[str, ...]
-    """Those that were trained on pictures distorted like this."""
+    """Models that were trained with this distortion."""
     strips: tuple[Strip, ...]
 
 
@@ -98,17 +98,17 @@ class Filters(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """How often a digit was read as another."""
+    """A cell of the confusion matrix."""
 
     times: int
     kind: str
     """`right`, `wrong` or `none`."""
     strength: float
-    """Of a wrong one: against the most frequent mistake, 0…1."""
+    """For `wrong`: the ratio to the most frequent mistake, 0…1."""
 
 
 class ConfusionRow(NamedTuple):
-    """What became of the pictures of a digit."""
+    """A row of the confusion matrix: the pictures of a digit."""
 
     digit: int
     cells: list[Cell]
@@ -117,7 +117,7 @@ class ConfusionRow(NamedTuple):
 
 
 class Outliers(NamedTuple):
-    """Pictures of no digit, of one kind, from the most like a digit to the least."""
+    """Out-of-distribution pictures of one kind, the most digit-like first."""
 
     family: Family
     png: str
@@ -126,7 +126,7 @@ class Outliers(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """What the page says of one model."""
+    """The part of the page about one model."""
 
     champion: Champion
     colour: str
@@ -157,7 +157,7 @@ def render(
 ) -> str:
     """The page as HTML: the leaderboard of `standings`, and a chapter for each of `champions` and their `weights`.
 
-    All of them answered the digits `tested`; pictures of training are taken from `seen`.
+    All of them answered the digits `tested`; examples of training pictures are taken from `seen`.
     """
     standings = ranked(standings)
     places = {row.model: place % len(charts.SERIES) for place, row in enumerate(standings)}
@@ -237,7 +237,7 @@ def _confusion(probabilities: NDArray[np.float32], digits: Digits) -> list[Confu
 
 
 def _plain(recipe: Recipe) -> dict[str, object]:
-    """A recipe's values by name, a distortion's beside them; a teacher in words."""
+    """A recipe's values by name, with those of its distortion; a teacher in words."""
     values = msgspec.to_builtins(recipe)
     distortion, _ = values.pop("distortion"), values.pop("teacher")
     if recipe.teacher:
@@ -262,7 +262,7 @@ def _samples(digits: Digits) -> list[Strip]:
 
 
 def _distorted(champions: Sequence[Champion], digits: Digits) -> list[Distorted]:
-    """Every distortion that a champion was trained with; without any, the example."""
+    """Every distortion that a champion was trained with, or else the example."""
     models: dict[Distortion, list[str]] = {}
     for champion in champions:
         if champion.card.recipe.distortion != Distortion():

@@ -1,4 +1,4 @@
-"""Pictures inside the page: digits and filters as PNG in data: addresses."""
+"""Pictures inside the page: digits and filters as PNG in data: URLs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 FOR, AGAINST = (217, 108, 0), (43, 108, 214)
 """Colours of positive and negative weights, RGB; they read on white and on black."""
 SHEET_PX = 800
-"""About how wide a sheet of filters is: enough for the sharpest phone."""
+"""Approximate width of a sheet of filters in pixels, enough for high-resolution phones."""
 
 
 def png(pixels: NDArray[np.uint8]) -> str:
-    """A data: address of a picture: grey [h, w], grey with alpha [h, w, 2], or RGB with alpha [h, w, 4]."""
+    """A data: URL of a picture: grey [h, w], grey with alpha [h, w, 2], or RGB with alpha [h, w, 4]."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def strip(images: Images, zoom: int = 3, gap: int = 2) -> str:
-    """Images uint8 [n, 28, 28] side by side, each pixel a square of `zoom`, with nothing between them."""
+    """Images uint8 [n, 28, 28] side by side, each pixel a square of `zoom`, with transparent gaps."""
     tiles = np.stack([images, np.full_like(images, 255)], axis=-1)  # [n, 28, 28, 2]: ink and alpha
     return png(_enlarged(_sheet(tiles, columns=len(images), gap=gap), zoom))
 
@@ -50,7 +50,7 @@ def filters(kernels: NDArray[np.float32], columns: int = 8) -> str:
 
 
 def first_filters(layers: Layers, params: Params) -> NDArray[np.float32] | None:
-    """What the first layer with weights looks for in the picture, [features, h, w]; None if it sees no picture."""
+    """The filters [features, h, w] of the first layer with weights; None if its input is not a picture."""
     for place, (layer, before) in enumerate(zip(layers, [INPUT, *shapes(layers)], strict=False)):
         if not isinstance(layer, Conv | Dense):
             continue
@@ -64,7 +64,7 @@ def first_filters(layers: Layers, params: Params) -> NDArray[np.float32] | None:
 
 
 def strongest(kernels: NDArray[np.float32], at_most: int) -> NDArray[np.float32]:
-    """The filters [m, h, w] with the largest weights, m <= at_most, in their order."""
+    """The filters [m, h, w] with the largest norms, m <= at_most, in their order."""
     by_norm = np.argsort(-np.linalg.norm(kernels.reshape(len(kernels), -1), axis=1), kind="stable")
     return kernels[np.sort(by_norm[:at_most])]
 

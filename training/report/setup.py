@@ -1,4 +1,4 @@
-"""A setup: all that decides what a version becomes, but the seed. Versions of one setup differ by chance alone."""
+"""A setup: a model's name, layers, recipe and data, without the seed. Versions of a setup differ by the seed alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Setup(NamedTuple):
-    """A model's name with layers, recipe and data: what cards that differ by the seed alone have in common."""
+    """The part of a card that does not depend on the seed."""
 
     model: str
     layers: Layers
     recipe: Recipe
-    """Its seed is 0, whatever the seeds of the versions."""
+    """The recipe with seed 0 in place of the seeds of the versions."""
     data: str
-    """The SHA-256 of the digits, training and validation together."""
+    """Fingerprint of the digits, training and validation together."""
 
     @classmethod
     def of(cls, card: Card) -> Self:
@@ -32,10 +32,10 @@ class Setup(NamedTuple):
         return cls(card.model, card.layers, msgspec.structs.replace(card.recipe, seed=0), card.data.sha256)
 
     def versions(self, store: Store) -> dict[int, int]:
-        """Versions of this setup in a store by their seed, in the order of the seeds.
+        """The versions of this setup in a store by seed, in the order of the seeds.
 
-        Of equal seeds it is the champion, which is what answers, or else the newest one.
-        A version whose card is damaged is none of them: nobody can tell what it was.
+        Among versions with equal seeds it is the champion, or else the newest one. Versions with a damaged card are
+        left out, since their setup is not known.
         """
         if self.model not in store.models():
             return {}

@@ -1,4 +1,4 @@
-"""A standing: a row of the leaderboard."""
+"""A row of the leaderboard."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A network over the seeds that it was trained with, or a baseline; the figures are means over the seeds.
+    """A network over its seeds, or a baseline; the figures are means over the seeds.
 
-    A baseline has no versions, and where that means nothing, no weights: they are None.
+    A baseline has no versions; `weights` is None for a forest, which has none.
     """
 
     model: str
@@ -28,20 +28,19 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """One for each seed."""
     seeds: tuple[int, ...]
     images: int
-    """How many the test has; every seed answered all of them."""
+    """Number of test images; every seed answered all of them."""
     errors: tuple[int, ...]
     """Wrong answers of each seed."""
     error: float
     """Wrong answers / images, 0…1."""
     interval: tuple[float, float]
-    """The 95 % interval of `error` that one test of `images` pictures gives (Wilson 1927).
+    """The 95 % confidence interval of `error` for one test of `images` pictures (Wilson 1927).
 
-    All seeds answered the same pictures and err on much the same ones, so several seeds are not several tests: counting
-    their answers together, 30,000 of them for three seeds, would make the interval narrower than the test allows. An
-    image counts with the share of the seeds that misread it, and shares vary from image to image at most as much as
-    errors of one network with the same mean would. The interval of such a network therefore is wide enough, and right
-    if all seeds misread the same images. It tells what other pictures would do to these networks; what another seed
-    would do, the lowest and the highest error tell.
+    All seeds answered the same pictures and misread much the same ones, so several seeds are not several tests: pooling
+    their answers, 30,000 for three seeds, would make the interval too narrow. An image counts with the share of the
+    seeds that misread it, and these shares vary at most as much as the errors of one network with the same mean. The
+    interval of such a network is therefore wide enough, and exact if all seeds misread the same images. It covers the
+    choice of test pictures; the lowest and the highest error show the effect of the seed.
     """
     log_loss: float
     weights: int | None
@@ -50,7 +49,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What people call it: a network by its name in the store, a baseline in words."""
+        """The name that is shown: a network's name in the store, a baseline's in words."""
         return self.model if self.versions else self.model.replace("_", " ")
 
     @property
@@ -60,7 +59,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def standing(tested: Sequence[tuple[int, Card, Metrics]]) -> Standing:
-    """The row of versions of one setup, each with its card and how it did on the same digits."""
+    """The row of versions of one setup, each with its card and its metrics on the same digits."""
     versions, cards, metrics = zip(*tested, strict=True)
     return Standing(
         model=cards[0].model,
@@ -74,7 +73,7 @@ def standing(tested: Sequence[tuple[int, Card, Metrics]]) -> Standing:
 
 
 def baseline_standing(baseline: Baseline, digits: Digits) -> Standing:
-    """The row of a model of scikit-learn, measured on `digits` as the networks are."""
+    """The row of a model of scikit-learn, scored on `digits` as the networks are."""
     return Standing(
         model=baseline.name,
         versions=(),

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for people: percentages, intervals, durations."""
 
 from __future__ import annotations
 

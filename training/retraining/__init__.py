@@ -1,1 +1,1 @@
-"""From corrections to a challenger, and through the gate to a champion."""
+"""Retraining: from corrections to a challenger, and through the non-inferiority gate to a champion."""

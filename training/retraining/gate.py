@@ -1,6 +1,7 @@
-"""The gate: whether a challenger may take the champion's place, by what both answered on pictures held out from both.
+"""The gate: whether a challenger may replace the champion, by paired tests on pictures held out from both.
 
-Only counts and statistics are here: nothing is trained, loaded or written.
+It tests non-inferiority on digits and superiority on corrections, and looks for wrong labels. Only counts and
+statistics are here: nothing is trained, loaded or written.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PairedAnswers(NamedTuple):
-    """The digits that champion and challenger see in the same pictures, and the right ones; integers [n] each."""
+    """Answers of champion and challenger to the same pictures, and the labels; integers [n] each."""
 
     labels: NDArray[np.integer]
     champion: NDArray[np.integer]
@@ -28,17 +29,17 @@ class PairedAnswers(NamedTuple):
 
     @property
     def pairs(self) -> Pairs:
-        """In how many of the pictures the challenger lost and won against the champion."""
+        """The discordant pairs, with the champion as the old and the challenger as the new network."""
         return Pairs.of(self.champion, self.challenger, self.labels)
 
     @property
     def wrong(self) -> tuple[int, int]:
-        """Wrong answers of the champion and of the challenger."""
+        """Numbers of wrong answers of the champion and of the challenger."""
         champion, challenger = (int(np.count_nonzero(given != self.labels)) for given in self[1:])
         return champion, challenger
 
     def and_also(self, other: PairedAnswers) -> PairedAnswers:
-        """These answers and the other ones together."""
+        """These answers and others, concatenated."""
         return PairedAnswers(*(np.concatenate(both) for both in zip(self, other, strict=True)))
 
     def of(self, digit: int) -> PairedAnswers:
@@ -48,32 +49,32 @@ class PairedAnswers(NamedTuple):
 
 
 class PairedFigure(NamedTuple):
-    """A figure of the champion and the same of the challenger."""
+    """A figure of the champion and the same figure of the challenger."""
 
     champion: float
     challenger: float
 
 
 class Criterion(msgspec.Struct, frozen=True):
-    """One thing that the gate asks."""
+    """A criterion of the gate, with its outcome."""
 
     name: str
     found: float
     limit: float
     passed: bool
     words: str
-    """What was found and what is wanted, for people."""
+    """The outcome as a sentence: what was found and what is wanted."""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What the gate says, and why."""
+    """The decision of the gate, with all criteria."""
 
     passed: bool
     criteria: tuple[Criterion, ...]
 
     @classmethod
     def by(cls, *criteria: Criterion) -> Decision:
-        """The decision that follows: passed if every criterion is."""
+        """The decision by criteria: passed if every criterion is."""
         return cls(all(criterion.passed for criterion in criteria), criteria)
 
 
@@ -87,8 +88,9 @@ def decide(
 ) -> Decision:
     """The decision on a challenger that answered held-out digits and held-out corrections, at least one of each.
 
-    `confidence` is the champion's in its answer to each correction, 0…1 [n]; `calibration` are the expected calibration
-    errors, `p99_s` the 99th percentiles of the time that one picture takes, in seconds. All criteria must be met.
+    `confidence` [n], 0…1, is the champion's confidence in its answer to each correction; `calibration` has the expected
+    calibration errors; `p99_s` has the 99th percentiles of the latency of one picture, in seconds. All criteria must be
+    met.
     """
     return Decision.by(
         enough(len(corrections.labels), limits),
@@ -105,7 +107,7 @@ def decide(
 
 
 def enough(held_out: int, limits: Limits) -> Criterion:
-    """Whether there are corrections enough to decide by; that can be asked before anything is trained."""
+    """Whether there are enough held-out corrections; known before anything is trained."""
     wanted = limits.corrections_wanted
     words = f"{held_out:,} held-out corrections, want at least {wanted:,}"
     return Criterion("enough corrections", held_out, wanted, held_out >= wanted, words)
@@ -130,7 +132,7 @@ def _better(corrections: PairedAnswers, limits: Limits) -> Criterion:
 
 
 def _nothing_traded(together: PairedAnswers) -> Criterion:
-    """Few corrections must not be bought with more errors on digits, even where each is within its own limit."""
+    """A gain on corrections must not be smaller than the loss on digits, even where both are within their limits."""
     before, after = together.wrong
     words = f"{after:,} wrong on both together, want at most {before:,}, as many as the champion"
     return Criterion("not worse on both together", after, before, after <= before, words)
@@ -149,7 +151,7 @@ def _no_class_worse(together: PairedAnswers, limits: Limits) -> Criterion:
 
 
 def _learned(corrections: PairedAnswers, limits: Limits) -> Criterion:
-    """Labels that follow no rule cannot be learned: what the challenger then contradicts is the share of wrong ones."""
+    """Random wrong labels cannot be learned: the challenger contradicts about as many held-out ones as are wrong."""
     _, wrong = corrections.wrong
     total = len(corrections.labels)
     share = highest_share(wrong, total, limits.alpha)
@@ -161,9 +163,10 @@ def _learned(corrections: PairedAnswers, limits: Limits) -> Criterion:
 
 
 def _sure_ones_hold(corrections: PairedAnswers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
-    """Where the champion is sure it is seldom wrong, even on new kinds of digits; wrong labels contradict it there.
+    """A sure champion is seldom wrong, even on new kinds of digits: where corrections contradict it, they are suspect.
 
-    So does a mark on the pictures that stands for one digit, which the challenger learns without any other harm.
+    This also finds a backdoor: a mark on pictures that are all labelled with one digit, which the challenger would
+    learn without other harm.
     """
     rows = confidence >= limits.sure
     sure, contradicted = int(rows.sum()), int((corrections.champion[rows] != corrections.labels[rows]).sum())
@@ -176,10 +179,10 @@ def _sure_ones_hold(corrections: PairedAnswers, confidence: NDArray[np.floating]
 
 
 def _not_relabelled(corrections: PairedAnswers, confidence: NDArray[np.floating], limits: Limits) -> Criterion:
-    """Labels that are wrong by a rule, all 4 called 9, can be learned: they show in what the champion was sure of.
+    """Systematic wrong labels, such as 9 for every 4, can be learned; they show where the champion is sure.
 
-    A rule is learned where it has the majority: of the pictures that the champion surely took for a 4, more are
-    called 9 than 4. Honest digits of a new kind are mostly what a sure champion takes them for.
+    They are learned where they have the majority: of the pictures that the champion surely reads as 4, more are
+    labelled 9 than 4. Honest digits of a new kind mostly agree with a sure champion.
     """
     rows = confidence >= limits.sure
     called = np.zeros((CLASSES, CLASSES), np.int64)  # [taken for, called]

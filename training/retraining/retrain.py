@@ -1,4 +1,4 @@
-"""Retraining: from corrections to a challenger, and to a champion if the gate lets it pass."""
+"""Retraining: the champion is fine-tuned on corrections, and the challenger is promoted if it passes the gate."""
 
 from __future__ import annotations
 
@@ -39,40 +39,40 @@ if TYPE_CHECKING:
     from training.store.card import Card
 
 EPOCHS, LEARNING_RATE, WARMUP_EPOCHS = 3, 5e-4, 0.2
-"""How a champion goes on learning: for a short time and with small steps, so that it forgets nothing."""
+"""Fine-tuning is short, with small steps, against forgetting."""
 SHARE = 0.1
-"""Of the pictures of an epoch, so many are corrections, 0…1: the few are repeated, each time distorted anew."""
+"""Share of corrections among the pictures of an epoch, 0…1: they are repeated, each copy with its own distortion."""
 MOST_COPIES = 10
-"""A picture that is repeated more often than that is learned by heart."""
+"""Maximum number of copies of a correction, against overfitting."""
 
 
 class OtherDigits(DigitsError):
-    """The champion was trained on other digits than those at hand, so none of these are untouched by it."""
+    """The champion was trained on other digits than those given, so no digits are known to be held out from it."""
 
 
 class Watching(Protocol):
-    """Gives a `Watch` for training by a recipe on so many pictures in each epoch, for as long as that takes."""
+    """Opens a `Watch` for training by a recipe on a number of images in each epoch."""
 
     def __call__(self, recipe: Recipe, images: int, /) -> AbstractContextManager[Watch]: ...
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """decision.json."""
+    """The content of decision.json."""
 
     model: str
     champion: int
     """The version that was the champion, and that the challenger started from."""
     challenger: int | None
-    """The version that was judged; None if none was published."""
+    """The version that the gate judged; None if none was published."""
     decision: Decision
     corrections: Counts
     data_sha256: str
-    """Over the digits and the corrections, sorted out: with the champion and the limits it determines the decision."""
+    """Fingerprint of digits and selected corrections; with the champion and the limits it determines the decision."""
     limits: dict[str, float]
 
 
 class Trained(NamedTuple):
-    """A version that is not published yet."""
+    """A card and weights, published or not."""
 
     card: Card
     params: Params
@@ -93,19 +93,19 @@ def retrain(
     decision_file: epath.Path | None = None,
     timed: Callable[[Network, Network, Images], tuple[float, float]] = latency.p99_s,
 ) -> Report:
-    """Lets the champion of a model learn corrections, and makes what comes out the champion if the gate lets it pass.
+    """Fine-tunes the champion of a model on corrections, and promotes the result if it passes the gate.
 
-    `digits` are those that the champion was fitted to; the validation images among them were never learned by any
-    version. The corrections, `images` uint8 [n, 28, 28] with `labels` uint8 [n] in 0…9, n >= 0, are sorted out first
-    (`select`). With too few of them the champion is kept and nothing is trained. The outcome is a function of the
-    champion, the digits, the corrections and the limits alone, but for the times that are measured.
+    `digits` are those that the champion was trained on; no version was trained on the validation images among them.
+    From the corrections, `images` uint8 [n, 28, 28] with `labels` uint8 [n] in 0…9, n >= 0, `select` chooses. With too
+    few of them the champion is kept and nothing is trained. The outcome is a function of the champion, the digits, the
+    corrections and the limits alone, except for the measured latencies.
 
-    A version that does not pass is published, for people to look at, but no alias ever stands for it and it is never
-    the latest, so that no service gives it a share of traffic. One that passes becomes the champion; without `promote`
-    it becomes the challenger. The decision is kept in the store before that, and written to `decision_file` if there
-    is one. A `dry_run` leaves the store as it is.
+    A version that does not pass is published for inspection, but it gets no alias and does not count as the latest, so
+    that no service gives it traffic. A version that passes becomes the champion, or without `promote` the challenger.
+    Before that the decision is written to the store, and to `decision_file` if given. A `dry_run` leaves the store
+    unchanged.
 
-    Raises UnknownModel, UnknownVersion, CorruptVersion, Diverged; OtherDigits; and AliasMoved when another version has
+    Raises UnknownModel, UnknownVersion, CorruptVersion, Diverged, OtherDigits, and AliasMoved when another version has
     become the champion meanwhile: then nothing is promoted.
     """
     champion = store.resolve(model, CHAMPION)
@@ -160,7 +160,7 @@ def retrain(
 
 
 def retraining_recipe(recipe: Recipe) -> Recipe:
-    """How a version that was trained by a recipe goes on learning: small steps, from labels, for a few epochs."""
+    """The recipe for fine-tuning a version that was trained by `recipe`: few epochs, small steps, from labels."""
     return recipe.changed(epochs=EPOCHS, learning_rate=LEARNING_RATE, warmup_epochs=WARMUP_EPOCHS, teacher=None)
 
 
@@ -173,7 +173,7 @@ def _trained(
     retrained: card.Retrained,
     watching: Watching,
 ) -> Trained:
-    """What the champion becomes by learning the corrections among the digits that it knows."""
+    """The champion fine-tuned on the training corrections, mixed with the digits that it was trained on."""
     layers, recipe = champion.card.layers, retraining_recipe(champion.card.recipe)
     copies = round(SHARE * len(training) / max(1, retrained.corrections))
     learned = selection.learned_with(training, copies=min(max(1, copies), MOST_COPIES))
@@ -192,7 +192,7 @@ def _judged(
     limits: Limits,
     timed: Callable[[Network, Network, Images], tuple[float, float]],
 ) -> Decision:
-    """The gate's decision by what both versions answer to digits and corrections that are held out from both."""
+    """The gate's decision by the answers of both versions to digits and corrections held out from both."""
     networks = [
         CompiledNetwork(of.card.layers, of.params, temperature=of.card.calibration.temperature)
         for of in (before, after)

@@ -1,4 +1,4 @@
-"""Corrections sorted out: which pictures may be learned from, which ones are kept for judging, which are neither."""
+"""Selection of corrections: duplicates, contested and known ones are dropped, the rest is split by hash."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from training.images import Images
 
 HELD_OUT = 64
-"""Of 256: a picture is held out if the first byte of its SHA-256 is below, which is the case for one in four."""
+"""A picture is held out if the first byte of its SHA-256 is below this, which is so for one in four."""
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What became of the corrections that were given; all but `given` add up to it."""
+    """Numbers of corrections; all the others add up to `given`."""
 
     given: int
     repeated: int
-    """The same picture with the same digit once more."""
+    """Duplicates: the same picture with the same digit once more."""
     contested: int
-    """Pictures with different digits, every time that they came."""
+    """Pictures that came with different digits, each time counted."""
     known: int
-    """Pictures of the digits that the champion was fitted to or judged by."""
+    """Pictures among the digits that the champion was trained or validated on."""
     training: int
     held_out: int
 
 
 class Selection(NamedTuple):
-    """Corrections in the order of their hashes, whatever order they came in; each picture once. n may be 0."""
+    """The selected corrections, each picture once, in the order of their hashes; n may be 0."""
 
     images: Images
     labels: NDArray[np.uint8]
@@ -45,11 +45,11 @@ class Selection(NamedTuple):
     counts: Counts
 
     def appended_to(self, digits: Digits) -> Digits:
-        """Digits, and behind them all corrections."""
+        """The digits, followed by all corrections."""
         return Digits(np.concatenate([digits.images, self.images]), np.concatenate([digits.labels, self.labels]))
 
     def learned_with(self, digits: Digits, *, copies: int) -> Digits:
-        """Digits, and behind them so many copies of the corrections to learn from."""
+        """The digits, followed by `copies` copies of the training corrections."""
         mine = ~self.held_out
         return Digits(
             np.concatenate([digits.images, *[self.images[mine]] * copies]),
@@ -58,17 +58,17 @@ class Selection(NamedTuple):
 
     @property
     def held_out_digits(self) -> Digits:
-        """The corrections that are held out. Raises DataError when there is none."""
+        """The held-out corrections. Raises DataError when there are none."""
         return Digits(self.images[self.held_out], self.labels[self.held_out])
 
 
 def select(images: Images, labels: NDArray[np.uint8], known: Digits) -> Selection:
-    """Corrections uint8 [n, 28, 28] with labels uint8 [n] in 0…9, n >= 0, sorted out by the SHA-256 of the pixels.
+    """The selection from corrections uint8 [n, 28, 28] with labels uint8 [n] in 0…9, n >= 0.
 
-    The hash alone decides whether a picture is held out: it is on the same side today and after the next thousand
-    corrections, so no later challenger learns what an earlier one was judged by. A picture that came with different
-    digits is dropped, not taken with the latest: whoever writes last could otherwise overwrite what others said. A
-    picture of `known` is dropped because its digit is known, and because it may be one of those held out there.
+    The SHA-256 of the pixels alone decides whether a picture is held out, so it stays on its side when more corrections
+    come, and no later challenger is trained on pictures that judged an earlier one. A picture with different digits is
+    dropped and not taken with the latest one, or one client could overwrite the corrections of all others. A picture of
+    `known` is dropped because its digit is known, and because it may be one of the validation images.
     """
     digits_of: dict[bytes, list[int]] = {}
     row_of: dict[bytes, int] = {}

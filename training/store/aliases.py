@@ -1,4 +1,4 @@
-"""Names that versions of a model go by, and the record of who changed them, when and why.
+"""Aliases of versions (champion, previous, challenger), and the log of their changes: who, when and why.
 
 <store>/<model>/aliases.json      champion, previous, challenger -> version
 <store>/<model>/changes.jsonl     a line for each change, oldest first
@@ -29,11 +29,11 @@ FIRST: Final = "the first version"
 
 
 class AliasMoved(StoreError):
-    """An alias no longer stands for the version that somebody took it for."""
+    """An alias stands for another version than the caller expected."""
 
 
 class Change(msgspec.Struct, frozen=True):
-    """A line of the record: what an alias stood for, and stands for now; None is no version."""
+    """A line of the log: the version of an alias before and after a change; None is no version."""
 
     when: datetime.datetime
     by: str
@@ -44,7 +44,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Aliases:
-    """The aliases of the model whose versions are in a folder. Nothing is kept in memory."""
+    """The aliases of the model in a folder. Nothing is kept in memory."""
 
     def __init__(self, folder: epath.Path) -> None:
         self._folder = folder
@@ -64,9 +64,9 @@ class Aliases:
 
     @contextmanager
     def changing(self, alias: str, why: str) -> Iterator[dict[str, int]]:
-        """The aliases to change in place, while nobody else does; what becomes of one of them is recorded.
+        """Yields the aliases, to be changed in place under a lock; the change of `alias` is logged.
 
-        The record is written first: a crash leaves a line too many rather than a change that nobody can explain.
+        The log is written first: after a crash it may have a line too many, but no change is missing from it.
         """
         with locked(self._folder):
             before = self.read()
@@ -83,12 +83,12 @@ class Aliases:
 
 
 def operator() -> str:
-    """Who is at work: `DIGITS_OPERATOR`, or the user and the machine."""
+    """The author of a change: `DIGITS_OPERATOR`, or the user and the machine."""
     if named := os.environ.get("DIGITS_OPERATOR"):
         return named
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has a number and no name
+    except (KeyError, OSError):  # in a container, a user often has a number and no name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"
 

@@ -1,4 +1,4 @@
-"""The card of a version: what it is, where it came from, how good it is. Any answer can be traced to one."""
+"""The model card of a version: layers, recipe, data, provenance, metrics, calibration, golden predictions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from training.images import Images
 
 FORMAT = 2
-"""Raised when a card can no longer be read as before."""
+"""Format of cards; raised when older code cannot read them."""
 
 
 class EpochRow(msgspec.Struct, frozen=True):
-    """What one epoch of training came to."""
+    """The figures of one epoch of training."""
 
     epoch: int
     """Counted from 1."""
@@ -39,31 +39,31 @@ class EpochRow(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True):
-    """What a version was trained on."""
+    """The data that a version was trained on."""
 
     source: str
-    """`mnist`, or the path that was given."""
+    """`mnist`, or the path of the user's own digits."""
     sha256: str
-    """Over all pictures and labels, training and validation together."""
+    """Fingerprint of all pictures and labels, training and validation together."""
     training_images: int
     validation_images: int
 
 
 class Retrained(msgspec.Struct, frozen=True):
-    """What a version learned on top of what an earlier one knew."""
+    """The corrections that a version was trained on, starting from an earlier version."""
 
     champion: int
     """The version whose weights it started from."""
     digits_sha256: str
-    """Of the digits without the corrections; the validation images are taken from them."""
+    """Fingerprint of the digits without the corrections; the validation images are taken from these digits."""
     corrections: int
-    """How many it learned from, each counted once."""
+    """Number of corrections in training, each counted once."""
     held_out: int
-    """How many it was judged by."""
+    """Number of corrections held out for the gate."""
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """How a version does on a set of pictures."""
+    """The error and the log-loss of a version on a set of pictures."""
 
     images: int
     errors: int
@@ -76,35 +76,35 @@ class Metrics(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """What turns logits into probabilities that can be trusted."""
+    """Temperature scaling (Guo et al. 2017)."""
 
     temperature: float
-    """Logits are divided by it (Guo et al. 2017)."""
+    """Logits are divided by it."""
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells answers that can be acted on from others, fitted to the validation images."""
+    """Limits of accepted answers, prediction sets and drift, fitted to the validation images."""
 
     rejection: Rejection
     sets: Sets
     novelty: Novelty
     reference: Reference
-    """What drift is measured against."""
+    """The histograms that drift is measured against."""
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Of certainty and novelty: an answer is accepted with more of the one, and no more of the other."""
+        """(certainty, novelty): an answer is accepted with a certainty above and a novelty not above these."""
         return self.rejection.certainty, self.novelty.limit
 
 
 class Golden(msgspec.Struct, frozen=True):
-    """Pictures with the probabilities that the version gave when it was published."""
+    """Golden predictions: pictures with the answers that the version gave when it was published."""
 
     pixels: bytes
     """n x 784 bytes; base64 in JSON."""
     probabilities: tuple[tuple[float, ...], ...]
     novelty: tuple[float, ...] = ()
-    """The squared distances; empty on cards of format 1."""
+    """Squared out-of-distribution distances; empty on cards of format 1."""
 
     @property
     def images(self) -> Images:
@@ -113,7 +113,7 @@ class Golden(msgspec.Struct, frozen=True):
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """card.json."""
+    """The content of card.json."""
 
     format: int = FORMAT
     model: str
@@ -127,23 +127,23 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     libraries: dict[str, str]
     device: str
     training_seconds: float
-    """Its teachers' included, even if these were trained for an earlier job."""
+    """Includes the time of its teachers, even if these were trained for an earlier job."""
     history: tuple[EpochRow, ...]
     validation: Metrics
     calibration: Calibration
     golden: Golden
     trust: Trust | None = None
-    """None on cards of format 1: such a version answers, and says of no answer that it can be acted on."""
+    """None on cards of format 1: such a version answers without verdicts."""
     retrained: Retrained | None = None
-    """None: it was trained from random weights."""
+    """None: the version was trained from random weights."""
 
     @property
     def digits_sha256(self) -> str:
-        """The fingerprint of the digits that its validation images were taken from."""
+        """The fingerprint of the digits that the validation images were taken from."""
         return self.retrained.digits_sha256 if self.retrained else self.data.sha256
 
 
 def golden(images: Images, columns: NDArray[np.float32]) -> Golden:
-    """Golden predictions: pictures uint8 [n, 28, 28] with what a network computes of them, columns [n, 16]."""
+    """Golden predictions of pictures uint8 [n, 28, 28], by a network's columns [n, 16] for them."""
     probabilities = tuple(tuple(row) for row in columns[:, :CLASSES].tolist())
     return Golden(images.tobytes(), probabilities, tuple(columns[:, NOVELTY].tolist()))

@@ -1,8 +1,8 @@
-"""The checkpoint store: immutable versions of models, and aliases that say which is live.
+"""The checkpoint store (a model registry on disk): immutable versions, and aliases that name the live one.
 
     <store>/<model>/<version>/        params/ (Orbax), card.json, history.jsonl (a row an epoch), manifest.json
-    <store>/<model>/aliases.json      champion, previous, challenger -> version; changes.jsonl says who changed them
-    <store>/<model>/decisions/        what the gate decided on versions
+    <store>/<model>/aliases.json      champion, previous, challenger -> version; changes.jsonl logs who changed them
+    <store>/<model>/decisions/        the gate's decisions on versions
 
 A version appears whole or not at all: it is written aside, flushed, and renamed into place.
 """
@@ -74,7 +74,7 @@ class Store:
         return Aliases(self._folder(model)).changes()
 
     def has_champion(self, model: str) -> bool:
-        """Whether there is a version to answer with when none is named."""
+        """Whether the model has a champion: the version that answers when none is named."""
         return self.aliases(model).get(CHAMPION) in _versions(self._folder(model))
 
     def resolve(self, model: str, version: int | str) -> int:
@@ -88,11 +88,11 @@ class Store:
         raise UnknownVersion(f"there is no version {given!r} of {model} in the store {self.path}; it holds {known}")
 
     def refused(self, model: str) -> set[int]:
-        """Versions that the gate has kept from being champion, by its decisions beside them (`retrain`)."""
+        """Versions that did not pass the gate, by its decisions beside them (`retrain`)."""
         return decisions.refused(self._folder(model))
 
     def card(self, model: str, version: int | str) -> Card:
-        """The card of a version. Raises CorruptVersion when it is not the card that was published."""
+        """The card of a version. Raises CorruptVersion when it differs from the manifest."""
         return _read_card(self._version(model, version))
 
     def verify(self, model: str, version: int | str) -> None:
@@ -100,7 +100,7 @@ class Store:
         manifest.verify(self._version(model, version))
 
     def size_bytes(self, model: str, version: int | str) -> int:
-        """How much room the files of a version take."""
+        """The size of a version's files in bytes."""
         folder = self._version(model, version)
         return sum((folder / name).stat().length for name in manifest.files(folder))
 
@@ -117,12 +117,12 @@ class Store:
         manifest.verify(folder)
         card = _read_card(folder)
         wanted, stored = abstract_params(card.layers, inference_form()), ocp.metadata(folder / PARAMS).metadata
-        if _shapes(stored) != _shapes(wanted):  # Orbax would fail half-way, with its own files still open
+        if _shapes(stored) != _shapes(wanted):  # Orbax would fail half-way and leave its files open
             raise CorruptVersion(
                 f"{folder / PARAMS} does not hold the weights of the card's layers: "
                 f"found {_shapes(stored)}, want {_shapes(wanted)}"
             )
-        # NumPy's arrays belong to no device, so that one of several processes can have them for itself
+        # NumPy arrays belong to no device, so that each of several processes can load them for itself
         return card, ocp.load(folder / PARAMS, jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), wanted))
 
     def publish(self, card: Card, params: Params) -> int:
@@ -134,7 +134,7 @@ class Store:
 
         encoded = msgspec.json.encode(card)
         try:
-            msgspec.json.decode(encoded, type=type(card))  # numbers that JSON has no word for come back as null
+            msgspec.json.decode(encoded, type=type(card))  # NaN and infinity would come back as null
         except msgspec.ValidationError as error:
             raise StoreError(f"the card of {card.model} could not be read back: {error}") from None
         folder = self._folder(card.model)
@@ -172,7 +172,7 @@ class Store:
     def rollback(self, model: str, *, why: str = "") -> int:
         """Makes the previous champion the champion again. Raises StoreError without one.
 
-        There is none after that, so that of two who roll back at once the second one does not undo it.
+        Afterwards there is no previous champion: of two rollbacks at once, the second must not undo the first.
         """
         self.versions(model)
         with Aliases(self._folder(model)).changing(CHAMPION, why) as aliases:
@@ -183,7 +183,7 @@ class Store:
         return number
 
     def challenge(self, model: str, version: int | str, *, why: str = "") -> int:
-        """Makes a version the challenger: the one that a service tries beside the champion, if it is told to."""
+        """Makes a version the challenger, which a service compares with the champion by a canary or in shadow."""
         self.versions(model)
         with Aliases(self._folder(model)).changing(CHALLENGER, why) as aliases:
             number = aliases[CHALLENGER] = self.resolve(model, version)
@@ -211,7 +211,7 @@ class Store:
         while True:
             target = folder / str(version)
             try:
-                aside.rename(target)  # refused by the file system where another writer's version stands
+                aside.rename(target)  # the file system refuses it where another writer's version is
             except OSError:
                 if not target.exists():
                     raise
@@ -223,11 +223,11 @@ class Store:
 
 @contextmanager
 def _aside(folder: epath.Path) -> Iterator[epath.Path]:
-    """A hidden folder to write a version in; gone afterwards if it was not renamed, as is what dead writers left."""
+    """A hidden folder to write a version in, removed afterwards unless renamed; folders of dead writers are removed."""
     with ExitStack() as held:
-        with locked(folder):  # so that nobody takes the new folder for a dead writer's before it is locked
+        with locked(folder):  # or another writer could take the new folder for a dead writer's before it is locked
             for child in folder.glob(".new-*"):
-                # its writer may rename it just now
+                # its writer may rename it at this moment
                 with suppress(FileNotFoundError), locked(child, wait=False) as dead:
                     if dead:
                         child.rmtree(missing_ok=True)

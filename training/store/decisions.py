@@ -1,6 +1,6 @@
-"""What the gate has decided on versions of a model: a file for each beside them, for a version itself never changes.
+"""Decisions of the gate, a file for each version: `<store>/<model>/decisions/<version>.json`.
 
-It is `<store>/<model>/decisions/<version>.json`.
+They are beside the versions, because a version never changes.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ class _Decision(msgspec.Struct):
 
 
 class _Report(msgspec.Struct):
-    """What of a report is read again; `retrain.Report` is all of it."""
+    """The part of `retrain.Report` that is read again."""
 
     decision: _Decision
 
 
 def keep(model: epath.Path, version: int, report: bytes) -> None:
-    """Keeps the report on a version of the model in a folder, as JSON."""
+    """Writes the report, JSON, on a version of the model in a folder."""
     (model / FOLDER).mkdir(parents=True, exist_ok=True)
     replace_file(model / FOLDER / f"{version}.json", report)
 
 
 def refused(model: epath.Path) -> set[int]:
-    """The versions of the model in a folder that did not pass; a report that nobody can read has let nobody pass."""
+    """The versions of the model in a folder that did not pass; a version with an unreadable report did not pass."""
     if not (model / FOLDER).is_dir():
         return set()
     reports = {path.stem: path for path in (model / FOLDER).glob("*.json")}

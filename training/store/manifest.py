@@ -1,7 +1,7 @@
 """The manifest of a version: the SHA-256 of every file in it.
 
-Orbax does not notice bit rot: a flipped bit in a checkpoint loads as wrong weights. So nothing is loaded that differs
-from its manifest, and the manifest vouches for itself, too.
+Orbax does not notice bit rot: a flipped bit in a checkpoint loads as wrong weights. So a version that differs from its
+manifest is not loaded, and the manifest has a SHA-256 of itself.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ MANIFEST = "manifest.json"
 
 
 class StoreError(DigitsError):
-    """The base of what can be wrong with a store."""
+    """The base class of errors of the store."""
 
 
 class CorruptVersion(StoreError):
-    """A file of a version differs from its manifest, or the version does not answer as it did when published."""
+    """A file of a version differs from the manifest, or an answer from the golden predictions."""
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, str]
-    """SHA-256 of every file of the version but this one, by its path inside the version."""
+    """SHA-256 of every file of the version but the manifest, by the path inside the version."""
     sha256: str
     """SHA-256 of `files`."""
 
@@ -49,7 +49,7 @@ def verify(folder: epath.Path) -> None:
 
 
 def read_verified(folder: epath.Path, name: str) -> bytes:
-    """The content of one file. Raises CorruptVersion when it is not what the manifest says."""
+    """The content of one file. Raises CorruptVersion when it differs from the manifest."""
     wanted = _read(folder).get(name)
     content = _content(folder / name)
     _compare(folder / name, _sha256(content), wanted)
@@ -57,7 +57,7 @@ def read_verified(folder: epath.Path, name: str) -> bytes:
 
 
 def files(folder: epath.Path, under: str = "") -> Iterator[str]:
-    """The files of a version but its manifest, by their paths inside it."""
+    """The paths of a version's files inside it, without the manifest."""
     try:
         children = sorted(folder.iterdir())
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Whether an answer can be trusted: out-of-distribution distance, rejection, moments of the ink. Arithmetic only."""
+"""Uncertainty: out-of-distribution distance, conformal rejection and prediction sets. Arithmetic only."""

@@ -1,9 +1,8 @@
-"""Answers that may be acted on, and sets of digits that hold the right one: what held-out digits guarantee of both.
+"""Conformal guarantees by held-out digits: selective prediction (which answers are accepted) and prediction sets.
 
-A guarantee holds for digits that are exchangeable with the held-out ones, drawn as they were, and on average over all
-draws of these: that is what split conformal prediction gives (Vovk, Gammerman & Shafer 2005), for one set of held-out
-digits and all that come after it. To keep it exact, nothing in here looks at the temperature, which is fitted to the
-same digits: certainty and sets come from the softmax of the plain logits.
+A guarantee holds in expectation over all draws of held-out digits, for digits that are exchangeable with them: split
+conformal prediction (Vovk, Gammerman & Shafer 2005). To keep it exact, nothing in here uses the temperature, which is
+fitted to the same digits: certainty and sets come from the softmax of the plain logits.
 """
 
 from __future__ import annotations
@@ -20,41 +19,41 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RISK: Final = 0.001
-"""So many of the accepted answers may be wrong, as a share, unless told otherwise."""
+"""The default risk: the share, 0…1, of accepted answers that may be wrong."""
 LEAST_ACCEPTED: Final = 0.9
-"""The guarantee is for at least so large a share of accepted answers."""
+"""The guarantee holds where at least this share of the answers, 0…1, is accepted."""
 REFUSED: Final = 0.005
-"""So many digits may be refused as being none, as a share: half of what is wanted, for the digits to come differ."""
+"""The share of digits, 0…1, that may be refused as not a digit: half of the wanted one, since new digits differ."""
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """From which certainty on an answer is accepted, and what that guarantees."""
+    """The certainty above which an answer is accepted, and the guarantee."""
 
     risk: float
-    """The share of wrong answers among accepted ones that was asked for, 0…1."""
+    """The wanted share of wrong answers among accepted ones, 0…1."""
     certainty: float
-    """The largest plain softmax probability that is not enough."""
+    """The limit: an answer whose largest plain softmax probability is above it is accepted."""
     held_out: int
-    """How many digits decided on it."""
+    """Number of held-out digits."""
     accepted: float
-    """The share of them that is accepted, 0…1."""
+    """The share of the held-out digits that is accepted, 0…1."""
     errors: int
-    """How many of these are wrong."""
+    """Number of wrong answers among the accepted held-out digits."""
     accepted_and_wrong: float
-    """The guarantee: in expectation at most this share of all answers is accepted and wrong, 0…1."""
+    """The guarantee: upper bound of the expected share, 0…1, of all answers that is accepted and wrong."""
     guaranteed: bool
-    """Whether `risk` is kept: among accepted answers that are at least 0.9 of all, no more than that is wrong."""
+    """Whether `risk` is guaranteed among accepted answers, where these are at least 0.9 of all."""
 
 
 def control_risk(certainty: NDArray[np.floating], wrong: NDArray[np.bool_], risk: float = RISK) -> Rejection:
     """The lowest certainty that keeps the risk, 0 < risk < 1, by held-out answers: certainties [n], whether wrong [n].
 
     Conformal risk control (Angelopoulos, Bates, Fisch, Lei & Schuster 2024) of the loss "accepted and wrong", which
-    falls as the limit rises: with `errors` of the n accepted and wrong, so is at most (errors + 1) / (n + 1) of what
-    comes in expectation. Held at 0.9 of the risk, that leaves at most the risk among accepted answers wherever at least
-    0.9 of all are accepted; where fewer held-out ones are, nothing is guaranteed. Nor is it where (0 + 1) / (n + 1) is
-    above it already, with too few digits: then no error of the held-out ones is accepted, and the guarantee is not
-    claimed.
+    falls as the limit rises: with `errors` of n held-out answers accepted and wrong, the expected loss of the next
+    answer is at most (errors + 1) / (n + 1). The limit keeps this at or below 0.9 of the risk; then the error among
+    accepted answers is at most the risk wherever at least 0.9 of all are accepted. Nothing is guaranteed where fewer of
+    the held-out answers are accepted, or where n is so small that 1 / (n + 1) is above 0.9 of the risk; in the latter
+    case no wrong held-out answer is accepted.
     """
     n = len(certainty)
     room = floor(LEAST_ACCEPTED * risk * (n + 1) - 1 + 1e-9)
@@ -76,46 +75,47 @@ def control_risk(certainty: NDArray[np.floating], wrong: NDArray[np.bool_], risk
 
 
 class Sets(msgspec.Struct, frozen=True):
-    """What makes sets of digits of any coverage."""
+    """Prediction sets of any coverage: the thresholds by held-out digits."""
 
     held_out: int
     lowest: tuple[float, ...]
-    """The lowest plain softmax probabilities of the right digit, ascending: those of a tenth of the held-out digits."""
+    """The lowest plain softmax probabilities of the right digit, ascending, of a tenth of the held-out digits."""
 
     @classmethod
     def of(cls, logits: NDArray[np.floating], labels: NDArray[np.uint8]) -> Sets:
-        """By the logits [n, 10] of held-out digits and the right ones [n]."""
+        """The sets by the logits [n, 10] of held-out digits and their labels [n]."""
         n = len(labels)
         right = np.sort(_softmax(logits.astype(np.float64))[np.arange(n), labels])
         return cls(n, tuple(right[: ceil((1 - LOWEST_COVERAGE) * (n + 1))].tolist()))
 
     def limit(self, coverage: float) -> float:
-        """The lowest probability with which a digit is in the sets of a coverage, 0.9 <= coverage < 1.
+        """The threshold: a digit with at least this plain probability is in the set; 0.9 <= coverage < 1.
 
-        Split conformal prediction with the least ambiguous sets (Sadinle, Lei & Wasserman 2019). 0 where there are too
-        few held-out digits for the coverage: then every digit is in every set.
+        Split conformal prediction with the least ambiguous sets (Sadinle, Lei & Wasserman 2019). 0, so that every digit
+        is in every set, where there are too few held-out digits for the coverage.
         """
         rank = self.held_out + 1 - ceil(coverage * (self.held_out + 1) - 1e-9)
         return self.lowest[min(rank, len(self.lowest)) - 1] if rank else 0.0
 
 
 def uncalibrated(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """The probabilities [n, 10] that the same logits give when they are not divided by `temperature`."""
-    with np.errstate(divide="ignore"):  # a probability of exactly 0 stays one
+    """Undoes temperature scaling: the probabilities [n, 10] by the same logits, not divided by `temperature`."""
+    with np.errstate(divide="ignore"):  # a probability of exactly 0 stays 0
         return _softmax(np.log(np.asarray(probabilities, np.float64)) * temperature)
 
 
 def prediction_sets(plain: NDArray[np.floating], limit: float) -> NDArray[np.bool_]:
-    """Which digits are in the sets of pictures with plain probabilities [n, 10]: [n, 10]. None is empty."""
+    """Which digits are in the sets of pictures with plain probabilities [n, 10]: bool [n, 10]. No set is empty."""
     inside = plain >= limit
     inside[np.arange(len(plain)), plain.argmax(axis=1)] = True
     return inside
 
 
 def upper_quantile(values: NDArray[np.floating], share: float) -> tuple[float, float]:
-    """A limit that the next value exceeds with a probability of at most `share`, by values [n] drawn like it.
+    """A limit that the next value exceeds with a probability of at most `share`, by exchangeable values [n].
 
-    With the probability that is kept; it is larger than `share` where n < 1 / share - 1. Split conformal prediction.
+    Returns the limit and the guaranteed probability, which is larger than `share` where n < 1 / share - 1. Split
+    conformal prediction.
     """
     n = len(values)
     rank = min(ceil((1 - share) * (n + 1) - 1e-9), n)

@@ -1,1 +1,1 @@
-"""How the tables of corrections came to be, step by step; `Corrections.prepare` applies what is missing."""
+"""Migrations of the table of corrections (Alembic); `Corrections.prepare` applies the missing ones."""

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, in the transaction that `Corrections.prepare` holds."""
+"""Alembic's environment: the migrations run in the transaction of `Corrections.prepare`."""
 
 from __future__ import annotations
 

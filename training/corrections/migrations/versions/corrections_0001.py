@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Makes the table; a key occurs once, and retention looks for what is old."""
+    """Creates the table; keys are unique, and `received` has an index for retention."""
     op.create_table(
         "corrections",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
@@ -27,5 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Forgets all corrections."""
+    """Drops the table with all corrections."""
     op.drop_table("corrections")
