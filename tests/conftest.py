@@ -12,6 +12,7 @@ import pytest
 
 from service.server.draining_server import SWITCH_S
 from tests.conformance.mlserver.environment import protocols_python
+from tests.support.compiled import COMPILED
 from tests.support.fake_predictor import FakePredictor
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.shelf import Shelf
@@ -28,7 +29,6 @@ from training.store import Store
 from training.store.card import Card
 
 hypothesis.settings.register_profile("quick", max_examples=25)
-COMPILED = Path(__file__).parent.parent / ".pytest_cache" / "compiled"
 LONGEST_FIRST = (
     "test_readme",
     "test_retraining_loop",

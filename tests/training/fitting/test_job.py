@@ -1,6 +1,5 @@
 """A training run: what it learns, that it is reproducible bit for bit, and that it resumes after any epoch."""
 
-import os
 import re
 import signal
 import subprocess
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from tests.support.compiled import SHARING
 from tests.support.small import QUICK, TINY, nobody_watching, unwatched
 from training.data.split import split
 from training.distributed.mesh import data_parallel_mesh
@@ -210,6 +210,8 @@ def test_distortion_changes_what_is_learned(few_digits):
     )
 
 
+EPOCHS = 20
+"""So many that a process that is stopped after its third one has long to go, three times."""
 LAYERS = """
 layers = [
   {kind = "flatten"}, {kind = "dense", features = 32, activation = "relu"},
@@ -218,50 +220,57 @@ layers = [
 """
 
 
-def command(folder: Path, *options: str) -> list[str]:
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory, few_digits) -> Path:
+    """A file of few digits, so that most of the time of a process is not training."""
+    path = tmp_path_factory.mktemp("digits") / "few.npz"
+    np.savez(path, images=few_digits.images, labels=few_digits.labels)
+    return path
+
+
+def command(folder: Path, digits: Path, *options: str) -> list[str]:
     (folder / "tiny.toml").write_text(LAYERS)
     return [
         *(sys.executable, "-m", "training", "fit", "tiny", "--layers", str(folder / "tiny.toml")),
-        *("--store", str(folder), "--epochs", "6", "--validation-images", "1000", *options),
+        *("--data", str(digits), "--store", str(folder), "--epochs", str(EPOCHS), "--validation-images", "500"),
+        *options,
     ]
 
 
 @pytest.fixture(scope="module")
-def compiling_once(tmp_path_factory) -> dict[str, str]:
-    """An environment in which processes that are stopped and that resume compile what they train with but once."""
-    return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Store:
-    """What the command leaves on the real 60,000 when nothing happens to it, with code that it compiled itself."""
+def undisturbed(tmp_path_factory, digits) -> Store:
+    """What the command leaves when nothing happens to it, with code that it compiled itself."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    subprocess.run(command(folder), capture_output=True, check=True)
+    subprocess.run(command(folder, digits), capture_output=True, check=True)
     return Store(folder)
 
 
-@pytest.mark.parametrize(("ending", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_process_stopped_in_the_middle_resumes_bit_identical(tmp_path, undisturbed, compiling_once, ending, code):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": compiling_once}
-    with subprocess.Popen(command(tmp_path), **pipes) as process:
-        for line in process.stdout:
-            if re.match(r" +3 ", line):
-                break
-        time.sleep(0.05)
-        process.send_signal(ending)
-        _, said = process.communicate()
-        assert process.returncode == code
-    assert "Traceback" not in said
-    assert Store(tmp_path).models() == []
+def epochs_shown(lines) -> list[int]:
+    """The epochs in the rows of the table that the command prints."""
+    return [int(found[1]) for line in lines if (found := re.match(r" +(\d+) ", line))]
 
-    done = subprocess.run(command(tmp_path, "--resume"), capture_output=True, text=True, check=True, env=compiling_once)
-    resumed = done.stdout
-    assert not re.search(r"^ +[12] ", resumed, re.MULTILINE), "epochs that were done are not done again"
-    assert re.search(r"^ +6 ", resumed, re.MULTILINE)
+
+def test_a_process_that_is_stopped_again_and_again_resumes_bit_identical(tmp_path, digits, undisturbed):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": SHARING}
+    done, options = 1, ()
+    for ending, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with subprocess.Popen(command(tmp_path, digits, *options), **pipes) as process:
+            shown = []
+            while len(shown) < 3:
+                shown += epochs_shown([process.stdout.readline()])
+            time.sleep(0.05)
+            process.send_signal(ending)
+            _, said = process.communicate()
+        assert process.returncode == code
+        assert "Traceback" not in said
+        assert Store(tmp_path).models() == []
+        assert shown[0] >= done, "epochs that were done are not done again"
+        done, options = shown[-1], ("--resume",)
+
+    again = subprocess.run(command(tmp_path, digits, *options), capture_output=True, text=True, check=True, env=SHARING)
+    shown = epochs_shown(again.stdout.splitlines())
+    assert shown[0] >= done
+    assert shown[-1] == EPOCHS
     card, params = Store(tmp_path).load("tiny", 1)
     other_card, other_params = undisturbed.load("tiny", 1)
     assert same(params, other_params)

@@ -13,9 +13,14 @@ KEY = jax.random.key(0)
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
 
 
+def logits(layers, form, params, images=IMAGES, **options):
+    """Compiled as one, as it is everywhere: operation by operation, each would be compiled for itself."""
+    return jax.jit(forward(layers, form))(params, images, **options)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_weights_that_are_built_are_as_many_as_the_layers_say(model):
-    params = initialise(MODELS[model], NATIVE, KEY)
+    params = jax.eval_shape(lambda: initialise(MODELS[model], NATIVE, KEY))
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count_weights(MODELS[model])
 
 
@@ -44,7 +49,7 @@ def test_both_forms_of_convolution_give_the_same_logits_and_gradients(layers):
     params = initialise(layers, NATIVE, KEY)
 
     def loss(form):
-        return jax.value_and_grad(lambda params: (forward(layers, form)(params, IMAGES) ** 2).sum())(params)
+        return jax.jit(jax.value_and_grad(lambda params: (forward(layers, form)(params, IMAGES) ** 2).sum()))(params)
 
     native, matmul = loss(NATIVE), loss(MATMUL)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), native, matmul)
@@ -56,7 +61,8 @@ def test_max_pooling_gives_a_gradient_to_the_first_of_equal_values():
     blank = np.zeros_like(IMAGES)
 
     def bias_gradient(form):
-        return jax.grad(lambda params: forward(layers, form)(params, blank).sum())(params)["conv_0"]["bias"]
+        gradient = jax.jit(jax.grad(lambda params: forward(layers, form)(params, blank).sum()))
+        return gradient(params)["conv_0"]["bias"]
 
     np.testing.assert_allclose(bias_gradient(MATMUL), bias_gradient(NATIVE), rtol=1e-5)
 
@@ -68,16 +74,14 @@ def test_pooling_before_or_after_an_activation_is_the_same(activation):
     after = Conv(4, kernel=5, activation=activation), Reshape((24, 24, 4)), MaxPool(2), Flatten(), Dense(10)
     params = initialise(first, NATIVE, KEY)
     renamed = {"conv_0": params["conv_0"], "dense_4": params["dense_3"]}
-    np.testing.assert_allclose(
-        forward(first, NATIVE)(params, IMAGES), forward(after, NATIVE)(renamed, IMAGES), rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(logits(first, NATIVE, params), logits(after, NATIVE, renamed), rtol=1e-5, atol=1e-5)
 
 
 def test_half_precision_is_computed_in_and_nothing_else():
     layers = MODELS["lenet"]
     params = initialise(layers, HALF, KEY)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype("float32")}
-    exact, rounded = forward(layers, NATIVE)(params, IMAGES), forward(layers, HALF)(params, IMAGES)
+    exact, rounded = logits(layers, NATIVE, params), logits(layers, HALF, params)
     assert rounded.dtype == np.float32
     assert not np.array_equal(exact, rounded)
     np.testing.assert_allclose(exact, rounded, rtol=0.05, atol=0.05)
@@ -85,12 +89,12 @@ def test_half_precision_is_computed_in_and_nothing_else():
 
 def test_every_layer_gives_the_shape_that_was_promised():
     layers = MODELS["lenet"]
-    assert forward(layers, NATIVE)(initialise(layers, NATIVE, KEY), IMAGES).shape == (5, *shapes(layers)[-1])
+    assert logits(layers, NATIVE, initialise(layers, NATIVE, KEY)).shape == (5, *shapes(layers)[-1])
 
 
 def test_dropout_needs_a_key_and_follows_it():
     layers = with_dropout(MODELS["mlp"], 0.3)
-    network, params = forward(layers, NATIVE), initialise(layers, NATIVE, KEY)
+    network, params = jax.jit(forward(layers, NATIVE)), initialise(layers, NATIVE, KEY)
     first, second = jax.random.split(KEY)
     plain = network(params, IMAGES)
     np.testing.assert_array_equal(plain, network(params, IMAGES))
@@ -105,8 +109,8 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     layers = (Flatten(), Dropout(0.3), Dense(10))
     params = {"dense_2": {"kernel": np.ones((784, 10), np.float32), "bias": np.zeros(10, np.float32)}}
     white = np.full((500, 28, 28), 255, np.uint8)
-    sums = np.asarray(forward(layers, NATIVE)(params, white, dropout_key=KEY))[:, 0]
-    plain = np.asarray(forward(layers, NATIVE)(params, white))[0, 0]
+    sums = np.asarray(logits(layers, NATIVE, params, white, dropout_key=KEY))[:, 0]
+    plain = np.asarray(logits(layers, NATIVE, params, white))[0, 0]
     assert sums.mean() == pytest.approx(plain, rel=0.005)
     # a sum of 784 values, each 1/0.7 with probability 0.7
     assert sums.std() == pytest.approx(plain * np.sqrt(0.3 / 0.7 / 784), rel=0.1)
