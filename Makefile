@@ -6,6 +6,8 @@ STAMP  := $(VENV)/.installed
 TOOLS  := .venv-manifests
 CONTAINER ?= docker
 MODEL  ?= lenet
+# XLA without what makes compiled code fast: most of the time of small networks is compiling. make test-all tests what is served.
+QUICKLY := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools
 
 .PHONY: help serve test test-all container-test postgres chromium protocols check bench lock clean
@@ -17,7 +19,7 @@ serve: $(STAMP)          ## train a model if the store has none, then serve it o
 	@exec $(BIN)/python -m service --model $(MODEL)
 
 test: $(STAMP)           ## before a commit: all tests that need neither root nor other programs; it ends with what it left out
-	@$(BIN)/python -m pytest -m "not ($(LEFT_OUT))" --hypothesis-profile=quick
+	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))" --hypothesis-profile=quick
 
 test-all: $(STAMP) $(TOOLS)/.installed postgres chromium protocols  ## all tests, also with PostgreSQL, Chromium, MLServer and kubectl, which it installs
 	@$(BIN)/python -m pytest

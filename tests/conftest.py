@@ -1,32 +1,32 @@
 """What tests share: keys, some digits, a small network trained on them once, databases, compiled code."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
 import pytest
 
-from service.server.draining_server import SWITCH_S
-from tests.conformance.mlserver.environment import protocols_python
 from tests.support.compiled import COMPILED
-from tests.support.fake_predictor import FakePredictor
-from tests.support.postgres import Postgres, running_postgres
-from tests.support.shelf import Shelf
-from tests.support.small import QUICK, TINY, nobody_watching
-from training import mnist
-from training.corrections import Corrections
-from training.data.digits import Digits
-from training.evaluation import trust
-from training.fitting.job import run
-from training.network.compile_cache import keep_compiled
-from training.network.module import Params
-from training.report.champions import Champion, champions
-from training.store import Store
-from training.store.card import Card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.postgres import Postgres
+    from tests.support.shelf import Shelf
+    from training.corrections import Corrections
+    from training.data.digits import Digits
+    from training.network.module import Params
+    from training.report.champions import Champion
+    from training.store import Store
+    from training.store.card import Card
+
+# JAX and what imports it are imported by fixtures: the process that only hands out tests to two others does without.
 
 hypothesis.settings.register_profile("quick", max_examples=25)
 LONGEST_FIRST = (
@@ -37,8 +37,6 @@ LONGEST_FIRST = (
     "test_job",
     "test_supervisor",
 )
-
-
 OUTSIDE = {
     "postgres": pytest.mark.needs_postgres,
     "chromium": pytest.mark.needs_chromium,
@@ -76,12 +74,16 @@ def compiled_once() -> None:
 
     Processes that tests start do as their store says.
     """
+    from training.network.compile_cache import keep_compiled
+
     keep_compiled(COMPILED)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def threads_take_turns_as_served() -> None:
     """The first server that a test starts would set it anyway, and the order of tests would decide how threads fare."""
+    from service.server.draining_server import SWITCH_S
+
     sys.setswitchinterval(SWITCH_S)
 
 
@@ -102,12 +104,16 @@ def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def few_digits() -> Digits:
     """The first 4,000 training images."""
+    from training import mnist
+
     return mnist.train().take(np.arange(4000))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def few_pictures() -> Iterator[None]:
     """Of the digits that are rendered as pictures, tests look at a few: each takes 20 ms."""
+    from training.evaluation import trust
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trust, "RENDERED", 60)
         patch.setattr(trust, "UCI", 40)
@@ -117,6 +123,10 @@ def few_pictures() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def trained_store(tmp_path_factory: pytest.TempPathFactory, few_digits: Digits) -> Store:
     """A store with version 1 of the model `tiny`. Tests only read it."""
+    from tests.support.small import QUICK, TINY, nobody_watching
+    from training.fitting.job import run
+    from training.store import Store
+
     store = Store(tmp_path_factory.mktemp("store"))
     run(store, "tiny", TINY, QUICK, few_digits, source="a test", resume=False, watching=nobody_watching)
     return store
@@ -131,12 +141,16 @@ def trained(trained_store: Store) -> tuple[Card, Params]:
 @pytest.fixture(scope="session")
 def tiny(trained_store: Store, few_digits: Digits) -> Champion:
     """The champion `tiny` on digits it was trained on: enough to draw."""
+    from training.report.champions import champions
+
     return champions(trained_store, few_digits)[0]
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server. Tests leave it running."""
+    from tests.support.postgres import running_postgres
+
     with running_postgres() as server:
         yield server
 
@@ -144,6 +158,8 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def protocols() -> Path:
     """The interpreter of the environment that has Triton's client and MLServer."""
+    from tests.conformance.mlserver.environment import protocols_python
+
     return protocols_python()
 
 
@@ -164,6 +180,8 @@ def file(tmp_path: Path) -> str:
 @pytest.fixture
 def corrections(url: str) -> Iterator[Corrections]:
     """The corrections in a new database, of each kind."""
+    from training.corrections import Corrections
+
     corrections = Corrections(url)
     corrections.prepare()
     yield corrections
@@ -173,4 +191,7 @@ def corrections(url: str) -> Iterator[Corrections]:
 @pytest.fixture
 def shelf() -> Shelf:
     """Three versions of lenet, of which the third can't be loaded."""
+    from tests.support.fake_predictor import FakePredictor
+    from tests.support.shelf import Shelf
+
     return Shelf({"lenet": {1: FakePredictor(version=1), 2: FakePredictor(version=2), 3: ValueError("it is torn")}})

@@ -54,6 +54,22 @@ def requests_counted(url):
     )
 
 
+@pytest.fixture
+def changing(trained_store, tmp_path):
+    """A copy of the store with what has been compiled for it, to be changed."""
+    return Store(shutil.copytree(trained_store.path, tmp_path / "store"))
+
+
+@pytest.fixture(scope="module")
+def service(trained_store, tmp_path_factory):
+    """A service of two workers for several tests: its store, its parent process, and its URL."""
+    folder = tmp_path_factory.mktemp("service")
+    store, keys = Store(shutil.copytree(trained_store.path, folder / "store")), folder / "keys"
+    keys.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
+    with running(store, DIGITS_KEYS_FILE=str(keys), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+        yield store, process, url
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, stop):
     with running(trained_store) as (process, url):
@@ -82,9 +98,10 @@ def test_a_second_sigterm_ends_them_all_at_once_and_in_silence(trained_store):
         assert all(map(gone, workers))
 
 
-def test_connections_are_dealt_out_evenly(trained_store):
+def test_connections_are_dealt_out_evenly(service):
     """From a common socket, one worker once took nearly all that came at once."""
-    with running(trained_store) as (process, url), ExitStack() as stack:
+    _, process, url = service
+    with ExitStack() as stack:
         host, port = url.removeprefix("http://").split(":")
         for _ in range(20):
             stack.enter_context(socket.create_connection((host, int(port))))
@@ -100,19 +117,19 @@ def connections_of(pid, port):
     return len(held & {f"socket:[{inode}]" for inode in inodes})
 
 
-def test_whoever_dies_is_replaced(trained_store):
-    with running(trained_store) as (process, url):
-        victim, other = workers_of(process)
-        os.kill(victim, signal.SIGKILL)
-        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
-        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
-        assert other in workers_of(process)
-        assert httpx.get(f"{url}/readyz").status_code == 200
-        eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
-        assert {worker for worker, _ in memory_by_worker(url)} == {"0", "1", "parent"}
-        shared = gauges_shared_by(process)
-        assert str(victim) not in shared, "its gauges are gone, and would be added up for ever"
-        assert str(other) in shared
+def test_whoever_dies_is_replaced(service):
+    _, process, url = service
+    victim, other = workers_of(process)
+    os.kill(victim, signal.SIGKILL)
+    assert next_said(process) == f"worker {victim} has ended with -9: replaced"
+    eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
+    assert other in workers_of(process)
+    assert httpx.get(f"{url}/readyz").status_code == 200
+    eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
+    assert {worker for worker, _ in memory_by_worker(url)} == {"0", "1", "parent"}
+    shared = gauges_shared_by(process)
+    assert str(victim) not in shared, "its gauges are gone, and would be added up for ever"
+    assert str(other) in shared
 
 
 def memory_by_worker(url):
@@ -130,10 +147,9 @@ def gauges_shared_by(process):
     return {path.stem.rpartition("_")[2] for path in Path(folder).glob("gauge_live*.db")}
 
 
-def test_whoever_dies_while_it_loads_is_replaced_too(trained_store, tmp_path):
+def test_whoever_dies_while_it_loads_is_replaced_too(changing, tmp_path):
     """It once ended the whole service, though the other worker was well."""
-    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
-    with running(Store(tmp_path / "store"), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+    with running(changing, DIGITS_POLL_INTERVAL_S="0") as (process, url):
         victim, healthy = workers_of(process)
         (tmp_path / "store" / "tiny").rename(tmp_path / "away")
         os.kill(victim, signal.SIGKILL)
@@ -169,9 +185,8 @@ def taken_by(worker, url):
         return connections_of(worker, int(port)) > 0
 
 
-def test_sigterm_ends_it_while_nobody_is_there_to_be_told(trained_store, tmp_path):
-    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
-    with running(Store(tmp_path / "store"), DIGITS_POLL_INTERVAL_S="0") as (process, _):
+def test_sigterm_ends_it_while_nobody_is_there_to_be_told(changing, tmp_path):
+    with running(changing, DIGITS_POLL_INTERVAL_S="0") as (process, _):
         (tmp_path / "store" / "tiny").rename(tmp_path / "away")
         for worker in workers_of(process):
             os.kill(worker, signal.SIGKILL)
@@ -183,19 +198,16 @@ def test_sigterm_ends_it_while_nobody_is_there_to_be_told(trained_store, tmp_pat
 
 
 @pytest.mark.parametrize("asked", ["by SIGHUP to the parent", "by a request to one worker"])
-def test_all_workers_load_a_new_version(trained_store, tmp_path, asked):
-    shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
-    store, keys = Store(tmp_path / "store"), tmp_path / "keys"
-    keys.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
-    with running(store, DIGITS_KEYS_FILE=str(keys), DIGITS_POLL_INTERVAL_S="0") as (process, url):
-        publish_variant(store, "tiny", 0.5)
-        store.promote("tiny", 2)
-        if asked == "by SIGHUP to the parent":
-            process.send_signal(signal.SIGHUP)
-        else:
-            answer = httpx.post(f"{url}/manage/reload", headers=AUTHORIZATION)
-            assert [model["version"] for model in answer.json()["models"]] == [2]
-        eventually(lambda: {version_at(url) for _ in range(4)} == {2}, PATIENCE_S)  # dealt out in turn: both twice
+def test_all_workers_load_a_new_version(service, asked):
+    store, process, url = service
+    version = publish_variant(store, "tiny", 0.5)
+    store.promote("tiny", version)
+    if asked == "by SIGHUP to the parent":
+        process.send_signal(signal.SIGHUP)
+    else:
+        answer = httpx.post(f"{url}/manage/reload", headers=AUTHORIZATION)
+        assert [model["version"] for model in answer.json()["models"]] == [version]
+    eventually(lambda: {version_at(url) for _ in range(4)} == {version}, PATIENCE_S)  # dealt out in turn: both twice
 
 
 def version_at(url):

@@ -87,7 +87,7 @@ def running(job, store, *options, processes=1, devices=1, program=("-m", "traini
         command += ["--coordinator", f"127.0.0.1:{free_port()}", "--processes", str(processes), "--process"]
     environment = {
         **os.environ,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}",
         "JAX_COMPILATION_CACHE_DIR": str(job / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }

@@ -33,8 +33,11 @@ print(len(hits), len(compiled))
 @pytest.fixture
 def store(trained_store, tmp_path):
     """A copy of the store in which nothing has been compiled."""
-    without = shutil.ignore_patterns(compile_cache.FOLDER)
-    return Path(shutil.copytree(trained_store.path, tmp_path / "store", ignore=without))
+    return without_compiled(trained_store.path, tmp_path / "store")
+
+
+def without_compiled(path, copy):
+    return Path(shutil.copytree(path, copy, ignore=shutil.ignore_patterns(compile_cache.FOLDER)))
 
 
 def load(store, *ready_made, **environment):
@@ -52,8 +55,22 @@ def load(store, *ready_made, **environment):
     return tuple(map(int, done.stdout.split()))
 
 
-def test_a_second_process_compiles_nothing_that_the_first_one_did(store):
-    hits, compiled = load(store)
+@pytest.fixture(scope="module")
+def first(trained_store, tmp_path_factory):
+    """A store for which a process has compiled, and what `load` told of that process. Tests only read it."""
+    store = without_compiled(trained_store.path, tmp_path_factory.mktemp("first") / "store")
+    return store, load(store)
+
+
+@pytest.fixture
+def ready_made(first, tmp_path):
+    """A copy of what was compiled for a store, somewhere else."""
+    return Path(shutil.copytree(first[0] / compile_cache.FOLDER, tmp_path / "baked"))
+
+
+def test_a_second_process_compiles_nothing_that_the_first_one_did(first, tmp_path):
+    store = Path(shutil.copytree(first[0], tmp_path / "store"))
+    hits, compiled = first[1]
     assert compiled > 0, "it counts"
     again, _ = load(store)
     assert again > hits
@@ -61,10 +78,10 @@ def test_a_second_process_compiles_nothing_that_the_first_one_did(store):
     assert folder.name.startswith("jax-")
 
 
-def test_a_damaged_entry_is_compiled_anew(store):
-    load(store)
-    for path in (store / compile_cache.FOLDER).glob("*/*-cache"):
+def test_a_damaged_entry_is_compiled_anew(store, ready_made):
+    for path in ready_made.glob("*/*-cache"):
         path.write_bytes(b"damaged")
+    ready_made.rename(store / compile_cache.FOLDER)
     load(store)
 
 
@@ -76,13 +93,6 @@ def test_where_the_user_says_so_jax_keeps_it_there(store, tmp_path):
 def test_a_store_that_cannot_be_written_to_is_no_error(store):
     (store / compile_cache.FOLDER).write_text("a file where the folder should be")
     load(store)
-
-
-@pytest.fixture
-def ready_made(store, tmp_path):
-    """What was compiled for the store, somewhere else."""
-    load(store)
-    return Path(shutil.move(store / compile_cache.FOLDER, tmp_path / "baked"))
 
 
 def test_a_store_that_has_nothing_compiled_yet_is_filled_with_what_is_ready_made(store, ready_made):
