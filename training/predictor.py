@@ -80,7 +80,7 @@ class Predictor:
         return self._network.row_sizes
 
     def padded(self, rows: int) -> int:
-        """The compiled size that a batch of so many rows is filled up to."""
+        """The compiled batch size that so many rows are padded to."""
         return self._network.padded(rows)
 
     def __call__(self, images: Images) -> NDArray[np.float32]:

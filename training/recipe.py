@@ -74,7 +74,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """A recipe from a .toml or .json file; what it does not name has its default. Raises RecipeError."""
+        """A recipe from a .toml or .json file; fields that it leaves out have their defaults. Raises RecipeError."""
         return read_typed(path, cls, noun="recipe", error=RecipeError)
 
 

@@ -18,7 +18,7 @@ def baselines(
 ) -> None:
     """Fit logistic regression and a random forest to MNIST, in some minutes, and measure both on the validation split.
 
-    The test images are not read: what was chosen for these models was chosen on the same validation split.
+    The test images are not read: the hyperparameters of these models were chosen on the same validation split.
     """
     with friendly_errors():
         import msgspec

@@ -116,7 +116,7 @@ def show(
     ] = False,
     force: ForceOption = False,
 ) -> None:
-    """Draw digits with their labels into one picture, to see with your own eyes that they are what they should be."""
+    """Draw digits with their labels into one picture, for a check by eye."""
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"{out.name} does not end in .png", param_hint="OUT")
     _check_out(out, force)

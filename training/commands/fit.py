@@ -266,7 +266,7 @@ def _join(coordinator: str, processes: int, process: int) -> None:
 
 
 def _digits(data: Path | None, scale: float, ink: Ink) -> "tuple[Digits, str]":
-    """The digits to train on, and what the card says of where they come from."""
+    """The digits to train on, and their source for the card."""
     if data:
         return read_digits(data, scale, ink), str(data)
     from training import mnist

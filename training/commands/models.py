@@ -78,7 +78,7 @@ def rollback(model: ModelArgument = "", store: StoreOption = "", why: WhyOption 
 
 
 def changes(model: ModelArgument = "", store: StoreOption = "", as_json: JsonOption = False) -> None:
-    """List who changed what is live: when, from which version to which, and why."""
+    """List the changes of aliases: who, when, from which version to which, and why."""
     model = model or default_model()
     with friendly_errors():
         record = open_store(store or default_store()).changes(model)

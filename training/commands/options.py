@@ -20,8 +20,8 @@ class Ink(StrEnum):
     BLACK = "black"
 
 
-ModelArgument = Annotated[str, typer.Argument(help="A model's name.  [default: DIGITS_MODEL]", show_default=False)]
-StoreOption = Annotated[str, typer.Option(help="The checkpoint store.  [default: DIGITS_STORE]", show_default=False)]
+ModelArgument = Annotated[str, typer.Argument(help="A model's name.  \\[default: DIGITS_MODEL]", show_default=False)]
+StoreOption = Annotated[str, typer.Option(help="The checkpoint store.  \\[default: DIGITS_STORE]", show_default=False)]
 VersionOption = Annotated[str, typer.Option(help="A version's number, or an alias.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ScaleOption = Annotated[float, typer.Option(help="Own digits: the number that means full ink; 1 if pixels run 0…1.")]

@@ -29,7 +29,7 @@ def report(
     ink: InkOption = Ink.WHITE,
     baselines: BaselinesOption = False,
 ) -> None:
-    """Write one HTML file that needs nothing else: what was trained, on what, how well it does, and where it errs."""
+    """Write the report, one self-contained HTML file: data, training curves, scores and mistakes of every model."""
     if out.suffix.lower() != ".html":
         raise typer.BadParameter(f"{out.name} does not end in .html", param_hint="OUT")
     store = store or default_store()

@@ -23,7 +23,7 @@ from training.commands.options import (
 )
 from training.errors import DigitsError
 
-# JAX and SQLAlchemy are imported inside the command, so that --help answers at once.
+# JAX and SQLAlchemy are imported inside the command: they are slow to import, and --help needs none.
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,7 +44,7 @@ KEPT: Final = 3
 def retrain(
     model: ModelArgument = "",
     feedback: Annotated[
-        str, typer.Option(help="The database of corrections.  [default: DIGITS_FEEDBACK_URL]", show_default=False)
+        str, typer.Option(help="The database of corrections.  \\[default: DIGITS_FEEDBACK_URL]", show_default=False)
     ] = "",
     data: Annotated[
         Path | None,
@@ -59,18 +59,19 @@ def retrain(
     margin: Annotated[
         float | None,
         typer.Option(
-            help="How much worse on digits is not worse, 0…1.  [default: DIGITS_GATE_MARGIN]", show_default=False
+            help="Non-inferiority margin on held-out digits, 0…1.  \\[default: DIGITS_GATE_MARGIN]", show_default=False
         ),
     ] = None,
     alpha: Annotated[
         float | None,
-        typer.Option(help="How probable a test may err, 0…1.  [default: DIGITS_GATE_ALPHA]", show_default=False),
+        typer.Option(help="Significance level of each test, 0…1.  \\[default: DIGITS_GATE_ALPHA]", show_default=False),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Train and decide, but publish and promote nothing.")
     ] = False,
     promote: Annotated[
-        bool, typer.Option("--promote/--no-promote", help="Without: what passes becomes the challenger only.")
+        bool,
+        typer.Option("--promote/--no-promote", help="With --no-promote, a version that passes becomes the challenger."),
     ] = True,
     decision: Annotated[
         Path | None,
@@ -84,7 +85,7 @@ def retrain(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Let the champion learn corrections; what comes out takes its place if statistics say that it is better.
+    """Fine-tune the champion on corrections; the result replaces the champion if it passes the gate.
 
     Exit code 0: it passed the gate. 3: the champion is kept. 1: an error.
     """

@@ -103,7 +103,7 @@ class CompiledNetwork:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def padded(self, rows: int) -> int:
-        """The size of the batch that so many rows are computed in, at most the largest size."""
+        """The batch size that so many rows are padded to; `rows` is at most the largest size."""
         return next(size for size in self.row_sizes if size >= rows)
 
     def _batch(self, images: Images) -> NDArray[np.float32]:

@@ -119,7 +119,7 @@ class Reshape(_Layer, frozen=True, tag="reshape"):
 class Input(_Layer, frozen=True, tag="input"):
     """What a network reads and how many classes it tells apart, when these are not pictures of the ten digits.
 
-    It can only come first. Only estimators have it: what a file lists and a store holds always reads digits.
+    It can only come first. Only estimators have it: networks in files and in the store always read digits.
     """
 
     axes: tuple[Positive, ...]

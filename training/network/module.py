@@ -109,7 +109,7 @@ def initialise(layers: Layers, form: Form, key: jax.Array) -> Params:
 
 
 def abstract_params(layers: Layers, form: Form) -> Params:
-    """The tree of weights with `jax.ShapeDtypeStruct` for leaves, on the first device: what Orbax restores into."""
+    """The tree of weights with `jax.ShapeDtypeStruct` leaves on the first device, as Orbax wants it for restoring."""
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     params = nnx.to_pure_dict(nnx.state(_abstract(layers, form)))
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), params)
