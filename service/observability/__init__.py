@@ -1,1 +1,1 @@
-"""Metrics, traces, logs, drift, request context. Gets plain labels and numbers; calls no other room."""
+"""Metrics, traces, logs, drift, request context. Gets labels, numbers and batches; calls no other room."""

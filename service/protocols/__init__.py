@@ -1,1 +1,1 @@
-"""Wire formats as pure functions: request bodies to pictures, answers to response bodies."""
+"""Wire formats: bytes to pictures, answers to bytes. Pure functions, but for the thread pool that decodes images."""

@@ -29,12 +29,12 @@ from service.protocols.open_inference.response import encode_inference
 from service.protocols.open_inference.schemas import (
     IndexEntry,
     IndexRequest,
+    InferenceModelMetadata,
     InferRequest,
     InferResponse,
     Live,
     Loaded,
     LoadRequest,
-    ModelMetadata,
     ModelReady,
     Ready,
     ServerMetadata,
@@ -117,11 +117,11 @@ def _infer_documentation(path: str) -> dict[str, Any]:
 
 @router.get(MODEL, **_get_documentation(MODEL, "What goes in and out"))
 @router.get(VERSION, **_get_documentation(VERSION, "What goes in and out"))
-async def metadata(request: Request) -> ModelMetadata:
+async def metadata(request: Request) -> InferenceModelMetadata:
     """Inputs of other datatypes, and of shapes [n, 28, 28] and [n, 28, 28, 1], are taken, too."""
     registry = state_of(request).registry
     version = registry.resolve(**request.path_params)
-    return ModelMetadata(
+    return InferenceModelMetadata(
         name=version.name,
         versions=[str(number) for number in registry.model(version.name).versions],
         platform=PLATFORM,

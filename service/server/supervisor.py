@@ -296,7 +296,7 @@ def share(processors: list[int], place: int, workers: int) -> list[int]:
 
 
 def _stop_with_supervisor() -> None:
-    """Waits for the end of the supervisor, and then stops this worker: nobody else would."""
+    """Waits for the end of the supervisor, and then stops this worker."""
     supervisor = parent_process()
     if supervisor:
         connection.wait([supervisor.sentinel])

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def _unwatched(**progress: object) -> None:
-    """A `Watch` that looks away."""
+    """A `Watch` that does nothing."""
 
 
 if __name__ == "__main__":

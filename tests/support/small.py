@@ -10,10 +10,10 @@ QUICK = Recipe(epochs=3, validation_images=500)
 
 
 def unwatched(**progress) -> None:
-    """A `Watch` that looks away."""
+    """A `Watch` that does nothing."""
 
 
 @contextmanager
 def nobody_watching(model, recipe):
-    """A `Watching` for which nobody is there."""
+    """A `Watching` that shows nothing."""
     yield unwatched

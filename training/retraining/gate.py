@@ -114,6 +114,7 @@ def enough(held_out: int, limits: Limits) -> Criterion:
 
 
 def _not_worse(digits: PairedAnswers, limits: Limits) -> Criterion:
+    """Non-inferiority on held-out digits."""
     p, (before, after) = p_not_worse(digits.pairs, limits.margin), digits.wrong
     words = (
         f"{after:,} of {len(digits.labels):,} held-out digits wrong, the champion {before:,}: "

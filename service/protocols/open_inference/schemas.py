@@ -94,8 +94,8 @@ class ServerMetadata(BaseModel):
     extensions: list[str]
 
 
-class ModelMetadata(BaseModel):
-    """What goes into a model and what comes out."""
+class InferenceModelMetadata(BaseModel):
+    """Inputs and outputs of a model."""
 
     name: str
     versions: list[str]

@@ -114,7 +114,7 @@ class ModelSpec(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What goes into a model and what comes out."""
+    """Signatures of a model."""
 
     model_spec: ModelSpec
     metadata: dict[str, Any]
