@@ -143,7 +143,7 @@ def shapes(layers: Layers) -> list[Shape]:
     """The shape after each layer, for an input of 28 x 28 x 1 unless the first layer is an Input that says otherwise.
 
     Raises LayerError, naming the layer, where a layer does not fit the one before it or the last gives no 10 logits
-    (or one for each of the Input's classes). An Input is not counted as a layer: it is not in the list that the user wrote.
+    (or one for each of the Input's classes). An Input is not counted: it is not in the user's list.
     """
     first = layers[0] if layers and isinstance(layers[0], Input) else None
     if not layers[bool(first) :]:
