@@ -16,13 +16,14 @@ import pytest
 from tests.load.server import free_port
 from training.distributed.processes import join
 from training.errors import DigitsError
-from training.network.layers import Conv, Dense, Dropout, Flatten, LayerFile, MaxPool
+from training.network.layers import Conv, Dense, Dropout, Flatten, LayerFile
 from training.recipe import Distortion, Recipe, Teacher
 from training.store import Store
 
-LAYERS = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))
+LAYERS = (Conv(4, kernel=5, stride=4, activation="tanh"), Flatten(), Dropout(0.2), Dense(10))
+"""Smooth: at a bend of relu or a tie of max pooling, sums that differ in their last bits would get other gradients."""
 RECIPE = Recipe(
-    epochs=8,
+    epochs=6,
     optimizer="sgd",  # adamw would make steps of the last bits of small gradients
     learning_rate=0.02,
     average=0.99,
@@ -108,7 +109,7 @@ def running(job, store, *options, processes=1, devices=1, program=("-m", "traini
 def assert_same_curve(store, alone):
     (one, params), (other, other_params) = store.load("tiny", 1), alone
     losses, other_losses = ([row.loss for row in card.history] for card in (one, other))
-    np.testing.assert_allclose(losses, other_losses, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(losses, other_losses, rtol=0, atol=1e-6)
     for weights, other_weights in zip(jax.tree.leaves(params), jax.tree.leaves(other_params), strict=True):
         np.testing.assert_allclose(weights, other_weights, rtol=0, atol=1e-5)
 
