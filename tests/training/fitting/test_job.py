@@ -210,7 +210,7 @@ def test_distortion_changes_what_is_learned(few_digits):
     )
 
 
-EPOCHS = 20
+EPOCHS = 14
 """So many that a process that is stopped after its third one has long to go, three times."""
 LAYERS = """
 layers = [
