@@ -1,4 +1,4 @@
-"""OpenAPI descriptions of path parameters and of the X-Timeout-Ms header."""
+"""OpenAPI descriptions of bodies in one of several forms, path parameters, and the X-Timeout-Ms header."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from service.http.timeout import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic import BaseModel
 
 TIMEOUT: Final[dict[str, Any]] = {
     "name": HEADER,
@@ -34,3 +36,8 @@ def path_parameters(
         }
         for name in re.findall(r"{(\w+)}", path)
     ]
+
+
+def one_of(*forms: type[BaseModel]) -> dict[str, Any]:
+    """The OpenAPI schema of a body that has one of several forms."""
+    return {"oneOf": [form.model_json_schema(ref_template="#/components/schemas/{model}") for form in forms]}

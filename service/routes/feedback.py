@@ -14,6 +14,7 @@ from service.feedback.schemas import CorrectionsPage, KeptCorrection, PictureCor
 from service.http.body import read_body
 from service.http.error_schemas import FEEDBACK_ERRORS, error_answers
 from service.http.media_types import JSON, type_of_body
+from service.http.openapi import one_of
 from service.protocols.json_body import OPTIONS
 from service.protocols.native.examples import SEVEN, drawn
 from service.protocols.native.query import parameters, wrong_parameter
@@ -45,12 +46,7 @@ ADD_DOCUMENTATION: Final[dict[str, Any]] = {
         "required": True,
         "content": {
             JSON: {
-                "schema": {
-                    "oneOf": [
-                        form.model_json_schema(ref_template="#/components/schemas/{model}")
-                        for form in (PictureCorrection, PredictionCorrection)
-                    ]
-                },
+                "schema": one_of(PictureCorrection, PredictionCorrection),
                 "examples": {
                     "a picture": {
                         "summary": "A seven, which lenet took for a one",

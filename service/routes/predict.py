@@ -13,7 +13,7 @@ from service.http.body import read_body
 from service.http.disconnect import cancel_on_disconnect
 from service.http.error_schemas import error_answers
 from service.http.media_types import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
-from service.http.openapi import TIMEOUT
+from service.http.openapi import TIMEOUT, one_of
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.native.examples import bodies
@@ -44,12 +44,7 @@ DOCUMENTATION: Final[dict[str, Any]] = {
         "required": True,
         "content": {
             JSON: {
-                "schema": {
-                    "oneOf": [
-                        form.model_json_schema(ref_template="#/components/schemas/{model}")
-                        for form in (OnePicture, ManyPictures)
-                    ]
-                },
+                "schema": one_of(OnePicture, ManyPictures),
                 "examples": bodies(),
             },
             OCTETS: {"schema": BINARY | {"description": "784 bytes for each picture, row by row, 0 to 255"}},

@@ -18,7 +18,7 @@ from service.http.body import read_body
 from service.http.disconnect import cancel_on_disconnect
 from service.http.error_schemas import plain_error_answers
 from service.http.media_types import JSON
-from service.http.openapi import TIMEOUT, path_parameters
+from service.http.openapi import TIMEOUT, one_of, path_parameters
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.tensorflow_serving.codec import decode_rows, encode_rows
@@ -56,16 +56,7 @@ LOADED: Final = LoadStatus(error_code="OK", error_message="")
 ERRORS: Final = plain_error_answers(400, 404, 413, 415, 500, 503, 504)
 BODY: Final[dict[str, Any]] = {
     "required": True,
-    "content": {
-        JSON: {
-            "schema": {
-                "oneOf": [
-                    form.model_json_schema(ref_template="#/components/schemas/{model}")
-                    for form in (RowRequest, ColumnRequest)
-                ]
-            }
-        }
-    },
+    "content": {JSON: {"schema": one_of(RowRequest, ColumnRequest)}},
 }
 
 router = APIRouter(tags=["TensorFlow Serving"])
