@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from service.feedback.recent_predictions import HEADER
 from service.http.timeout import timeout_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from training.answers import Answers
     from training.images import Images
 
-ID_HEADER: Final = b"x-prediction-id"
+ID_HEADER: Final = HEADER.lower().encode()
 
 
 class Prediction(NamedTuple):
