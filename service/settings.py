@@ -81,7 +81,7 @@ class ServiceSettings(StoreSettings):
     require_key: Annotated[tuple[Literal["predict", "metrics"], ...], NoDecode] = Field(
         (),
         description="Routes that need a key besides the management routes: `predict` (all routes except health and "
-        "metrics), `metrics`, or both, separated by a comma",
+        "metrics; also `/readyz?verbose`), `metrics`, or both, separated by a comma",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 if TYPE_CHECKING:
+    from service.auth.keys import Right
     from service.models.registry import ModelRegistry
     from service.state import ServiceState
 
@@ -32,3 +33,10 @@ async def require_key(request: Request, credentials: HTTPAuthorizationCredential
     """The owner of the management key in a request. Raises the errors of `Keys.check`."""
     authorization = f"Bearer {credentials.credentials}" if credentials else None
     return state_of(request).keys.check(authorization, "manage")
+
+
+def check_required_key(request: Request, right: Right) -> None:
+    """Checks the key of a request if the settings require one for a right. Raises the errors of `Keys.check`."""
+    state = state_of(request)
+    if right in state.settings.require_key:
+        state.keys.check(request.headers.get("Authorization"), right)

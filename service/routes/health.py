@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from service.errors import NotReady
 from service.http.error_schemas import error_answers
-from service.routes.dependencies import state_of
+from service.routes.dependencies import check_required_key, state_of
 from service.routes.models import loaded_versions
 from service.routes.schemas import Health, Readiness, RefusedVersion, TakenOut
 
@@ -40,10 +40,15 @@ async def healthz(request: Request) -> Health:
     openapi_extra={"parameters": [VERBOSE]},
 )
 async def readyz(request: Request) -> Readiness:
-    """503 until a model has loaded and compiled, and from the moment the service is told to stop."""
-    state = state_of(request)
+    """503 until a model has loaded and compiled, and from the moment the service is told to stop.
+
+    `verbose` wants a key for predictions where those want one.
+    """
+    state, verbose = state_of(request), "verbose" in request.query_params
+    if verbose:
+        check_required_key(request, "predict")
     state.registry.check_ready()
-    if "verbose" not in request.query_params:
+    if not verbose:
         return Readiness(status="ready")
     refused = [
         RefusedVersion(name=rejected.model, version=rejected.version, reason=str(rejected.error), times=rejected.times)

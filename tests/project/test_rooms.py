@@ -17,7 +17,7 @@ MAY_IMPORT = {
         "__main__": {"server", "observability"},
         "server": {"app", "state", "feedback", "models", "observability", "http"},
         "app": {"routes", "state", "http", "auth", "observability"},
-        "routes": {"state", "feedback", "protocols", "http", "models", "observability"},
+        "routes": {"state", "feedback", "protocols", "http", "models", "observability", "auth"},
         "state": {"feedback", "protocols", "models", "observability", "auth"},
         "feedback": {"protocols"},
         "protocols": {"http", "engine"},
