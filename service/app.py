@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
-from service.auth.middleware import AuthenticationMiddleware
+from service.auth.middleware import VERBOSE, AuthenticationMiddleware, right_of
 from service.headers import HEAD_LIMIT_BYTES
 from service.http.error_responses import ErrorResponses
 from service.http.fast_path import FastPath
+from service.http.openapi import document_keys
 from service.observability.middleware import ObservabilityMiddleware
 from service.observability.route_templates import RouteTemplates
 from service.routes import (
@@ -29,16 +30,18 @@ from service.routes import (
     predict,
     tensorflow_serving,
 )
+from service.routes.dependencies import bearer
 from service.settings import ServiceSettings
 from service.state import make_state
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
     from fastapi import FastAPI
     from fastapi.telemetry import TelemetryConfig
     from starlette.types import ASGIApp
 
+    from service.auth.keys import Right
     from service.state import ServiceState
 
 EXPOSED: Final = ("Retry-After", "X-Model-Name", "X-Model-Version", "X-Prediction-Id", "X-Request-Id")
@@ -74,6 +77,7 @@ def create_app(state: ServiceState | None = None) -> FastAPI:
         app.include_router(route.router)
     app.mount("/page", page.files, "page")
     errors.install(app)
+    app.openapi = _documentation(app, state.settings.require_key)  # type: ignore[method-assign]
     app.middleware_stack = _middleware(app, state, errors)
     return app
 
@@ -126,6 +130,25 @@ def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses) -> AS
         )
     templates = RouteTemplates(_templates(app))
     return ObservabilityMiddleware(inner, state.metrics, templates, settings, plain=fast, tracing=state.tracing)
+
+
+def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], dict[str, Any]]:
+    """Makes the OpenAPI document, with the keys that are required; as FastAPI's own function does, only once."""
+    without_keys = app.openapi
+
+    def needs_key(path: str) -> bool | None:
+        if path == VERBOSE and "predict" in required:
+            return None
+        return right_of(path) in required
+
+    def documentation() -> dict[str, Any]:
+        is_new = app.openapi_schema is None
+        document = without_keys()
+        if is_new:
+            document_keys(document, bearer.scheme_name, needs_key)
+        return document
+
+    return documentation
 
 
 def _templates(app: FastAPI) -> Iterator[str]:

@@ -80,8 +80,8 @@ class ServiceSettings(StoreSettings):
     )
     require_key: Annotated[tuple[Literal["predict", "metrics"], ...], NoDecode] = Field(
         (),
-        description="Routes that need a key besides the management routes: `predict` (all routes except health and "
-        "metrics; also `/readyz?verbose`), `metrics`, or both, separated by a comma",
+        description="Routes that need a key besides the management routes: `predict` (all routes except health, "
+        "metrics, the page and the documentation; also `/readyz?verbose`), `metrics`, or both, separated by a comma",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from playwright.sync_api import Browser
+
     from tests.support.postgres import Postgres
     from tests.support.shelf import Shelf
     from training.corrections import Corrections
@@ -153,6 +155,15 @@ def postgres() -> Iterator[Postgres]:
 
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="module")  # while it runs, its thread has an event loop, in which no coroutine could be tested
+def chromium() -> Iterator[Browser]:
+    """A browser."""
+    from tests.support.browser import launched
+
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -18,14 +18,27 @@ if TYPE_CHECKING:
 
 HEALTH: Final = frozenset(("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"))
 """Never need a key: load balancers and orchestrators probe them, and learn only whether to send requests."""
+VERBOSE: Final = "/readyz"
+"""With `?verbose` it names versions, and needs the right `predict`; the route checks that."""
 METRICS: Final = "/metrics"
+PAGES: Final = frozenset(("/", "/favicon.ico", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"))
+"""Never need a key: a browser that opens a page cannot send one, and the pages ask for it."""
+FILES: Final = ("/page/", "/static-offline-docs/")
+"""Folders with the files of PAGES."""
+
+
+def right_of(path: str) -> Right | None:
+    """The right that requests to a path need if the settings require it; None if they never need a key."""
+    if path == METRICS:
+        return "metrics"
+    return None if path in HEALTH or path in PAGES or path.startswith(FILES) else "predict"
 
 
 class AuthenticationMiddleware:
     """Checks the key of each request if the right that its path needs is among `required`.
 
-    Health needs no right, /metrics needs `metrics`, every other path `predict`. Management routes check their keys
-    themselves; a `manage` key has the other rights, too. `answer_error` answers a failed check.
+    `right_of` says which right that is. Management routes check their keys themselves; a `manage` key has the other
+    rights, too. `answer_error` answers a failed check.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, required: Collection[Right], answer_error: AnswerError) -> None:
@@ -33,7 +46,7 @@ class AuthenticationMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on to the application, or answers it with an error."""
-        right = self._right(scope["path"]) if scope["type"] == "http" else None
+        right = right_of(scope["path"]) if scope["type"] == "http" else None
         if right in self._required and right is not None:
             authorization = next((value for name, value in scope["headers"] if name == b"authorization"), None)
             try:
@@ -43,9 +56,3 @@ class AuthenticationMiddleware:
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-    @staticmethod
-    def _right(path: str) -> Right | None:
-        if path == METRICS:
-            return "metrics"
-        return None if path in HEALTH else "predict"

@@ -37,8 +37,11 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
         "The body can't be read",
         ("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression", "invalid_picture"),
     ),
-    401: ("The management key is missing or not known", ("missing_key", "wrong_key")),
-    403: ("Management is closed", ("management_closed",)),
+    401: ("The key is missing or not known", ("missing_key", "wrong_key")),
+    403: (
+        "The key is for something else, or there is no file of keys that can be read",
+        ("wrong_right", "management_closed", "predict_closed", "metrics_closed"),
+    ),
     404: ("The model or the version is not loaded", ("unknown_model", "unknown_version")),
     406: ("The client takes no kind of answer that is spoken here", ("not_acceptable",)),
     409: ("A version could not be loaded; what ran before goes on", ("version_refused",)),

@@ -1,6 +1,7 @@
 // The page controller: debounces predict requests, shows answers, sends corrections.
 
 import { Answer } from "./answer.js";
+import { KeyForm } from "./key.js";
 import { Paper } from "./paper.js";
 import { firstPicture, sendable } from "./photo.js";
 import { correct, models, predict, Problem } from "./service.js";
@@ -14,6 +15,7 @@ const [undo, clear, file, ink, inkChoice, model, photo, hint, paperBox] = [
 
 const strokes = new Strokes();
 const answer = new Answer(send);
+const keyForm = new KeyForm(askAgain);
 const paper = new Paper(document.getElementById("drawing"), strokes, { began: dropPhoto, changed });
 
 let chosen = null; // the photo to send, or null for a drawing
@@ -55,6 +57,7 @@ async function ask() {
     if (question.signal.aborted) return;
     shown = null;
     retryAfter = error.retryAfter ?? null;
+    if (error.wantsKey) keyForm.ask(error);
     answer.problem(words(error) + (retryAfter ? ` Trying again in ${retryAfter} s.` : ""));
     if (error.code === "unknown_version" || error.code === "unknown_model") listModels();
   } finally {
@@ -128,18 +131,26 @@ async function send(digit) {
     await correct(of, digit);
     if (of === shown) answer.feedback(`Thank you. Kept as ${digit}.`, "kept", digit);
   } catch (error) {
+    if (error.wantsKey) keyForm.ask(error);
     if (of !== shown) return;
     const off = error.code === "feedback_off";
     answer.feedback(off ? "This service takes no corrections." : `Not kept. ${words(error)}`, "failed");
   }
 }
 
+// After another key was entered, or the key was forgotten.
+function askAgain() {
+  listModels();
+  if (chosen !== null || !strokes.empty) changed();
+}
+
 async function listModels() {
   let loaded;
   try {
     loaded = await models();
-  } catch {
-    return; // the default model stays selected; predict reports the error
+  } catch (error) {
+    if (error.wantsKey) keyForm.ask(error);
+    return; // the default model stays selected; predict reports any other error
   }
   const before = model.value;
   model.replaceChildren(new Option("the default model", ""));
@@ -160,6 +171,7 @@ file.addEventListener("change", () => {
   file.value = ""; // a second choice of the same file must be an event, too
 });
 document.addEventListener("keydown", (event) => {
+  if (event.target.matches("#key")) return;
   if (event.key === "Escape" && !clear.disabled) clearAll();
   if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !undo.disabled) {
     event.preventDefault();
@@ -167,6 +179,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 document.addEventListener("paste", (event) => {
+  if (event.target.matches?.("#key")) return;
   const given = firstPicture(event.clipboardData?.files ?? []);
   if (given) event.preventDefault();
   choose(given);

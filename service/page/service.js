@@ -1,24 +1,34 @@
 // HTTP client of the service. URLs are relative to the page, so that a proxy may add a path prefix.
 
+import { currentKey } from "./key.js";
+
 const FIELDS = "digit,confidence,probabilities,accepted,reason,pixels";
 const PATIENCE_MS = 15_000;
 
-// An error to show to the user; `retryAfter` in seconds if a retry may help, or null.
+// An error to show to the user; `retryAfter` in seconds if a retry may help, or null; `key` is the one that was sent.
 export class Problem extends Error {
-  constructor(message, { code = "", retryAfter = null } = {}) {
+  constructor(message, { code = "", status = 0, key = "", retryAfter = null } = {}) {
     super(message);
     this.code = code;
+    this.status = status;
+    this.key = key;
     this.retryAfter = retryAfter;
+  }
+
+  get wantsKey() {
+    return this.status === 401 || this.status === 403;
   }
 }
 
 // Throws a Problem; an abort by `signal` throws an AbortError instead.
 async function ask(path, options = {}, signal = null) {
   const limit = AbortSignal.timeout(PATIENCE_MS);
+  const key = currentKey();
+  const headers = { ...options.headers, ...(key && { Authorization: `Bearer ${key}` }) };
   let response;
   let content;
   try {
-    response = await fetch(path, { ...options, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    response = await fetch(path, { ...options, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
     content = await response.json();
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -27,9 +37,10 @@ async function ask(path, options = {}, signal = null) {
     throw new Problem(`The service answered with status ${response.status} and nothing that can be read.`);
   }
   if (response.ok) return { content, headers: response.headers };
-  const { code = "", message = `status ${response.status}` } = content.error ?? {};
+  const { status } = response;
+  const { code = "", message = `status ${status}` } = content.error ?? {};
   const after = Number(response.headers.get("Retry-After"));
-  throw new Problem(sentence(message), { code, retryAfter: response.status === 503 ? after || 1 : null });
+  throw new Problem(sentence(message), { code, status, key, retryAfter: status === 503 ? after || 1 : null });
 }
 
 export async function predict(picture, { ink, model, version }, signal) {

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from service.models.registry import ModelRegistry
     from service.state import ServiceState
 
-bearer: Final = HTTPBearer(auto_error=False, description="A management key")
+bearer: Final = HTTPBearer(
+    auto_error=False, description="A key with the right for the route; a management key has every right"
+)
 bearer_credentials: Final = Depends(bearer)
 
 

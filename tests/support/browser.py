@@ -1,7 +1,10 @@
-"""Debian's Chromium, and what a person does on the page: draws a digit and reads the answer."""
+"""Debian's Chromium, a page opened in it, and what a person does there: draws a digit and reads the answer."""
 
-from playwright.sync_api import expect
+from contextlib import contextmanager
 
+from playwright.sync_api import expect, sync_playwright
+
+PATIENCE_MS = 30_000
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
 STROKES = {
@@ -28,6 +31,33 @@ STROKES = {
     7: [[(0.3, 0.24), (0.7, 0.24), (0.44, 0.82)]],
 }
 """Points in 0…1 of the paper's side."""
+
+
+@contextmanager
+def launched():
+    """The browser, for as long as the block lasts."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(chromium, url, *, quiet=True, **options):
+    """The page; in the end nothing may have been complained of, unless it need not be quiet."""
+    context = chromium.new_context(**({"viewport": {"width": 1280, "height": 860}} | options))
+    context.set_default_timeout(PATIENCE_MS)
+    page, complaints = context.new_page(), []
+    page.on("console", lambda message: complaints.append(message.text) if message.type != "info" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(url)
+    try:
+        yield page
+        if quiet:
+            assert complaints == []
+    finally:
+        context.close()
 
 
 def draw(page, digit):

@@ -80,8 +80,8 @@ def keys() -> tuple[dict[str, dict[str, str]], str]:
     return headers, "".join(line for _, line in by_right.values())
 
 
-OPEN = ("/healthz", "/readyz")
-PREDICTING = ("/models", "/openapi.json", "/docs", "/nothing", "/static-offline-docs/x", "/")
+OPEN = ("/healthz", "/readyz", "/openapi.json", "/docs", "/static-offline-docs/x", "/")
+PREDICTING = ("/models", "/nothing")
 PIXELS = {"pixels": [0] * 784}
 
 
@@ -109,7 +109,7 @@ async def test_without_more_settings_only_management_wants_a_key(keys, tmp_path)
     assert opened["predict"] == opened["metrics"] == opened[""] == everything
 
 
-async def test_all_but_health_and_metrics_can_want_a_key(keys, tmp_path):
+async def test_all_but_health_pages_and_metrics_can_want_a_key(keys, tmp_path):
     opened = await statuses(keys, tmp_path / "keys", require_key="predict")
     assert opened[""] == opened["metrics"] == {*OPEN, "/metrics"}
     assert opened["predict"] == {*OPEN, *PREDICTING, "/metrics", "/predict"}

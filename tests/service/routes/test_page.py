@@ -6,21 +6,20 @@ import base64
 import io
 import re
 import sqlite3
-from contextlib import contextmanager
 
 import httpx
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from service.app import create_app
 from service.routes.page import FOLDER
 from service.settings import ServiceSettings
 from service.state import make_state
 from tests.support.application import app_with, served
-from tests.support.browser import ARGUMENTS, CHROMIUM, STROKES, draw, shows
+from tests.support.browser import STROKES, draw, opened, shows
 from tests.support.fake_predictor import FakePredictor
 from tests.support.small import nobody_watching
 from training import mnist
@@ -29,8 +28,6 @@ from training.network.models import MODELS
 from training.picture import prepare
 from training.recipe import Recipe
 from training.store import Store
-
-PATIENCE_MS = 30_000
 
 
 @pytest.fixture(scope="module")
@@ -53,32 +50,6 @@ def url(store, database):
     settings = ServiceSettings(store=str(store.path), feedback_url=f"sqlite:///{database}", poll_interval_s=0)
     with served(create_app(make_state(settings))) as (host, port):
         yield f"http://{host}:{port}/"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def opened(chromium, url, *, quiet=True, **options):
-    """The page; in the end nothing may have been complained of, unless it need not be quiet."""
-    context = chromium.new_context(**({"viewport": {"width": 1280, "height": 860}} | options))
-    context.set_default_timeout(PATIENCE_MS)
-    page, complaints = context.new_page(), []
-    page.on("console", lambda message: complaints.append(message.text) if message.type != "info" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(url)
-    try:
-        yield page
-        if quiet:
-            assert complaints == []
-    finally:
-        context.close()
 
 
 @pytest.fixture
