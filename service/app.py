@@ -91,12 +91,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.to_thread(state.watcher.start)
         watching = asyncio.create_task(state.watcher.run())
     state.corrections.start()
+    state.keys.start()
     drain_timeout_s = state.settings.drain_pause_s + state.settings.drain_timeout_s
     try:
         yield
     except asyncio.CancelledError:  # a second signal ends the drain; Starlette would print a traceback
         drain_timeout_s = 0
     finally:
+        state.keys.close()
         state.corrections.close()
         state.images.close()
         if watching:

@@ -76,7 +76,9 @@ class ServiceSettings(StoreSettings):
         "answers are compared with the champion's and never sent to clients",
     )
     keys_file: Path | None = Field(
-        None, description="File with the hashes of the API keys; without this file the management routes are closed"
+        None,
+        description="File with the hashes of the API keys, read again every second; without this file the management "
+        "routes are closed",
     )
     require_key: Annotated[tuple[Literal["predict", "metrics"], ...], NoDecode] = Field(
         (),
@@ -213,6 +215,8 @@ class ServiceSettings(StoreSettings):
             raise ValueError("require_key wants keys_file: without a file of keys nobody has one")
         if self.keys_file is not None and not os.access(self.keys_file, os.R_OK):
             raise ValueError(f"keys_file {self.keys_file} cannot be read: nobody could use a key")
+        if self.keys_file is not None and not self.keys_file.is_file():
+            raise ValueError(f"keys_file {self.keys_file} is no regular file: nobody could use a key")
         return self
 
     @model_validator(mode="after")

@@ -1,8 +1,8 @@
 """API keys and their rights: kept as SHA-256 hashes in a key file, compared in constant time.
 
 A line of the key file is a name, a right, and the SHA-256 of the key in hexadecimal, with spaces between. The right
-`manage` includes all others, and is the default when a line has only name and hash. The file is read again whenever it
-changes. `python -m service.auth NAME [RIGHT]` generates a key.
+`manage` includes all others, and is the default when a line has only name and hash. A thread reads the file again every
+second. `python -m service.auth NAME [RIGHT]` generates a key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import os
 import re
+import stat
+import threading
+import time
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from service.errors import Forbidden, Unauthorised
@@ -23,6 +27,12 @@ Right: TypeAlias = Literal["manage", "predict", "metrics"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
 DIGEST: Final = re.compile("[0-9a-f]{64}")
 HEADER: Final = "Authorization: Bearer KEY"
+LIMIT_BYTES: Final = 2**20
+"""Maximum size of the key file."""
+INTERVAL_S: Final = 1.0
+"""Seconds between two readings of the key file: so long a revoked key is still accepted."""
+STALE_S: Final = 10.0
+"""Seconds without a finished reading, as on a network disk that hangs, after which no key is accepted."""
 log = logging.getLogger(__name__)
 
 
@@ -37,15 +47,49 @@ class Key(NamedTuple):
 class Keys:
     """The keys of a key file; without a file every route that requires a key is closed.
 
-    Not thread-safe: one thread at a time.
+    The file is read at once, and from `start` to `close` again every second. A check does not touch the disk.
+    Thread-safe.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._version: tuple[int, int, int] | None = None
-        """Modification time in ns, size in bytes and inode of the file when it was read."""
-        self._keys: list[Key] = []
+        self._content: bytes | None = None
+        self._keys: list[Key] | None = None
+        """None while the file cannot be read."""
         self._logged = ""
+        self._read_s = 0.0
+        """Time of the last finished reading in `time.monotonic()` seconds."""
+        self._stop: threading.Event | None = None
+        self.reread()
+
+    def start(self) -> None:
+        """Starts the thread that rereads the file."""
+        if self._path is not None:
+            self._read_s, self._stop = time.monotonic(), threading.Event()
+            threading.Thread(target=self._follow, args=(self._stop,), name="keys", daemon=True).start()
+
+    def close(self) -> None:
+        """Stops the thread without waiting for it: the disk may hang."""
+        if self._stop:
+            self._stop.set()
+        self._stop = None
+
+    def reread(self) -> None:
+        """Reads the file, and parses it if its content has changed. Blocks as long as the disk does."""
+        if self._path is None:
+            return
+        try:
+            content = _read(self._path)
+            if content != self._content:
+                self._keys, self._content, self._logged = list(_parse(content.decode())), content, ""
+        except (OSError, UnicodeDecodeError) as error:
+            self._keys = self._content = None
+            self._log_once(f"the file of keys cannot be read, so no key is accepted: {error}")
+        self._read_s = time.monotonic()
+
+    def _follow(self, stop: threading.Event) -> None:
+        while not stop.wait(INTERVAL_S):
+            self.reread()
 
     def check(self, authorization: str | None, right: Right) -> str:
         """The name of the owner of the key in an Authorization header.
@@ -70,27 +114,39 @@ class Keys:
         return matching[0].name
 
     def _current(self, kind: str) -> list[Key]:
-        """The keys of the file as it is now. Raises Forbidden if there is no file, or if it cannot be read."""
+        """The keys of the file as last read. Raises Forbidden if there is no file, or if it cannot be read."""
         if self._path is None:
             raise Forbidden(f"{kind}_closed", f"{kind} is closed: no file of keys is set (DIGITS_KEYS_FILE)")
-        try:
-            stat = self._path.stat()
-            version = stat.st_mtime_ns, stat.st_size, stat.st_ino
-            if version != self._version:
-                self._keys, self._version, self._logged = list(_parse(self._path.read_text())), version, ""
-        except (OSError, UnicodeDecodeError) as error:
-            self._log_once(f"the file of keys cannot be read, so no key is accepted: {error}")
-            self._keys, self._version = [], None
+        keys = self._keys
+        if self._stop and time.monotonic() - self._read_s > STALE_S:
+            self._log_once(f"the file of keys cannot be read, so no key is accepted: {self._path} takes too long")
+            keys = None
+        if keys is None:
             raise Forbidden(
                 f"{kind}_closed", f"{kind} is closed: the file of keys cannot be read; the log of the service says why"
-            ) from None
-        return self._keys
+            )
+        return keys
 
     def _log_once(self, problem: str) -> None:
         """Logs a problem unless it was the last one logged."""
         if problem != self._logged:
             log.error("%s", problem)
         self._logged = problem
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file. Raises OSError for anything else, and for more than LIMIT_BYTES."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # or a FIFO without a writer would block
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no regular file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(LIMIT_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > LIMIT_BYTES:
+        raise OSError(f"{path} has more than {LIMIT_BYTES} bytes")
+    return content
 
 
 def _parse(text: str) -> Iterator[Key]:

@@ -48,6 +48,8 @@ from service.routes.manage import sync_now
 
 EXTENSIONS: Final = ("binary_tensor_data", "classification", "model_repository", "parameters")
 PLATFORM: Final = "jax_xla"
+DIGITS_VERSION: Final = version_of("digits")
+"""Read once: the library reads it from the disk."""
 MODEL: Final = "/v2/models/{model}"
 VERSION: Final = f"{MODEL}/versions/{{version}}"
 INFER_PATHS: Final = (f"{MODEL}/infer", f"{VERSION}/infer")
@@ -80,7 +82,7 @@ router = APIRouter(tags=["Open Inference Protocol"])
 @router.get("/v2/", include_in_schema=False)
 async def server() -> ServerMetadata:
     """Name, version and extensions."""
-    return ServerMetadata(name="digits", version=version_of("digits"), extensions=[*EXTENSIONS])
+    return ServerMetadata(name="digits", version=DIGITS_VERSION, extensions=[*EXTENSIONS])
 
 
 @router.get("/v2/health/live", summary="Is the process alive?", responses=plain_error_answers(503))

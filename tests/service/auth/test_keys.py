@@ -1,18 +1,23 @@
 """API keys: the key file, which routes require a key, and the command that makes one."""
 
+import os
 import re
 import subprocess
 import sys
-from pathlib import Path
+import threading
+from dataclasses import replace
 
+import anyio
 import pytest
 from pydantic import ValidationError
 
-from service.auth.keys import RIGHTS, Keys
+from service.auth import keys as module
+from service.auth.keys import RIGHTS, Keys, digest_of
 from service.errors import Forbidden, Unauthorised
 from service.settings import ServiceSettings
 from tests.support.application import app_following, client_of
 from tests.support.fake_predictor import FakePredictor
+from tests.support.keys import AUTHORIZATION
 from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +57,8 @@ async def test_a_key_of_the_file_opens_and_any_other_does_not(tmp_path):
     assert (await reload_with(keys, None)).json()["error"]["code"] == "missing_key"
 
 
-async def test_a_key_that_is_taken_out_of_the_file_opens_no_more(tmp_path):
+async def test_a_key_that_is_taken_out_of_the_file_opens_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "INTERVAL_S", 0.01)
     key, line = made("anna")
     keys = tmp_path / "keys"
     keys.write_text(line)
@@ -61,12 +67,17 @@ async def test_a_key_that_is_taken_out_of_the_file_opens_no_more(tmp_path):
         header = {"Authorization": f"Bearer {key}"}
         assert (await client.post("/manage/reload", headers=header)).status_code == 200
         keys.write_text("")
-        assert (await client.post("/manage/reload", headers=header)).status_code == 401
+        with anyio.fail_after(10):
+            while (answer := await client.post("/manage/reload", headers=header)).status_code == 200:
+                await anyio.sleep(0.01)
+        assert answer.status_code == 401
 
 
-async def test_a_file_of_keys_that_cannot_be_read_closes(tmp_path):
-    (tmp_path / "folder").mkdir()
-    response = await reload_with(tmp_path / "folder", "Bearer anything")
+async def test_a_file_of_keys_that_cannot_be_read_closes(tmp_path, keys_file):
+    app = app_following(Shelf({"lenet": {1: FakePredictor(version=1)}}), keys_file=keys_file)
+    app.state.service = replace(app.state.service, keys=Keys(tmp_path / "gone"))
+    async with client_of(app) as client:
+        response = await client.post("/manage/reload", headers=AUTHORIZATION)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "management_closed")
     (tmp_path / "odd").write_text("not-a-line\nanna \n")
     assert (await reload_with(tmp_path / "odd", "Bearer x")).status_code == 401
@@ -156,21 +167,95 @@ async def test_a_preflight_wants_no_key_for_it_cannot_bring_one(keys, tmp_path):
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://a.example")
 
 
-def test_the_file_is_read_again_only_when_it_has_changed(keys, tmp_path, monkeypatch):
-    reads, path = [], tmp_path / "keys"
+def test_a_check_does_not_touch_the_disk_and_only_other_content_is_parsed(keys, tmp_path, monkeypatch):
+    path, parsed = tmp_path / "keys", []
+    parse = module._parse
+    monkeypatch.setattr(module, "_parse", lambda text: parsed.append(text) or parse(text))
     path.write_text(keys[1])
-    read_text = Path.read_text
-    monkeypatch.setattr(Path, "read_text", lambda self: reads.append(self) or read_text(self))
     known = Keys(path)
-    for _ in range(3):
-        assert known.check(keys[0]["predict"]["Authorization"], "predict") == "predict"
-    assert reads == [path]
-    path.write_text(keys[1].splitlines(keepends=True)[0])
-    with pytest.raises(Unauthorised):
-        known.check(keys[0]["predict"]["Authorization"], "predict")
+    known.reread()
+    assert parsed == [keys[1]]
     path.unlink()
+    with monkeypatch.context() as patch:
+        for name in ("open", "stat", "fstat"):
+            patch.setattr(os, name, lambda *_, **__: pytest.fail("the disk was touched"))
+        for _ in range(3):
+            assert known.check(keys[0]["predict"]["Authorization"], "predict") == "predict"
+    known.reread()
     with pytest.raises(Forbidden, match="predict is closed: the file of keys cannot be read"):
         known.check(keys[0]["manage"]["Authorization"], "predict")
+
+
+def test_a_key_is_revoked_though_size_time_and_inode_of_the_file_stay_the_same(keys, tmp_path):
+    path = tmp_path / "keys"
+    path.write_text(keys[1])
+    known, before = Keys(path), path.stat()
+    assert known.check(keys[0]["predict"]["Authorization"], "predict") == "predict"
+    digest = digest_of(keys[0]["predict"]["Authorization"].removeprefix("Bearer "))
+    path.write_text(keys[1].replace(digest, digest_of("another key")))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert [(of.st_mtime_ns, of.st_size, of.st_ino) for of in (before, after)] == 2 * [
+        (after.st_mtime_ns, after.st_size, after.st_ino)
+    ]
+    known.reread()
+    with pytest.raises(Unauthorised):
+        known.check(keys[0]["predict"]["Authorization"], "predict")
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a folder", "too long", "not UTF-8"])
+def test_what_is_no_file_of_keys_closes_at_once_and_opens_again_when_it_is_one(keys, tmp_path, caplog, kind):
+    """Opening a FIFO used to wait for a writer, and with it every request."""
+    path, good = tmp_path / "keys", tmp_path / "good"
+    for each in (path, good):
+        each.write_text(keys[1])
+    known = Keys(path)
+    path.unlink()
+    match kind:
+        case "a FIFO":
+            os.mkfifo(path)
+        case "a folder":
+            path.mkdir()
+        case "too long":
+            path.write_text(keys[1] + "#" * module.LIMIT_BYTES)
+        case "not UTF-8":
+            path.write_bytes(keys[1].encode() + b"\xff")
+    reading = threading.Thread(target=lambda: (known.reread(), known.reread()), daemon=True)
+    reading.start()
+    reading.join(10)
+    assert not reading.is_alive()
+    with pytest.raises(Forbidden, match="predict is closed: the file of keys cannot be read"):
+        known.check(keys[0]["predict"]["Authorization"], "predict")
+    (record,) = caplog.records
+    assert "the file of keys cannot be read, so no key is accepted" in record.getMessage()
+    path.rmdir() if kind == "a folder" else path.unlink()
+    good.rename(path)
+    known.reread()
+    assert known.check(keys[0]["predict"]["Authorization"], "predict") == "predict"
+
+
+def test_no_key_is_accepted_while_the_disk_hangs(keys, tmp_path, monkeypatch, caplog):
+    path, hanging, going_on = tmp_path / "keys", threading.Event(), threading.Event()
+    path.write_text(keys[1])
+    known, read = Keys(path), module._read
+    monkeypatch.setattr(module, "INTERVAL_S", 0.001)
+    monkeypatch.setattr(module, "_read", lambda path: (hanging.set(), going_on.wait(30), read(path))[-1])
+    known.start()
+    try:
+        assert hanging.wait(10)
+        assert known.check(keys[0]["predict"]["Authorization"], "predict") == "predict"  # it may be only slow
+        monkeypatch.setattr(module, "STALE_S", 0.0)
+        for _ in range(2):
+            with pytest.raises(Forbidden, match="predict is closed: the file of keys cannot be read"):
+                known.check(keys[0]["predict"]["Authorization"], "predict")
+        (record,) = caplog.records
+        assert f"{path} takes too long" in record.getMessage()
+        monkeypatch.setattr(module, "STALE_S", 1000.0)
+        going_on.set()
+        assert known.check(keys[0]["predict"]["Authorization"], "predict") == "predict"
+    finally:
+        known.close()
+        going_on.set()
 
 
 def test_every_key_is_compared_and_in_constant_time(keys, tmp_path, monkeypatch):
@@ -180,6 +265,14 @@ def test_every_key_is_compared_and_in_constant_time(keys, tmp_path, monkeypatch)
     Keys(tmp_path / "keys").check(keys[0]["manage"]["Authorization"], "manage")
     assert len(compared) == len(RIGHTS)
     assert {len(text) for pair in compared for text in pair} == {64}, "hashes, whose lengths tell nothing of the keys"
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "a folder"])
+def test_a_file_of_keys_that_is_no_file_is_refused_at_once(tmp_path, kind):
+    path = tmp_path / "keys"
+    os.mkfifo(path) if kind == "a FIFO" else path.mkdir()
+    with pytest.raises(ValidationError, match="keys is no regular file: nobody could use a key"):
+        ServiceSettings(keys_file=path)
 
 
 def test_to_want_keys_without_a_file_of_them_is_refused_at_once():
@@ -208,6 +301,7 @@ def test_a_line_that_is_no_key_opens_nothing_and_is_told(tmp_path, caplog):
     keys = Keys(path)
     for wrong in (line.replace("predict", "predikt"), line.replace("predict", "Predict"), line[:-3], f"{line} more"):
         path.write_text(f"# a comment\n{wrong}\n")
+        keys.reread()
         for right in RIGHTS:
             with pytest.raises(Unauthorised):
                 keys.check(f"Bearer {key}", right)
