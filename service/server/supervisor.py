@@ -22,6 +22,7 @@ from service.observability.process_metrics import SHARED_FOLDER, note_process
 from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
 from service.server.socket_passing import channel, send_connection
 from service.server.terminal import Terminal
+from service.server.worker import run_in_process
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from service.settings import ServiceSettings
+
+    Work = Callable[..., None]
 
 BACKLOG: Final = 2048
 """Maximum number of connections that wait to be accepted; uvicorn's default."""
@@ -51,14 +54,14 @@ class Worker:
     `connections` is the channel on which it is sent its connections.
     """
 
-    def __init__(self, settings: ServiceSettings, shared_folder: str, place: int, backoff_s: float) -> None:
+    def __init__(self, work: Work, settings: ServiceSettings, shared_folder: str, place: int, backoff_s: float) -> None:
         context = get_context("spawn")
         self.place, self.backoff_s, self.ready = place, backoff_s, False
         self.status, status_of_worker = context.Pipe(duplex=False)
         self.connections, connections_of_worker = channel()
         self.process = context.Process(
-            target=_run_in_process,
-            args=(settings, shared_folder, place, connections_of_worker, status_of_worker),
+            target=_run_worker_process,
+            args=(work, settings, shared_folder, place, connections_of_worker, status_of_worker),
             name=f"worker-{place}",
         )
         self.process.start()
@@ -72,11 +75,14 @@ class Worker:
         self.connections.close()
 
 
-def run_supervisor(settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None]) -> int:
+def run_supervisor(
+    settings: ServiceSettings, listener: socket.socket, on_ready: Callable[[str], None], work: Work = run_in_process
+) -> int:
     """Serves with `settings.workers` processes until SIGTERM or SIGINT; returns the exit code.
 
     `listener` is a bound socket. `on_ready` is called with what is served when all workers are ready. A worker that
     fails before that ends the service with exit code 1; a worker that dies later is replaced while the others go on.
+    `work` is what each worker process runs, a function of a module with the arguments of `run_worker`.
     Raises OSError when the socket cannot be listened on.
 
     The folder that the processes share is made here, removed here, and passed on as a value; only prometheus_client
@@ -85,7 +91,7 @@ def run_supervisor(settings: ServiceSettings, listener: socket.socket, on_ready:
     with tempfile.TemporaryDirectory(prefix="digits-metrics-") as shared_folder:
         os.environ[SHARED_FOLDER] = shared_folder
         note_process(shared_folder, PARENT)
-        return Supervisor(settings, shared_folder, listener, on_ready).run()
+        return Supervisor(work, settings, shared_folder, listener, on_ready).run()
 
 
 class Restart(NamedTuple):
@@ -103,9 +109,14 @@ class Supervisor:
     """
 
     def __init__(
-        self, settings: ServiceSettings, shared_folder: str, listener: socket.socket, on_ready: Callable[[str], None]
+        self,
+        work: Work,
+        settings: ServiceSettings,
+        shared_folder: str,
+        listener: socket.socket,
+        on_ready: Callable[[str], None],
     ) -> None:
-        self._settings, self._shared_folder, self._listener = settings, shared_folder, listener
+        self._work, self._settings, self._shared_folder, self._listener = work, settings, shared_folder, listener
         self._on_ready = on_ready
         self._stopping = self._listening = False
         self._wakeup_reader, self._wakeup_writer = os.pipe()  # a signal handler does not end a wait, a byte does
@@ -148,7 +159,7 @@ class Supervisor:
 
     def _start(self, place: int, backoff_s: float = FIRST_BACKOFF_S) -> None:
         if not self._stopping:
-            self._workers.append(Worker(self._settings, self._shared_folder, place, backoff_s))
+            self._workers.append(Worker(self._work, self._settings, self._shared_folder, place, backoff_s))
 
     def _start_due(self) -> None:
         for restart in [due for due in self._restarts if self._stopping or due.due_s <= time.monotonic()]:
@@ -258,21 +269,22 @@ class Supervisor:
                 os.kill(worker.process.pid, sig)
 
 
-def _run_in_process(
-    settings: ServiceSettings, shared_folder: str, place: int, connections: socket.socket, status: Connection
+def _run_worker_process(
+    work: Work,
+    settings: ServiceSettings,
+    shared_folder: str,
+    place: int,
+    connections: socket.socket,
+    status: Connection,
 ) -> None:
-    """What a worker process runs."""
-    from service.observability.logs import configure_logs
-    from service.server.worker import run_worker
-
-    configure_logs(settings.log_level, settings.log_format)
+    """Runs `work` in a worker process, and reports on `status` what it serves, or why it cannot."""
     note_process(shared_folder, str(place))
     os.setpgrp()  # Ctrl-C goes to the supervisor alone, which passes it on; a worker would take two as "end at once"
     threading.Thread(target=_stop_with_supervisor, daemon=True).start()
     if hasattr(os, "sched_setaffinity"):  # XLA starts as many threads as it may use processors
         os.sched_setaffinity(0, share(sorted(os.sched_getaffinity(0)), place, settings.workers))
     try:
-        run_worker(
+        work(
             settings,
             status.send,
             connections=connections,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from training.errors import DigitsError
 from training.processors import keep_to_limit
@@ -72,6 +72,14 @@ def run_worker(
         signal.signal(stop, _ignore)
     server.run(sockets=[listener] if listener else [])
     recent.close()
+
+
+def run_in_process(settings: ServiceSettings, on_ready: Callable[[str], None], **arguments: Any) -> None:
+    """As `run_worker`, in a new process: logs are configured first."""
+    from service.observability.logs import configure_logs
+
+    configure_logs(settings.log_level, settings.log_format)
+    run_worker(settings, on_ready, **arguments)
 
 
 def _exit_now(*_: object) -> NoReturn:

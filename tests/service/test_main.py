@@ -1,5 +1,6 @@
 """`python -m service` as a process of its own: options, error lines, readiness, signals."""
 
+import errno
 import os
 import pty
 import re
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from service.__main__ import app
 from service.protocols.native.examples import SEVEN, drawn
 from service.server.worker import run_worker
 from service.settings import ServiceSettings
@@ -36,6 +39,19 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do(tmp_path):
             1,
             f"error: port {port} of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n",
         )
+
+
+def test_a_port_that_is_taken_while_workers_load_is_one_line_too(monkeypatch, tmp_path):
+    def find_it_taken(*_):
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr("service.server.supervisor.run_supervisor", find_it_taken)
+    monkeypatch.setattr("service.observability.logs.configure_logs", lambda *_: None)
+    result = CliRunner().invoke(app, ["--store", str(tmp_path), "--port", "0", "--workers", "2"])
+    assert result.exit_code == 1
+    assert result.output == (
+        "error: port 0 of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n"
+    )
 
 
 def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, monkeypatch):

@@ -1,4 +1,4 @@
-"""`python -m service` as a process of its own, and with several workers."""
+"""`python -m service` as a process of its own and with several workers; a supervisor of workers without JAX."""
 
 import os
 import re
@@ -8,15 +8,17 @@ import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.compiled import SHARING
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
 FEW_PREDICTIONS = {"DIGITS_RECENT_PREDICTIONS": "64"}
 """The memory that workers share for recent predictions is small: a process that is killed leaves it behind."""
 
 
-def start(*options, **environment):
+def start(*options, module="service", **environment):
     """The process; of this one's environment it has all but the settings of the service."""
     return subprocess.Popen(
-        [sys.executable, "-m", "service", *options],
+        [sys.executable, "-m", module, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -34,14 +36,37 @@ def outcome(*options, **environment):
 
 @contextmanager
 def running(store, **environment):
-    """A parent of two workers, and its URL once it is ready."""
+    """A parent of two workers, which read what others have compiled, and its URL once it is ready."""
     options = ["--store", str(store.path), "--model", "tiny", "--port", "0", "--workers", "2"]
-    process = start(*options, **(FEW_PREDICTIONS | environment))
+    ready = r"tiny version 1 is ready at (\S+) \(\S+/docs\) after \d+\.\d s, 2 workers\n"
+    with _ended(start(*options, **(SHARING | FEW_PREDICTIONS | environment))) as process:
+        yield process, _url(process, ready)
+
+
+@contextmanager
+def running_plain(folder, **settings):
+    """A parent of two workers of `plain_worker`, which obey `folder`, and its URL once it is ready."""
+    with _ended(start_plain(folder, **settings)) as process:
+        yield process, _url(process, r"plain version 1 is ready at (\S+)\n")
+
+
+def start_plain(folder, port=0, **settings):
+    """A parent of two workers of `plain_worker`."""
+    chosen = [f"{name}={value}" for name, value in settings.items()]
+    return start(str(port), str(folder), "2", *chosen, module="tests.support.plain_worker")
+
+
+def _url(process, ready):
+    line = process.stdout.readline()
+    match = re.fullmatch(ready, line)
+    assert match, line + process.stderr.read()
+    return match[1]
+
+
+@contextmanager
+def _ended(process):
     try:
-        line = process.stdout.readline()
-        match = re.fullmatch(r"tiny version 1 is ready at (\S+) \(\S+/docs\) after \d+\.\d s, 2 workers\n", line)
-        assert match, line + process.stderr.read()
-        yield process, match[1]
+        yield process
     finally:
         workers = workers_of(process)
         process.kill()
@@ -63,3 +88,8 @@ def workers_of(process):
             ):
                 found.append(int(pid))
     return found
+
+
+def gone(pid):
+    """Whether a process has ended."""
+    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()

@@ -1,4 +1,4 @@
-"""The supervisor with real worker processes: restarts, signals, shared metrics and the sharing out of connections."""
+"""The supervisor: restarts, signals and the sharing out of connections; what real workers share."""
 
 import hashlib
 import json
@@ -18,12 +18,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.server.supervisor import share
 from tests.support.keys import AUTHORIZATION
-from tests.support.service_process import running, start, workers_of
+from tests.support.service_process import gone, running, running_plain, start_plain, workers_of
 from tests.support.variants import publish_variant
 from tests.support.waiting import eventually
 from training.store import Store
 
 PATIENCE_S = 60
+STEP_S = 0.1
+"""Between two looks that are work for the service or for this process."""
 ESTABLISHED = "01"
 """Of /proc/net/tcp."""
 
@@ -34,60 +36,57 @@ def next_said(process):
     return json.loads(line)["event"] if line.startswith("{") else line.rstrip("\n")
 
 
-def gone(pid):
-    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
+def address_of(url):
+    host, port = url.removeprefix("http://").split(":")
+    return host, int(port)
 
 
-def rows_counted(url):
-    text = httpx.get(f"{url}/metrics").text
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return sum(sample.value for sample in samples if sample.name == "digits_batch_rows_sum")
+def asked(url):
+    """The process id of the worker that answers on a new connection, and how often it was told to poll the store."""
+    with socket.create_connection(address_of(url), timeout=PATIENCE_S) as connection:
+        return asked_on(connection)
 
 
-def requests_counted(url):
-    text = httpx.get(f"{url}/metrics").text
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return sum(
-        sample.value
-        for sample in samples
-        if sample.name == "digits_request_duration_seconds_count" and sample.labels["route"] == "/predict"
-    )
+def asked_on(connection, path="/"):
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return answer_on(connection)
+
+
+def answer_on(connection):
+    answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
+    pid, polls = answer.partition(b"\r\n\r\n")[2].split()
+    return int(pid), int(polls)
+
+
+def answering(url):
+    """The process ids of the workers that answer two connections, which are shared out to two of them."""
+    with ExitStack() as stack:
+        both = [stack.enter_context(socket.create_connection(address_of(url), timeout=PATIENCE_S)) for _ in range(2)]
+        return {asked_on(connection)[0] for connection in both}
 
 
 @pytest.fixture
-def changing(trained_store, tmp_path):
-    """A copy of the store with what has been compiled for it, to be changed."""
-    return Store(shutil.copytree(trained_store.path, tmp_path / "store"))
-
-
-@pytest.fixture(scope="module")
-def service(trained_store, tmp_path_factory):
-    """A service of two workers for several tests: its store, its parent process, and its URL."""
-    folder = tmp_path_factory.mktemp("service")
-    store, keys = Store(shutil.copytree(trained_store.path, folder / "store")), folder / "keys"
-    keys.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
-    with running(store, DIGITS_KEYS_FILE=str(keys), DIGITS_POLL_INTERVAL_S="0") as (process, url):
-        yield store, process, url
+def plain(tmp_path):
+    """A parent of two plain workers, which obey `tmp_path`, and its URL."""
+    with running_plain(tmp_path) as (process, url):
+        yield process, url
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_all_answer_and_count_together_and_end_with_the_parent(trained_store, stop):
-    with running(trained_store) as (process, url):
-        workers = workers_of(process)
-        assert len(workers) == 2
-        for _ in range(20):  # connections of their own, so that both get some
-            answer = httpx.post(f"{url}/predict", json={"pixels": [0] * 784})
-            assert answer.status_code == 200
-        eventually(lambda: rows_counted(url) == 20)  # of the other one as of the last second
-        eventually(lambda: requests_counted(url) == 20)
-        process.send_signal(stop)
-        assert process.communicate(timeout=PATIENCE_S) == ("", "")
-        assert process.returncode == 0
-        assert all(map(gone, workers))
+def test_all_answer_and_end_with_the_parent(plain, stop):
+    process, url = plain
+    workers = workers_of(process)
+    assert len(workers) == 2
+    assert {asked(url)[0] for _ in range(4)} == {*workers}
+    process.send_signal(stop)
+    assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert process.returncode == 0
+    assert all(map(gone, workers))
 
 
-def test_a_second_sigterm_ends_them_all_at_once_and_in_silence(trained_store):
-    with running(trained_store, DIGITS_DRAIN_PAUSE_S="60") as (process, _):
+def test_a_second_sigterm_ends_them_all_at_once_and_in_silence(tmp_path):
+    with running_plain(tmp_path, drain_pause_s=60) as (process, _):
         workers = workers_of(process)
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -98,23 +97,139 @@ def test_a_second_sigterm_ends_them_all_at_once_and_in_silence(trained_store):
         assert all(map(gone, workers))
 
 
-def test_connections_are_dealt_out_evenly(service):
+def test_connections_are_dealt_out_evenly(plain):
     """From a common socket, one worker once took nearly all that came at once."""
-    _, process, url = service
+    _, url = plain
     with ExitStack() as stack:
-        host, port = url.removeprefix("http://").split(":")
-        for _ in range(20):
-            stack.enter_context(socket.create_connection((host, int(port))))
-        stack.enter_context(httpx.Client()).get(f"{url}/healthz")  # the last one: the others have been dealt out by now
-        assert sorted(connections_of(worker, int(port)) for worker in workers_of(process)) == [10, 11]
+        opened = [stack.enter_context(socket.create_connection(address_of(url))) for _ in range(21)]
+        takers = [asked_on(connection)[0] for connection in opened]
+        assert sorted(map(takers.count, {*takers})) == [10, 11]
 
 
-def connections_of(pid, port):
-    """How many TCP connections at the port a process holds."""
-    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    inodes = {line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == ESTABLISHED}
-    held = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
-    return len(held & {f"socket:[{inode}]" for inode in inodes})
+def test_all_are_told_to_poll_the_store(plain):
+    process, url = plain
+    process.send_signal(signal.SIGHUP)
+    eventually(lambda: {asked(url)[1] for _ in range(4)} == {1}, PATIENCE_S, STEP_S)
+
+
+def test_whoever_dies_while_it_loads_is_replaced_too(plain, tmp_path):
+    """It once ended the whole service, though the other worker was well."""
+    process, url = plain
+    victim, healthy = workers_of(process)
+    (tmp_path / "fail").write_text("there is no model")
+    os.kill(victim, signal.SIGKILL)
+    assert next_said(process) == f"worker {victim} has ended with -9: replaced"
+    for pause_s in (1, 2):  # by itself: it says why, and the next one waits, and longer every time
+        assert next_said(process) == "error: there is no model"
+        line = next_said(process)
+        assert re.fullmatch(rf"worker \d+ has ended with 1 while it loaded: replaced in {pause_s} s", line)
+        waiting_s = time.monotonic()
+        assert workers_of(process) == [healthy]
+        assert asked(url)[0] == healthy
+        if pause_s == 2:
+            (tmp_path / "fail").unlink()
+            (tmp_path / "hold").touch()
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S, STEP_S)
+        assert pause_s - 0.5 < time.monotonic() - waiting_s < pause_s + 5
+    (loading,) = {*workers_of(process)} - {healthy}
+    os.kill(loading, signal.SIGKILL)  # by a signal: the next one comes at once
+    assert next_said(process) == f"worker {loading} has ended with -9 while it loaded: replaced"
+    (tmp_path / "hold").unlink()
+    eventually(lambda: answering(url) == {*workers_of(process)}, PATIENCE_S, STEP_S)
+    assert len(workers_of(process)) == 2
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert process.returncode == 0
+
+
+def test_sigterm_ends_it_while_nobody_is_there_to_be_told(plain, tmp_path):
+    process, _ = plain
+    (tmp_path / "fail").write_text("there is no model")
+    for worker in workers_of(process):
+        os.kill(worker, signal.SIGKILL)
+    said = [process.stderr.readline() for _ in range(10)]  # for each: killed, why, failed; and again: why, failed
+    assert sum("replaced in 2 s" in line for line in said) == 2
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=1.5) == ("", "")
+    assert process.returncode == 0
+
+
+def test_nobody_outlives_a_parent_that_is_killed(plain):
+    process, _ = plain
+    workers = workers_of(process)
+    process.kill()
+    eventually(lambda: all(map(gone, workers)), PATIENCE_S, STEP_S)
+
+
+def test_who_cannot_start_says_why_once_and_ends_them_all(tmp_path):
+    (tmp_path / "fail").write_text("there is no model")
+    process = start_plain(tmp_path)
+    assert process.communicate(timeout=PATIENCE_S) == ("", "error: there is no model\n")
+    assert process.returncode == 1
+
+
+def test_a_port_that_another_program_takes_while_they_load_is_an_error(tmp_path):
+    (tmp_path / "hold").touch()
+    with socket.socket() as quicker:
+        quicker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        quicker.bind(("127.0.0.1", 0))
+        process = start_plain(tmp_path, quicker.getsockname()[1])
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S, STEP_S)  # so it has bound the port
+        quicker.listen()
+        (tmp_path / "hold").unlink()
+        assert process.communicate(timeout=PATIENCE_S) == ("", "error: [Errno 98] Address already in use\n")
+        assert process.returncode == 1
+
+
+def test_sigterm_while_they_load_ends_them_all(tmp_path):
+    (tmp_path / "hold").touch()
+    process = start_plain(tmp_path)
+    eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S, STEP_S)
+    workers = workers_of(process)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert process.returncode == 0
+    assert all(map(gone, workers))
+
+
+@pytest.fixture(scope="module")
+def service(trained_store, tmp_path_factory):
+    """A service of two real workers for several tests: its store, its parent process, and its URL."""
+    folder = tmp_path_factory.mktemp("service")
+    store, keys = Store(shutil.copytree(trained_store.path, folder / "store")), folder / "keys"
+    keys.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
+    with running(store, DIGITS_KEYS_FILE=str(keys), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+        yield store, process, url
+        workers = workers_of(process)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, stdout) == (0, "")
+        assert [line for line in stderr.splitlines() if "answers; loaded: " not in line] == []
+        assert all(map(gone, workers))
+
+
+def rows_counted(url):
+    return counted(url, "digits_batch_rows_sum")
+
+
+def requests_counted(url):
+    return counted(url, "digits_request_duration_seconds_count", route="/predict")
+
+
+def counted(url, name, **labels):
+    text = httpx.get(f"{url}/metrics").text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def test_real_workers_count_together(service):
+    _, process, url = service
+    assert len(workers_of(process)) == 2
+    for _ in range(20):  # connections of their own, so that both get some
+        answer = httpx.post(f"{url}/predict", json={"pixels": [0] * 784})
+        assert answer.status_code == 200
+    eventually(lambda: rows_counted(url) == 20, PATIENCE_S, STEP_S)  # of the other one as of the last second
+    eventually(lambda: requests_counted(url) == 20, PATIENCE_S, STEP_S)
 
 
 def test_whoever_dies_is_replaced(service):
@@ -122,10 +237,10 @@ def test_whoever_dies_is_replaced(service):
     victim, other = workers_of(process)
     os.kill(victim, signal.SIGKILL)
     assert next_said(process) == f"worker {victim} has ended with -9: replaced"
-    eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
+    eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S, STEP_S)
     assert other in workers_of(process)
     assert httpx.get(f"{url}/readyz").status_code == 200
-    eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
+    eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S, STEP_S)
     assert {worker for worker, _ in memory_by_worker(url)} == {"0", "1", "parent"}
     shared = gauges_shared_by(process)
     assert str(victim) not in shared, "its gauges are gone, and would be added up for ever"
@@ -147,110 +262,41 @@ def gauges_shared_by(process):
     return {path.stem.rpartition("_")[2] for path in Path(folder).glob("gauge_live*.db")}
 
 
-def test_whoever_dies_while_it_loads_is_replaced_too(changing, tmp_path):
-    """It once ended the whole service, though the other worker was well."""
-    with running(changing, DIGITS_POLL_INTERVAL_S="0") as (process, url):
-        victim, healthy = workers_of(process)
-        (tmp_path / "store" / "tiny").rename(tmp_path / "away")
-        os.kill(victim, signal.SIGKILL)
-        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
-        for pause_s in (1, 2):  # by itself: it says why, and the next one waits, and longer every time
-            assert next_said(process).startswith("error: there is no model 'tiny' in the store ")
-            line = next_said(process)
-            assert re.fullmatch(rf"worker \d+ has ended with 1 while it loaded: replaced in {pause_s} s", line)
-            waiting_s = time.monotonic()
-            assert workers_of(process) == [healthy]
-            assert httpx.get(f"{url}/readyz").status_code == 200
-            if pause_s == 2:
-                (tmp_path / "away").rename(tmp_path / "store" / "tiny")
-            eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)
-            assert pause_s - 0.5 < time.monotonic() - waiting_s < pause_s + 5
-        (loading,) = {*workers_of(process)} - {healthy}
-        os.kill(loading, signal.SIGKILL)  # by a signal: the next one comes at once
-        assert next_said(process) == f"worker {loading} has ended with -9 while it loaded: replaced"
-        eventually(lambda: all(taken_by(worker, url) for worker in workers_of(process)), PATIENCE_S)
-        assert len(workers_of(process)) == 2
-        process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=PATIENCE_S) == ("", "")
-        assert process.returncode == 0
-
-
 def taken_by(worker, url):
     """Whether a connection comes to a worker; two are dealt out to two of them."""
-    host, port = url.removeprefix("http://").split(":")
+    host, port = address_of(url)
     with ExitStack() as stack:
         for _ in range(2):
-            stack.enter_context(socket.create_connection((host, int(port))))
+            stack.enter_context(socket.create_connection((host, port)))
         stack.enter_context(httpx.Client()).get(f"{url}/healthz")  # the last one: the others have been dealt out by now
-        return connections_of(worker, int(port)) > 0
+        return connections_of(worker, port) > 0
 
 
-def test_sigterm_ends_it_while_nobody_is_there_to_be_told(changing, tmp_path):
-    with running(changing, DIGITS_POLL_INTERVAL_S="0") as (process, _):
-        (tmp_path / "store" / "tiny").rename(tmp_path / "away")
-        for worker in workers_of(process):
-            os.kill(worker, signal.SIGKILL)
-        said = [process.stderr.readline() for _ in range(10)]  # for each: killed, why, failed; and again: why, failed
-        assert sum("replaced in 2 s" in line for line in said) == 2
-        process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=1.5) == ("", "")
-        assert process.returncode == 0
+def connections_of(pid, port):
+    """How many TCP connections at the port a process holds."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    inodes = {line[9] for line in lines if line[1].endswith(f":{port:04X}") and line[3] == ESTABLISHED}
+    held = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+    return len(held & {f"socket:[{inode}]" for inode in inodes})
 
 
-@pytest.mark.parametrize("asked", ["by SIGHUP to the parent", "by a request to one worker"])
-def test_all_workers_load_a_new_version(service, asked):
+@pytest.mark.parametrize("how", ["by SIGHUP to the parent", "by a request to one worker"])
+def test_all_workers_load_a_new_version(service, how):
     store, process, url = service
     version = publish_variant(store, "tiny", 0.5)
     store.promote("tiny", version)
-    if asked == "by SIGHUP to the parent":
+    if how == "by SIGHUP to the parent":
         process.send_signal(signal.SIGHUP)
     else:
         answer = httpx.post(f"{url}/manage/reload", headers=AUTHORIZATION)
         assert [model["version"] for model in answer.json()["models"]] == [version]
-    eventually(lambda: {version_at(url) for _ in range(4)} == {version}, PATIENCE_S)  # dealt out in turn: both twice
+    eventually(
+        lambda: {version_at(url) for _ in range(4)} == {version}, PATIENCE_S, STEP_S
+    )  # dealt out in turn: both twice
 
 
 def version_at(url):
     return httpx.get(f"{url}/models").json()["models"][0]["version"]
-
-
-def test_nobody_outlives_a_parent_that_is_killed(trained_store):
-    with running(trained_store) as (process, _):
-        workers = workers_of(process)
-        process.kill()
-        eventually(lambda: all(map(gone, workers)), PATIENCE_S)
-
-
-def test_who_cannot_start_says_why_once_and_ends_them_all(tmp_path):
-    process = start("--store", str(tmp_path), "--port", "0", "--workers", "2")
-    stdout, stderr = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1
-    assert stdout == ""
-    assert re.fullmatch(r"error: there is no model 'lenet' in the store .*--quick\n", stderr)
-
-
-def test_a_port_that_another_program_takes_while_they_load_is_one_line(trained_store):
-    with socket.socket() as quicker:
-        quicker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        quicker.bind(("127.0.0.1", 0))
-        port = str(quicker.getsockname()[1])
-        process = start("--store", str(trained_store.path), "--model", "tiny", "--port", port, "--workers", "2")
-        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S)  # so it has bound the port
-        quicker.listen()
-        _, said = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 1
-        assert (
-            said
-            == f"error: port {port} of 127.0.0.1 is in use; choose another with --port, or --port 0 for any free one\n"
-        )
-
-
-def test_sigterm_while_they_load_ends_them_all(trained_store):
-    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0", "--workers", "2")
-    time.sleep(1.2)
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, said) == (0, "")
 
 
 @pytest.mark.parametrize(

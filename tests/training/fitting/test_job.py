@@ -1,5 +1,6 @@
 """A training run: what it learns, that it is reproducible bit for bit, and that it resumes after any epoch."""
 
+import os
 import re
 import signal
 import subprocess
@@ -251,7 +252,7 @@ def epochs_shown(lines) -> list[int]:
 
 
 def test_a_process_that_is_stopped_again_and_again_resumes_bit_identical(tmp_path, digits, undisturbed):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": SHARING}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": os.environ | SHARING}
     done, options = 1, ()
     for ending, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)):
         with subprocess.Popen(command(tmp_path, digits, *options), **pipes) as process:
@@ -267,7 +268,9 @@ def test_a_process_that_is_stopped_again_and_again_resumes_bit_identical(tmp_pat
         assert shown[0] >= done, "epochs that were done are not done again"
         done, options = shown[-1], ("--resume",)
 
-    again = subprocess.run(command(tmp_path, digits, *options), capture_output=True, text=True, check=True, env=SHARING)
+    again = subprocess.run(
+        command(tmp_path, digits, *options), capture_output=True, text=True, check=True, env=os.environ | SHARING
+    )
     shown = epochs_shown(again.stdout.splitlines())
     assert shown[0] >= done
     assert shown[-1] == EPOCHS
