@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -251,6 +252,39 @@ def epochs_shown(lines) -> list[int]:
     return [int(found[1]) for line in lines if (found := re.match(r" +(\d+) ", line))]
 
 
+def run_in(folder, digits, *, resume, watching=nobody_watching):
+    """A job with TINY in a folder: the store, with the version that it published."""
+    recipe = replace(QUICK, epochs=5)
+    job.run(Store(folder), "tiny", TINY, recipe, digits, source="a test", resume=resume, watching=watching)
+    return Store(folder)
+
+
+def test_a_job_that_is_interrupted_again_and_again_resumes_bit_identical(few_digits, tmp_path):
+    epochs = []
+    for stop_in in (2, 4):
+
+        @contextmanager
+        def interrupting(model, recipe, stop_in=stop_in):
+            def watch(*, epoch, row, **progress):
+                epochs.append(epoch)
+                if epoch == stop_in and row is None:
+                    raise KeyboardInterrupt
+
+            yield watch
+
+        with pytest.raises(KeyboardInterrupt):
+            run_in(tmp_path / "interrupted", few_digits, resume=bool(epochs), watching=interrupting)
+        assert Store(tmp_path / "interrupted").models() == []
+    assert epochs == sorted(epochs), "epochs that were done are not done again"
+    card, params = run_in(tmp_path / "interrupted", few_digits, resume=True).load("tiny", 1)
+    other_card, other_params = run_in(tmp_path / "undisturbed", few_digits, resume=False).load("tiny", 1)
+    assert same(params, other_params)
+    assert card.golden == other_card.golden
+    assert card.calibration == other_card.calibration
+    assert [row.epoch for row in card.history] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.slow
 def test_a_process_that_is_stopped_again_and_again_resumes_bit_identical(tmp_path, digits, undisturbed):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": os.environ | SHARING}
     done, options = 1, ()
