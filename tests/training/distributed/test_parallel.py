@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from tests.load.server import free_port
+from tests.support.small import nobody_watching
 from training.distributed.processes import join
 from training.errors import DigitsError
+from training.fitting.job import run
 from training.network.layers import Conv, Dense, Dropout, Flatten, LayerFile
 from training.recipe import Distortion, Recipe, Teacher
 from training.store import Store
@@ -30,6 +32,9 @@ RECIPE = Recipe(
     distortion=Distortion(elastic_px=0.9, rotation_rad=0.12, shift_px=1.0),
     validation_images=200,
 )
+PLAIN_LAYERS = (Flatten(), Dense(10))
+PLAIN_RECIPE = Recipe(epochs=2, optimizer="sgd", learning_rate=0.02, average=0.99, validation_images=200)
+"""A network and a recipe that take a quarter of the time to compile."""
 PATIENCE_S = 180
 """No process is left after so long; two processors that are free need a tenth of it."""
 DEATH_KNOWN_AFTER_S = 40
@@ -60,7 +65,9 @@ def job(tmp_path_factory, few_digits):
     """A folder with what is trained, how and on what, and with what was compiled for it."""
     folder = tmp_path_factory.mktemp("job")
     (folder / "layers.json").write_bytes(msgspec.json.encode(LayerFile(LAYERS)))
+    (folder / "plain.json").write_bytes(msgspec.json.encode(LayerFile(PLAIN_LAYERS)))
     (folder / "recipe.json").write_bytes(msgspec.json.encode(RECIPE))
+    (folder / "plain_recipe.json").write_bytes(msgspec.json.encode(PLAIN_RECIPE))
     digits = few_digits.take(np.arange(1500))
     np.savez(folder / "few.npz", images=digits.images, labels=digits.labels)
     return folder
@@ -114,7 +121,30 @@ def assert_same_curve(store, alone):
         np.testing.assert_allclose(weights, other_weights, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize(("processes", "devices"), [(1, 8), pytest.param(2, 1, marks=pytest.mark.slow)])
+def test_eight_devices_have_the_loss_curve_of_one(job, few_digits, tmp_path):
+    """As below, for a plain network and without distortion."""
+    alone, together = Store(tmp_path / "alone"), Store(tmp_path / "together")
+    digits = few_digits.take(np.arange(1500))
+    run(
+        alone,
+        "tiny",
+        PLAIN_LAYERS,
+        PLAIN_RECIPE,
+        digits,
+        source="few.npz",
+        resume=False,
+        watching=nobody_watching,
+    )
+    options = ("--layers", str(job / "plain.json"), "--recipe", str(job / "plain_recipe.json"))
+    with running(job, together, *options, devices=8, program=("-c", REPORTING)) as (process,):
+        _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert set(re.findall(r".* devices .*", said)) == {"8 devices take 8 of 64 rows"}
+    assert_same_curve(together, alone.load("tiny", 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "devices"), [(1, 8), (2, 1)])
 def test_devices_and_processes_that_share_the_work_have_the_loss_curve_of_one(job, alone, tmp_path, processes, devices):
     store = Store(tmp_path)
     with running(job, store, processes=processes, devices=devices, program=("-c", REPORTING)) as started:

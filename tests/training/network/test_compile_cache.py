@@ -11,18 +11,27 @@ import pytest
 
 from training.network import compile_cache
 
-LOADING = """
+COUNTING = """
 import sys, jax
 from pathlib import Path
-from training.network.compile_cache import on_compilation
-from training.predictor import Predictor, keep_compiled
-from training.store import Store
+from training.network.compile_cache import keep_compiled, on_compilation
 hits = []
 jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if event.endswith("cache_hits") else None)
-store = Store(sys.argv[1])
-keep_compiled(store.path, Path(sys.argv[2]) if sys.argv[2:] else None)
-Predictor.load(store, "tiny")
 compiled = []
+folder = Path(sys.argv[1])
+keep_compiled(folder, Path(sys.argv[2]) if sys.argv[2:] else None)
+"""
+COMPILING = """
+on_compilation(lambda: compiled.append(1))
+jax.jit(lambda x: x * 3)(jax.numpy.ones(3))
+print(len(hits), len(compiled))
+"""
+"""A process that compiles one function: enough where it does not matter what is compiled."""
+LOADING = """
+from training.predictor import Predictor
+from training.store import Store
+store = Store(folder)
+Predictor.load(store, "tiny")
 on_compilation(lambda: compiled.append(1))
 Predictor.load(store, "tiny").check_golden()
 jax.jit(lambda x: x * 3)(2.0)
@@ -31,48 +40,45 @@ print(len(hits), len(compiled))
 
 
 @pytest.fixture
-def store(trained_store, tmp_path):
-    """A copy of the store in which nothing has been compiled."""
-    return without_compiled(trained_store.path, tmp_path / "store")
+def store(tmp_path):
+    """A folder for a store, in which nothing has been compiled."""
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store"
 
 
 def without_compiled(path, copy):
     return Path(shutil.copytree(path, copy, ignore=shutil.ignore_patterns(compile_cache.FOLDER)))
 
 
-def load(store, *ready_made, **environment):
-    """How often something was read in place of being compiled, and how much was compiled after the first loading."""
+def load(store, *ready_made, program=COMPILING, warnings="error", **environment):
+    """How often something was read in place of being compiled, and how often there was something to compile."""
     inherited = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-    command = [
-        sys.executable,
-        *(["-W", "error"] if ready_made else []),
-        "-c",
-        LOADING,
-        str(store),
-        *map(str, ready_made),
-    ]
+    command = [sys.executable, "-W", warnings, "-c", COUNTING + program, str(store), *map(str, ready_made)]
     done = subprocess.run(command, capture_output=True, text=True, env=inherited | environment, check=True)
     return tuple(map(int, done.stdout.split()))
 
 
 @pytest.fixture(scope="module")
-def first(trained_store, tmp_path_factory):
-    """A store for which a process has compiled, and what `load` told of that process. Tests only read it."""
-    store = without_compiled(trained_store.path, tmp_path_factory.mktemp("first") / "store")
-    return store, load(store)
+def first(tmp_path_factory):
+    """A folder for which a process has compiled. Tests only read it."""
+    store = tmp_path_factory.mktemp("first")
+    hits, compiled = load(store)
+    assert hits == 0
+    assert compiled > 0
+    return store
 
 
 @pytest.fixture
 def ready_made(first, tmp_path):
     """A copy of what was compiled for a store, somewhere else."""
-    return Path(shutil.copytree(first[0] / compile_cache.FOLDER, tmp_path / "baked"))
+    return Path(shutil.copytree(first / compile_cache.FOLDER, tmp_path / "baked"))
 
 
-def test_a_second_process_compiles_nothing_that_the_first_one_did(first, tmp_path):
-    store = Path(shutil.copytree(first[0], tmp_path / "store"))
-    hits, compiled = first[1]
+def test_a_second_process_compiles_nothing_that_the_first_one_did(trained_store, tmp_path):
+    store = without_compiled(trained_store.path, tmp_path / "store")
+    hits, compiled = load(store, program=LOADING)
     assert compiled > 0, "it counts"
-    again, _ = load(store)
+    again, _ = load(store, program=LOADING)
     assert again > hits
     (folder,) = (store / compile_cache.FOLDER).iterdir()
     assert folder.name.startswith("jax-")
@@ -82,7 +88,9 @@ def test_a_damaged_entry_is_compiled_anew(store, ready_made):
     for path in ready_made.glob("*/*-cache"):
         path.write_bytes(b"damaged")
     ready_made.rename(store / compile_cache.FOLDER)
-    load(store)
+    hits, compiled = load(store, warnings="default")
+    assert hits == 0
+    assert compiled > 0
 
 
 def test_where_the_user_says_so_jax_keeps_it_there(store, tmp_path):

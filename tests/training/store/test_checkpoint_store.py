@@ -241,7 +241,7 @@ def test_two_processes_that_publish_at_once_get_a_version_each_and_all_are_whole
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert store.versions("tiny") == list(range(1, 11))
     assert_whole(store, "tiny", params)
-    assert store.aliases("tiny") == {"champion": 1}
+    assert store.aliases("tiny") in ({"champion": 1}, {"champion": 2}), "whichever was whole first"
 
 
 def test_a_version_that_another_process_has_just_finished_is_no_dead_writer(store, trained, monkeypatch):
