@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
+from contextlib import suppress
 from enum import Enum, auto
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, cast
 
 from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -13,9 +14,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from service.headers import HEAD_LIMIT_BYTES, HEADERS_LIMIT
-from service.http.error_responses import encode_problem
-from service.http.media_types import JSON
 from service.private_api import require_members
+from service.server.client_transport import ClientTransport
+from service.server.refusals import (
+    FRAMING_TOO_LARGE,
+    HEAD_TOO_LARGE,
+    MALFORMED,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_HEADERS,
+    TRAILERS,
+    UPGRADE_WITH_BODY,
+    MalformedRequest,
+    Refusal,
+    too_slow,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,9 +35,23 @@ if TYPE_CHECKING:
 
 PRESENCE_S: Final = 1.0
 """How long a connection over the connection limit may stay open: for its first byte and for its error answer."""
+LINGER_S: Final = 5.0
+"""How long the rest of a request is read and dropped after an answer that closes the connection. Without it, the kernel
+resets the connection, and a client that sends its whole body before it reads never sees the answer (RFC 9112, 9.6)."""
+PROBE_S: Final = 0.05
+"""How long the first answer to a client that has closed its half of the connection may take before it is probed."""
+LONGEST_PROBE_S: Final = 1.0
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+TCP_CLOSE: Final = 7
+"""A state of Linux's TCP_INFO: the connection was reset."""
+END_OF_HEAD: Final = b"\r\n\r\n"
+REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
+"""The first line of a request (RFC 9112, 3), after empty lines that a server ignores (2.2). The parser also accepts
+HTTP/0.9, HTTP/2.0 and several spaces."""
+SMALLEST_PIECE: Final = 64
+"""A chunked body is parsed in pieces of at least so many bytes; each piece may end the body."""
 FRAMING_PER_BYTE: Final = 8
 """Bytes of chunked framing that each byte of a body allows for; a chunk of one byte has five."""
-FINAL_STATUS: Final = tuple(f"HTTP/1.1 {digit}".encode() for digit in range(2, 6))
 UPGRADE: Final = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
 """An Upgrade header. RFC 9110, 7.8, lets a server ignore it; httptools would not parse what follows such a head as
 HTTP. Java's client sends it with its first request unless told otherwise."""
@@ -38,10 +64,10 @@ require_members(
     *("connection_made", "data_received", "pause_writing", "resume_writing", "shutdown"),
     *("on_header", "on_headers_complete", "on_body", "on_message_complete", "on_response_complete"),
     *("transport", "flow", "pipeline", "cycle", "headers", "parser", "_start_asgi_task"),
-    *("loop", "logger", "server_state", "connections"),
+    *("loop", "logger", "server_state", "connections", "expect_100_continue"),
 )
 require_members("uvicorn", UVICORN, RequestResponseCycle, "keep_alive", "response_started", "response_complete")
-require_members("uvicorn", UVICORN, FlowControl, "resume_reading")
+require_members("uvicorn", UVICORN, FlowControl, "pause_reading", "resume_reading")
 require_members("uvicorn", UVICORN, ServerState, "connections", "total_requests")
 
 
@@ -52,119 +78,6 @@ class ConnectionLimits(NamedTuple):
     body_timeout_s: float
     keep_alive_timeout_s: float
     connections: int
-
-
-class Refusal(NamedTuple):
-    """An error answer after which the connection closes: its code, and the whole answer, head and body."""
-
-    code: str
-    answer: bytes
-
-
-def refusal(
-    status: int,
-    code: str,
-    message: str,
-    field: str | None = None,
-    found: str | None = None,
-    wanted: str | None = None,
-    headers: str = "",
-) -> Refusal:
-    """An error of the common form as an answer of its own; `headers` are further lines of its head."""
-    body = encode_problem(code, message, field, found, wanted)
-    head = (
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: {JSON}\r\ncontent-length: {len(body)}\r\n"
-        f"x-content-type-options: nosniff\r\n{headers}connection: close\r\n\r\n"
-    )
-    return Refusal(code, head.encode() + body)
-
-
-MALFORMED: Final = refusal(
-    400, "invalid_http", "the request is not HTTP/1.1 as RFC 9112 has it; the connection is closed"
-)
-UPGRADE_WITH_BODY: Final = refusal(
-    400,
-    "invalid_http",
-    "a request with Upgrade has a body, want one without Upgrade: only HTTP/1.1 is spoken; the connection is closed",
-    field="Upgrade",
-    found="Upgrade and a body",
-    wanted="no Upgrade, or no body",
-)
-TRAILERS: Final = refusal(
-    400,
-    "invalid_http",
-    "the body is followed by trailers, want none: headers stand before it; the connection is closed",
-    found="trailers",
-    wanted="none",
-)
-FRAMING_TOO_LARGE: Final = refusal(
-    400,
-    "invalid_http",
-    f"the body has more than {HEAD_LIMIT_BYTES} bytes between its chunks; the connection is closed",
-    wanted=f"at most {HEAD_LIMIT_BYTES} bytes",
-)
-HEAD_TOO_LARGE: Final = refusal(
-    431,
-    "head_too_large",
-    f"request line and headers have more than {HEAD_LIMIT_BYTES} bytes; the connection is closed",
-    wanted=f"at most {HEAD_LIMIT_BYTES} bytes",
-)
-TOO_MANY_HEADERS: Final = refusal(
-    431,
-    "too_many_headers",
-    f"the request has more than {HEADERS_LIMIT} headers; the connection is closed",
-    wanted=f"at most {HEADERS_LIMIT} headers",
-)
-TOO_MANY_CONNECTIONS: Final = refusal(
-    503,
-    "too_many_connections",
-    "this process has as many connections as it takes; try again later",
-    headers="retry-after: 1\r\n",
-)
-
-
-class MalformedRequest(HttpParserError):
-    """A request that the parser would accept, and that is refused nevertheless."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.code)
-        self.refusal = refusal
-
-
-class CoalescingTransport:
-    """A transport that delays the head of an answer and sends it together with the first bytes of the body.
-
-    So an answer takes one system call and wakes its client once. ASGI allows a server to delay "http.response.start".
-    All other methods are those of the wrapped transport.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport, self._head = transport, b""
-        self.is_closing = transport.is_closing  # called for each answer: without the detour over __getattr__
-
-    def write(self, data: bytes) -> None:
-        """Delays data that looks like the head of an answer; sends other data, behind a delayed head if any."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.writelines([head, data])
-        elif data.startswith(FINAL_STATUS) and data.endswith(b"\r\n\r\n"):
-            self._head = data
-        else:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Sends the delayed head, if there is one."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.write(head)
-
-    def close(self) -> None:
-        """Closes the transport when everything is sent."""
-        self.flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
 
 
 class SharedState(ServerState):
@@ -196,12 +109,14 @@ class Phase(Enum):
     """The first byte of the next request (keep-alive)."""
     REFUSED = auto()
     """The answers to earlier requests, behind which the error answer is sent; what the client sends is ignored."""
+    LINGERING = auto()
+    """The end of what the client sends, which is ignored: the last answer is sent, and the connection closes."""
     UNREAD = auto()
     """The client, which has to read what was sent (backpressure), or the last bytes of a connection that closes. It is
     beside the phases above: a connection returns to one of those when the client has read."""
 
 
-OVER_LIMIT, CONNECTED, HEAD, BODY, ANSWERING, IDLE, REFUSED, UNREAD = Phase
+OVER_LIMIT, CONNECTED, HEAD, BODY, ANSWERING, IDLE, REFUSED, LINGERING, UNREAD = Phase
 """Looked up once: Python 3.11 takes 0.2 µs for a member of an enum, and a request passes through four phases."""
 
 
@@ -212,26 +127,47 @@ class Timeout(NamedTuple):
     expire: Callable[[HttpProtocol], None]
 
 
-class ByteCounts:
-    """Bytes received of the current request that are limited here. Bodies are limited where they are read."""
+class Received:
+    """What has been received of the current request, as far as it is limited or checked here."""
 
-    __slots__ = ("framing", "head")
+    __slots__ = ("framing", "head", "line", "tail")
 
     def __init__(self) -> None:
-        self.head = 0
-        """Of the head."""
         self.framing = 0
-        """Around the body: sizes of chunks and whatever else stands between these, less an allowance for the body."""
+        """Bytes around a chunked body: sizes of chunks and whatever else stands between these, less an allowance for
+        the body. Bodies are limited where they are read."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins a head."""
+        self.head = 0
+        """Bytes of the head."""
+        self.line: bytearray | None = bytearray()
+        """The beginning of a request line that has not ended yet; None behind its end."""
+        self.tail = b""
+        """The last three bytes of the head: END_OF_HEAD may come in two pieces."""
+
+    def check_line(self, data: bytes, start: int) -> None:
+        """Checks the request line as soon as it has ended. Raises MalformedRequest."""
+        if not self.line and REQUEST_LINE.match(data, start):
+            self.line = None
+        elif self.line is not None:
+            self.line += data[start : start + HEAD_LIMIT_BYTES]
+            if data.find(b"\n", start) >= 0 and b"\n" in self.line.lstrip(b"\r\n"):
+                if not REQUEST_LINE.match(self.line):
+                    raise MalformedRequest(MALFORMED)
+                self.line = None
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection. Not thread-safe: one event loop only.
 
-    `with_limits` makes the class that a server uses. The server calls `check_timeouts` of every connection now and
-    then, which costs less than a timer for each request.
+    Requests are parsed one at a time: what comes behind a request (pipelining) is held unparsed until the request is
+    answered, and the socket is not read meanwhile. `with_limits` makes the class that a server uses. The server calls
+    `check_timeouts` of every connection now and then, which costs less than a timer for each request.
     """
 
-    transport: CoalescingTransport  # type: ignore[assignment]
+    transport: ClientTransport  # type: ignore[assignment]
     server_state: SharedState
     connection_limit: ClassVar[int]
     timeouts: ClassVar[Mapping[Phase, Timeout]]
@@ -243,6 +179,13 @@ class HttpProtocol(HttpToolsProtocol):
     """When the phase UNREAD began, if the connection is in that."""
     _refusal = b""
     """The error answer of a connection in the phase REFUSED."""
+    _held, _held_start = b"", 0
+    """What has been read behind a request that is not answered yet, from `_held_start` on."""
+    _body_left = 0
+    """Bytes of the body still to come, by Content-Length."""
+    _keeps_alive = True
+    """Whether the client of the last request wants more answers on the connection."""
+    _client_has_sent_all = False
 
     @classmethod
     def with_limits(cls, limits: ConnectionLimits, count_refusal: Callable[[str], None]) -> type[HttpProtocol]:
@@ -260,14 +203,14 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Registers the connection."""
-        super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport)))
-        self._received = ByteCounts()
+        super().connection_made(cast("asyncio.Transport", ClientTransport(transport, self._must_linger)))
+        self._received = Received()
         self._since_s = self.loop.time()
         if len(self.connections) > self.connection_limit:
             self._phase = OVER_LIMIT
 
     def on_response_complete(self) -> None:
-        """Starts the next request of the pipeline after an answer, or sends the refusal behind the last one.
+        """Parses what was held behind the request, or sends the refusal behind the last answer.
 
         The same as uvicorn's, but without its keep-alive timer.
         """
@@ -275,12 +218,18 @@ class HttpProtocol(HttpToolsProtocol):
         last = not self.pipeline
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
-            self.flow.resume_reading()
             if self.pipeline:
                 cycle, app = self.pipeline.pop()
                 self._start_asgi_task(cycle, app)
             elif self._phase is ANSWERING:
                 self._phase, self._since_s = IDLE, self.loop.time()
+                if self._held:
+                    held, self._held = self._held, b""
+                    self._parse_until_answered(held, self._held_start)
+                elif self._client_has_sent_all:
+                    self.transport.close()
+            if not self._held:
+                self.flow.resume_reading()
         if self._phase is REFUSED and last:
             self._send_refusal()
 
@@ -314,60 +263,121 @@ class HttpProtocol(HttpToolsProtocol):
 
     def refuse_slow_head(self) -> None:
         """Refuses a request whose head does not end."""
-        self._refuse(_too_slow("head", self.timeouts[HEAD].limit_s))
+        self._refuse(too_slow("head", self.timeouts[HEAD].limit_s))
 
     def refuse_slow_body(self) -> None:
         """Refuses a request whose body does not end, or closes the connection if the request is answered already."""
         if self.cycle.response_complete:
-            self.transport.close()
+            self.transport.abort()
         else:
-            self._refuse(_too_slow("body", self.timeouts[BODY].limit_s))
+            self._refuse(too_slow("body", self.timeouts[BODY].limit_s))
 
     def shutdown(self) -> None:
         """Closes the connection behind the answer that is due; a TLS client gets a second for its close_notify."""
         super().shutdown()
+        if self._held:  # the last request is not parsed yet
+            self.cycle.keep_alive = self._keeps_alive
         if self.transport.is_closing() and self.transport.get_extra_info("ssl_object"):
             self.loop.call_later(PRESENCE_S, self.transport.abort)
 
-    def data_received(self, data: bytes) -> None:
-        """Parses what has arrived, or refuses the request."""
-        phase = self._phase
-        if phase is BODY:
-            self._received.framing += len(data)
-        elif phase is REFUSED:
+    def _must_linger(self) -> bool:
+        """Whether a connection that is to close has to read on first: the client may still be sending."""
+        if self._phase is not BODY and self._phase is not REFUSED:
+            return False
+        self._phase, self._since_s = LINGERING, self.loop.time()
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        return True
+
+    def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads what it returns
+        """A client that closes its half of the connection behind a request gets the answer; others are closed."""
+        if self._phase is not ANSWERING or self.transport.get_extra_info("ssl_object"):
+            return False
+        self._client_has_sent_all = True
+        self.loop.call_later(PROBE_S, self._probe, PROBE_S)
+        return True
+
+    def _probe(self, wait_s: float) -> None:
+        """Ends a connection whose client reads no more: its requests need not be computed.
+
+        Closing one half looks the same as closing a socket. Only a socket that is closed answers data with a reset, and
+        a client ignores an interim answer (RFC 9110, 15.2).
+        """
+        if self.transport.is_closing() or self._phase is not ANSWERING:
             return
+        if wait_s == PROBE_S and not self.cycle.response_started and self.cycle.scope["http_version"] == "1.1":
+            self.transport.write(CONTINUE)
+        if _was_reset(self.transport.get_extra_info("socket")):
+            self.transport.abort()
+        else:
+            self.loop.call_later(wait_s, self._probe, min(2 * wait_s, LONGEST_PROBE_S))
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what has arrived, holds it, or refuses the request."""
+        phase = self._phase
+        if phase is ANSWERING:
+            self._hold(self._held[self._held_start :] + data if self._held else data, 0)
         elif phase is OVER_LIMIT:
             self._refuse(TOO_MANY_CONNECTIONS)
-            return
-        else:
-            if phase is IDLE or phase is ANSWERING:
-                self._since_s = self.loop.time()
-            self._phase = HEAD
-            if self._received.head > HEAD_LIMIT_BYTES:
-                self._refuse(HEAD_TOO_LARGE)
-                return
-            self._received.head += len(data)
-            end = data.find(b"\r\n\r\n")  # a body, which may be long, is not searched
-            end = len(data) if end < 0 else end
-            if data.find(b"pgrade", 0, end) >= 0:
-                data = UPGRADE.sub(b"\r\nIgnored", data[:end]) + data[end:]
+        elif phase is not REFUSED and phase is not LINGERING:
+            self._parse_until_answered(data, 0)
+
+    def _hold(self, data: bytes, start: int) -> None:
+        self._held, self._held_start = data, start
+        self.flow.pause_reading()
+        self.cycle.keep_alive = self._keeps_alive  # a drain ends the connection with its last request
+
+    def _parse_until_answered(self, data: bytes, start: int) -> None:
+        """Parses `data` from `start` to the end of a request that is not answered yet, and holds the rest."""
         try:
-            self._parse(data)
+            while start < len(data) and self._phase is not ANSWERING and self._phase is not REFUSED:
+                start = self._parse_body(data, start) if self._phase is BODY else self._parse_head(data, start)
         except HttpParserError as error:
             self.logger.warning("Invalid HTTP request received.")
             cause = error if isinstance(error, MalformedRequest) else error.__context__  # what a callback has raised
             self._refuse(cause.refusal if isinstance(cause, MalformedRequest) else MALFORMED)
+        else:
+            if start < len(data) and self._phase is ANSWERING:
+                self._hold(data, start)
 
-    def _parse(self, data: bytes | memoryview) -> None:
-        while data:
-            try:
-                self.parser.feed_data(data)
-            except HttpParserUpgrade as upgrade:  # the parser stops behind such a head; HTTP/1.1 goes on there
-                data = memoryview(data)[upgrade.args[0] :]
-            else:
-                break
+    def _parse_head(self, data: bytes, start: int) -> int:
+        """Parses to the end of a head or of the data; returns where that is. Raises HttpParserError."""
+        received = self._received
+        if self._phase is not HEAD:
+            if self._phase is IDLE:
+                self._since_s = self.loop.time()
+            self._phase = HEAD
+            received.begin()
+        if received.line is not None:
+            received.check_line(data, start)
+        tail = received.tail
+        found = (tail + data[start : start + 3]).find(END_OF_HEAD) if tail else -1
+        end = start - len(tail) + found if found >= 0 else data.find(END_OF_HEAD, start)
+        end = end + len(END_OF_HEAD) if end >= 0 else len(data)
+        piece = data[start:end]
+        received.tail = (tail + piece[-3:])[-3:]
+        received.head += len(piece)
+        if received.head > HEAD_LIMIT_BYTES:
+            raise MalformedRequest(HEAD_TOO_LARGE)
+        if piece.find(b"pgrade") >= 0:
+            piece = UPGRADE.sub(b"\r\nIgnored", piece)
+        with suppress(HttpParserUpgrade):  # the parser stops behind such a head, which is where the piece ends
+            self.parser.feed_data(piece)
+        return end
+
+    def _parse_body(self, data: bytes, start: int) -> int:
+        """Parses to the end of a body, of the data or of a piece; returns where that is. Raises HttpParserError."""
+        if self._body_left:
+            piece = data[start : start + self._body_left]
+            self._body_left -= len(piece)
+        else:  # chunked: there is an END_OF_HEAD behind the last chunk, too
+            end = data.find(END_OF_HEAD, start + SMALLEST_PIECE)
+            piece = data[start : end + len(END_OF_HEAD)] if end >= 0 else data[start:]
+            self._received.framing += len(piece)
+        self.parser.feed_data(piece)
         if self._received.framing > HEAD_LIMIT_BYTES:
             raise MalformedRequest(FRAMING_TOO_LARGE)
+        return start + len(piece)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Adds a header. Raises MalformedRequest for a trailer, which RFC 9110, 6.5.1, forbids to merge with those."""
@@ -388,11 +398,13 @@ class HttpProtocol(HttpToolsProtocol):
         """
         if len(self.headers) > HEADERS_LIMIT:
             raise MalformedRequest(TOO_MANY_HEADERS)
-        if self.parser.should_upgrade() and any(map(_announces_body, self.headers)):
+        self._body_left = _content_length(self.headers)
+        if self.parser.should_upgrade() and (self._body_left or _is_chunked(self.headers)):
             raise MalformedRequest(UPGRADE_WITH_BODY)
         earlier = self.cycle
         super().on_headers_complete()
         self._phase, self._since_s = BODY, self.loop.time()
+        self._keeps_alive = self.cycle.keep_alive
         if self.server_state.draining:
             if earlier:
                 earlier.keep_alive = True  # without it uvicorn would close before this request, which came behind it
@@ -400,13 +412,16 @@ class HttpProtocol(HttpToolsProtocol):
 
     def end_with_last_request(self) -> None:
         """Closes the connection after the last request that has come, unless another one comes before its answer."""
-        if self.cycle and not self.cycle.response_started:
+        if self.cycle and not self.cycle.response_started and not self._held:
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Ends a request: the next bytes are the head of another one."""
-        self._phase = ANSWERING
-        self._received.head = self._received.framing = 0
+        if self.cycle.response_complete:  # answered before its body had come
+            self._phase, self._since_s = IDLE, self.loop.time()
+        else:
+            self._phase = ANSWERING
+        self._received.framing = 0
         super().on_message_complete()
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -434,15 +449,25 @@ def timeouts(limits: ConnectionLimits) -> dict[Phase, Timeout]:
         HEAD: Timeout(limits.header_timeout_s, HttpProtocol.refuse_slow_head),
         BODY: Timeout(limits.body_timeout_s, HttpProtocol.refuse_slow_body),
         IDLE: Timeout(limits.keep_alive_timeout_s, HttpProtocol.close),
+        LINGERING: Timeout(LINGER_S, HttpProtocol.abort),
         UNREAD: Timeout(limits.body_timeout_s, HttpProtocol.abort),
     }
 
 
-def _too_slow(part: str, limit_s: float) -> Refusal:
-    message = f"the {part} of the request has not ended after {limit_s:g} s; the connection is closed"
-    return refusal(408, "too_slow", message)
+def _content_length(headers: list[tuple[bytes, bytes]]) -> int:
+    """The Content-Length, which the parser has checked; 0 without one."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+    return 0
 
 
-def _announces_body(header: tuple[bytes, bytes]) -> bool:
-    name, value = header
-    return name == b"transfer-encoding" or (name == b"content-length" and int(value) != 0)
+def _is_chunked(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"transfer-encoding" for name, _ in headers)
+
+
+def _was_reset(connection: socket.socket) -> bool:
+    """Whether the client has answered with a reset; only Linux tells."""
+    if not hasattr(socket, "TCP_INFO"):
+        return False
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_CLOSE
