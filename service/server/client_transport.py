@@ -15,12 +15,13 @@ class ClientTransport:
     """A transport that delays the head of an answer and sends it together with the first bytes of the body.
 
     So an answer takes one system call and wakes its client once. ASGI allows a server to delay "http.response.start".
-    `must_linger` is asked before the connection is closed: if so, only the sending half is closed, and the protocol
-    closes the other half by `abort`, or by another `close`. All other methods are those of the wrapped transport.
+    `must_linger` is asked before the connection is closed: if so, only the sending half is closed; `abort` or another
+    `close` closes the other half. All other methods are those of the wrapped transport.
     """
 
     def __init__(self, transport: asyncio.Transport, must_linger: Callable[[], bool]) -> None:
         self._transport, self._head, self._must_linger = transport, b"", must_linger
+        self._half_closed = False
         self.is_closing = transport.is_closing  # called for each answer: without the detour over __getattr__
 
     def write(self, data: bytes) -> None:
@@ -42,9 +43,11 @@ class ClientTransport:
     def close(self) -> None:
         """Closes the transport, or its sending half, when everything is sent."""
         self.flush()
-        if self._transport.is_closing() or not self._must_linger():
+        if self._half_closed or not self._must_linger():
             self._transport.close()
-        elif self._transport.can_write_eof():
+            return
+        self._half_closed = True
+        if self._transport.can_write_eof():
             self._transport.write_eof()
 
     def __getattr__(self, name: str) -> Any:

@@ -48,8 +48,8 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
 """The first line of a request (RFC 9112, 3), after empty lines that a server ignores (2.2). The parser also accepts
 HTTP/0.9, HTTP/2.0 and several spaces."""
-SMALLEST_PIECE: Final = 64
-"""A chunked body is parsed in pieces of at least so many bytes; each piece may end the body."""
+PIECES_AT_ONCE: Final = 256
+"""A chunked body may be parsed in as many pieces before the event loop does something else."""
 FRAMING_PER_BYTE: Final = 8
 """Bytes of chunked framing that each byte of a body allows for; a chunk of one byte has five."""
 UPGRADE: Final = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
@@ -63,7 +63,7 @@ require_members(
     HttpToolsProtocol,
     *("connection_made", "data_received", "pause_writing", "resume_writing", "shutdown"),
     *("on_header", "on_headers_complete", "on_body", "on_message_complete", "on_response_complete"),
-    *("transport", "flow", "pipeline", "cycle", "headers", "parser", "_start_asgi_task"),
+    *("transport", "flow", "cycle", "headers", "parser", "_start_asgi_task"),
     *("loop", "logger", "server_state", "connections", "expect_100_continue"),
 )
 require_members("uvicorn", UVICORN, RequestResponseCycle, "keep_alive", "response_started", "response_complete")
@@ -107,8 +107,6 @@ class Phase(Enum):
     """The application's answer to a complete request."""
     IDLE = auto()
     """The first byte of the next request (keep-alive)."""
-    REFUSED = auto()
-    """The answers to earlier requests, behind which the error answer is sent; what the client sends is ignored."""
     LINGERING = auto()
     """The end of what the client sends, which is ignored: the last answer is sent, and the connection closes."""
     UNREAD = auto()
@@ -116,7 +114,7 @@ class Phase(Enum):
     beside the phases above: a connection returns to one of those when the client has read."""
 
 
-OVER_LIMIT, CONNECTED, HEAD, BODY, ANSWERING, IDLE, REFUSED, LINGERING, UNREAD = Phase
+OVER_LIMIT, CONNECTED, HEAD, BODY, ANSWERING, IDLE, LINGERING, UNREAD = Phase
 """Looked up once: Python 3.11 takes 0.2 µs for a member of an enum, and a request passes through four phases."""
 
 
@@ -145,7 +143,18 @@ class Received:
         self.line: bytearray | None = bytearray()
         """The beginning of a request line that has not ended yet; None behind its end."""
         self.tail = b""
-        """The last three bytes of the head: END_OF_HEAD may come in two pieces."""
+        """The last three bytes that were searched for END_OF_HEAD, which may come in two pieces."""
+
+    def find_end_of_head(self, data: bytes, start: int) -> int:
+        """The index in `data`, from `start` on, behind the next END_OF_HEAD; the end of the data if there is none."""
+        tail = self.tail
+        if tail and (found := (tail + data[start : start + 3]).find(END_OF_HEAD)) >= 0:
+            end = start + found + len(END_OF_HEAD) - len(tail)
+        else:
+            found = data.find(END_OF_HEAD, start)
+            end = found + len(END_OF_HEAD) if found >= 0 else len(data)
+        self.tail = b"" if found >= 0 else (tail + data[start:end])[-3:]
+        return end
 
     def check_line(self, data: bytes, start: int) -> None:
         """Checks the request line as soon as it has ended. Raises MalformedRequest."""
@@ -177,10 +186,8 @@ class HttpProtocol(HttpToolsProtocol):
     """When the phase began, in the loop's time."""
     _unread_since_s: float | None = None
     """When the phase UNREAD began, if the connection is in that."""
-    _refusal = b""
-    """The error answer of a connection in the phase REFUSED."""
     _held, _held_start = b"", 0
-    """What has been read behind a request that is not answered yet, from `_held_start` on."""
+    """What has been read and is not parsed yet, from `_held_start` on."""
     _body_left = 0
     """Bytes of the body still to come, by Content-Length."""
     _keeps_alive = True
@@ -210,28 +217,22 @@ class HttpProtocol(HttpToolsProtocol):
             self._phase = OVER_LIMIT
 
     def on_response_complete(self) -> None:
-        """Parses what was held behind the request, or sends the refusal behind the last answer.
+        """Waits for the next request, or parses the one that was held behind this one.
 
-        The same as uvicorn's, but without its keep-alive timer.
+        The same as uvicorn's, but without its keep-alive timer and its queue of parsed requests.
         """
         self.transport.flush()  # an answer without a body is complete with its head
-        last = not self.pipeline
         self.server_state.total_requests += 1
-        if not self.transport.is_closing():
-            if self.pipeline:
-                cycle, app = self.pipeline.pop()
-                self._start_asgi_task(cycle, app)
-            elif self._phase is ANSWERING:
-                self._phase, self._since_s = IDLE, self.loop.time()
-                if self._held:
-                    held, self._held = self._held, b""
-                    self._parse_until_answered(held, self._held_start)
-                elif self._client_has_sent_all:
-                    self.transport.close()
-            if not self._held:
-                self.flow.resume_reading()
-        if self._phase is REFUSED and last:
-            self._send_refusal()
+        if self.transport.is_closing():
+            return
+        if self._phase is ANSWERING:
+            self._phase, self._since_s = IDLE, self.loop.time()
+        if self._held:
+            self._parse_held()
+        else:
+            self.flow.resume_reading()
+            if self._client_has_sent_all:
+                self.transport.close()
 
     def pause_writing(self) -> None:
         """Backpressure: too much has been sent that the client has not read."""
@@ -275,6 +276,8 @@ class HttpProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Closes the connection behind the answer that is due; a TLS client gets a second for its close_notify."""
         super().shutdown()
+        if self._phase is LINGERING:
+            self.transport.close()
         if self._held:  # the last request is not parsed yet
             self.cycle.keep_alive = self._keeps_alive
         if self.transport.is_closing() and self.transport.get_extra_info("ssl_object"):
@@ -282,12 +285,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _must_linger(self) -> bool:
         """Whether a connection that is to close has to read on first: the client may still be sending."""
-        if self._phase is not BODY and self._phase is not REFUSED:
+        if self.server_state.draining:
             return False
-        self._phase, self._since_s = LINGERING, self.loop.time()
-        self.pipeline.clear()
-        self.flow.resume_reading()
-        return True
+        if self._phase is BODY:
+            self._phase, self._since_s = LINGERING, self.loop.time()
+            self.flow.resume_reading()
+        return self._phase is LINGERING
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads what it returns
         """A client that closes its half of the connection behind a request gets the answer; others are closed."""
@@ -315,11 +318,11 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parses what has arrived, holds it, or refuses the request."""
         phase = self._phase
-        if phase is ANSWERING:
-            self._hold(self._held[self._held_start :] + data if self._held else data, 0)
+        if self._held or phase is ANSWERING:
+            self._hold(self._held[self._held_start :] + data, 0)
         elif phase is OVER_LIMIT:
             self._refuse(TOO_MANY_CONNECTIONS)
-        elif phase is not REFUSED and phase is not LINGERING:
+        elif phase is not LINGERING:
             self._parse_until_answered(data, 0)
 
     def _hold(self, data: bytes, start: int) -> None:
@@ -327,18 +330,29 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.pause_reading()
         self.cycle.keep_alive = self._keeps_alive  # a drain ends the connection with its last request
 
+    def _parse_held(self) -> None:
+        data, self._held = self._held, b""
+        if self._phase is not LINGERING and not self.transport.is_closing():
+            self._parse_until_answered(data, self._held_start)
+        if not self._held:
+            self.flow.resume_reading()
+
     def _parse_until_answered(self, data: bytes, start: int) -> None:
         """Parses `data` from `start` to the end of a request that is not answered yet, and holds the rest."""
+        pieces = 0
         try:
-            while start < len(data) and self._phase is not ANSWERING and self._phase is not REFUSED:
+            while start < len(data) and self._phase is not ANSWERING and pieces < PIECES_AT_ONCE:
                 start = self._parse_body(data, start) if self._phase is BODY else self._parse_head(data, start)
+                pieces += 1
         except HttpParserError as error:
             self.logger.warning("Invalid HTTP request received.")
             cause = error if isinstance(error, MalformedRequest) else error.__context__  # what a callback has raised
             self._refuse(cause.refusal if isinstance(cause, MalformedRequest) else MALFORMED)
-        else:
-            if start < len(data) and self._phase is ANSWERING:
-                self._hold(data, start)
+            return
+        if start < len(data):
+            self._hold(data, start)
+            if self._phase is not ANSWERING:
+                self.loop.call_soon(self._parse_held)
 
     def _parse_head(self, data: bytes, start: int) -> int:
         """Parses to the end of a head or of the data; returns where that is. Raises HttpParserError."""
@@ -350,12 +364,8 @@ class HttpProtocol(HttpToolsProtocol):
             received.begin()
         if received.line is not None:
             received.check_line(data, start)
-        tail = received.tail
-        found = (tail + data[start : start + 3]).find(END_OF_HEAD) if tail else -1
-        end = start - len(tail) + found if found >= 0 else data.find(END_OF_HEAD, start)
-        end = end + len(END_OF_HEAD) if end >= 0 else len(data)
+        end = received.find_end_of_head(data, start)
         piece = data[start:end]
-        received.tail = (tail + piece[-3:])[-3:]
         received.head += len(piece)
         if received.head > HEAD_LIMIT_BYTES:
             raise MalformedRequest(HEAD_TOO_LARGE)
@@ -368,16 +378,15 @@ class HttpProtocol(HttpToolsProtocol):
     def _parse_body(self, data: bytes, start: int) -> int:
         """Parses to the end of a body, of the data or of a piece; returns where that is. Raises HttpParserError."""
         if self._body_left:
-            piece = data[start : start + self._body_left]
-            self._body_left -= len(piece)
+            end = min(start + self._body_left, len(data))
+            self._body_left -= end - start
         else:  # chunked: there is an END_OF_HEAD behind the last chunk, too
-            end = data.find(END_OF_HEAD, start + SMALLEST_PIECE)
-            piece = data[start : end + len(END_OF_HEAD)] if end >= 0 else data[start:]
-            self._received.framing += len(piece)
-        self.parser.feed_data(piece)
+            end = self._received.find_end_of_head(data, start)
+            self._received.framing += end - start
+        self.parser.feed_data(data[start:end])
         if self._received.framing > HEAD_LIMIT_BYTES:
             raise MalformedRequest(FRAMING_TOO_LARGE)
-        return start + len(piece)
+        return end
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Adds a header. Raises MalformedRequest for a trailer, which RFC 9110, 6.5.1, forbids to merge with those."""
@@ -391,23 +400,20 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_headers_complete(self) -> None:
-        """Starts the application, or queues the request behind an earlier one.
+        """Starts the application.
 
         Raises MalformedRequest for too many headers, and for a body that the parser would take for the next request:
-        one behind an Upgrade header that came in several pieces, or behind another request.
+        one behind an Upgrade header that came in several pieces.
         """
         if len(self.headers) > HEADERS_LIMIT:
             raise MalformedRequest(TOO_MANY_HEADERS)
         self._body_left = _content_length(self.headers)
         if self.parser.should_upgrade() and (self._body_left or _is_chunked(self.headers)):
             raise MalformedRequest(UPGRADE_WITH_BODY)
-        earlier = self.cycle
         super().on_headers_complete()
         self._phase, self._since_s = BODY, self.loop.time()
         self._keeps_alive = self.cycle.keep_alive
         if self.server_state.draining:
-            if earlier:
-                earlier.keep_alive = True  # without it uvicorn would close before this request, which came behind it
             self.end_with_last_request()
 
     def end_with_last_request(self) -> None:
@@ -425,19 +431,14 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Stops parsing, and sends the error answer as soon as all earlier complete requests are answered."""
-        in_body = self._phase is BODY
-        self._phase, self._refusal = REFUSED, refusal.answer
+        """Sends the error answer, unless the application has begun another one, and closes the connection."""
         self.count_refusal(refusal.code)
-        self.flow.resume_reading()  # data that is not read would make the kernel reset the closed connection
-        if in_body and self.pipeline:
-            self.pipeline.popleft()  # the newest request, whose body is not complete; an earlier one is still computed
-        elif in_body or self.cycle is None or self.cycle.response_complete:
-            self._send_refusal()
-
-    def _send_refusal(self) -> None:
+        answered = self._phase is BODY and self.cycle.response_started
+        self._phase, self._since_s = LINGERING, self.loop.time()
+        self.flow.resume_reading()
         if not self.transport.is_closing():
-            self.transport.write(self._refusal)
+            if not answered:
+                self.transport.write(refusal.answer)
             self.transport.close()
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from service.server.http_protocol import CoalescingTransport, ConnectionLimits, Phase, timeouts
+from service.server.client_transport import ClientTransport
+from service.server.http_protocol import LINGER_S, ConnectionLimits, Phase, timeouts
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
 
@@ -16,9 +17,10 @@ def test_each_phase_that_waits_for_the_client_has_a_timeout():
         Phase.HEAD: 1,
         Phase.BODY: 2,
         Phase.IDLE: 3,
+        Phase.LINGERING: LINGER_S,
         Phase.UNREAD: 2,
     }
-    assert {*Phase} - {*found} == {Phase.ANSWERING, Phase.REFUSED}, "these wait for the application"
+    assert {*Phase} - {*found} == {Phase.ANSWERING}, "it waits for the application"
 
 
 class Recorder:
@@ -49,7 +51,7 @@ def recorder():
 
 @pytest.fixture
 def transport(recorder):
-    return CoalescingTransport(recorder)
+    return ClientTransport(recorder, lambda: False)
 
 
 def test_head_and_body_go_out_together(transport, recorder):

@@ -99,6 +99,17 @@ def test_a_slow_head_after_a_request_is_cut_off_too_and_an_idle_connection_later
         assert seconds_until_closed(idle) < 3 * SOON_S + TICK_S + 1
 
 
+def test_a_connection_is_idle_when_the_body_comes_after_the_answer():
+    """Its client could once keep it for ever: no limit held after such a body."""
+    app = app_with(FakePredictor(), keep_alive_timeout_s=SOON_S)
+    with served(app) as address, connected(address) as connection:
+        request = request_with(b"x" * 100, path="/nothing")
+        connection.sendall(request[:-50])
+        assert answers(connection, 1)[0][0] == 404
+        connection.sendall(request[-50:])
+        assert SOON_S * 0.8 < seconds_until_closed(connection) < SOON_S + TICK_S + 1
+
+
 def test_a_connection_that_is_used_is_not_idle():
     app = app_with(FakePredictor(), header_timeout_s=SOON_S, body_timeout_s=SOON_S, keep_alive_timeout_s=SOON_S)
     with served(app) as address, connected(address) as connection:
