@@ -25,10 +25,10 @@ test-all: $(STAMP) $(TOOLS)/.installed postgres chromium protocols  ## all tests
 	@$(BIN)/python -m pytest
 
 postgres:
-	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
-	    echo "installing Debian's postgresql, which tests start a server of (once)"; \
+	@{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && ls /usr/sbin/pgbouncer >/dev/null 2>&1 || { \
+	    echo "installing Debian's postgresql and pgbouncer, which tests start a server and a pooler of (once)"; \
 	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends postgresql >/dev/null; }
+	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends postgresql pgbouncer >/dev/null; }
 
 chromium:
 	@command -v chromium >/dev/null || { \

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
+    from tests.support.pgbouncer import PgBouncer
     from tests.support.postgres import Postgres
     from tests.support.shelf import Shelf
     from training.corrections import Corrections
@@ -41,6 +42,7 @@ LONGEST_FIRST = (
 )
 OUTSIDE = {
     "postgres": pytest.mark.needs_postgres,
+    "pgbouncer": pytest.mark.needs_postgres,
     "chromium": pytest.mark.needs_chromium,
     "protocols": pytest.mark.needs_protocols,
     "manifests": pytest.mark.needs_manifest_tools,
@@ -155,6 +157,15 @@ def postgres() -> Iterator[Postgres]:
 
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
+    """A pooler in transaction mode in front of the PostgreSQL server. Tests leave it running."""
+    from tests.support.pgbouncer import running_pgbouncer
+
+    with running_pgbouncer(postgres) as pooler:
+        yield pooler
 
 
 @pytest.fixture(scope="module")  # while it runs, its thread has an event loop, in which no coroutine could be tested

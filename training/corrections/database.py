@@ -31,10 +31,12 @@ POSTGRES: Final[dict[str, Any]] = {
     "keepalives_interval": 1,  # s
     "keepalives_count": 3,
     "application_name": "digits",
-    # a client that stops in the middle of a transaction would hold the lock of all writers
-    "options": "-c statement_timeout=5000 -c idle_in_transaction_session_timeout=5000",
+    "prepare_threshold": None,  # a pooler such as PgBouncer gives each transaction another session
 }
-"""Defaults of connections; the URL may set others."""
+"""Defaults of connections; the URL may set others. Poolers refuse the startup parameter `options`."""
+TIMEOUTS: Final = "SET LOCAL statement_timeout = 5000; SET LOCAL idle_in_transaction_session_timeout = 5000"
+"""In ms, for each transaction, unless the URL has `options`: a client that stops in the middle of a transaction would
+hold the lock of all writers."""
 POOL: Final[dict[str, Any]] = {"pool_pre_ping": True, "pool_size": 2, "max_overflow": 2, "pool_timeout": 3}
 WRITERS: Final = 0x64_69_67_69_74_73
 """PostgreSQL's advisory lock of writers: the letters "digits"."""
@@ -174,6 +176,13 @@ def _log_ahead(connection: Connection) -> None:
 def _postgres(url: URL) -> Engine:
     arguments = {name: value for name, value in POSTGRES.items() if name not in url.query}
     try:
-        return create_engine(url, connect_args=arguments, hide_parameters=True, **POOL)
+        engine = create_engine(url, connect_args=arguments, hide_parameters=True, **POOL)
     except (NoSuchModuleError, ArgumentError) as error:
         raise DigitsError(f"the database's URL can't be used: {error}") from None
+    if "options" not in url.query:
+
+        @event.listens_for(engine, "begin")
+        def limit(connection: Connection) -> None:
+            connection.exec_driver_sql(TIMEOUTS)
+
+    return engine
