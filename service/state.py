@@ -68,7 +68,11 @@ def make_state(
         registry=registry,
         watcher=watcher,
         experiment=Experiment(settings) if settings.canary_share or settings.shadow_share else None,
-        corrections=AsyncCorrections(settings.corrections_url, settings.feedback_retention_days),
+        corrections=AsyncCorrections(
+            settings.corrections_url,
+            settings.feedback_retention_days,
+            make_folder=settings.feedback_url is not None,  # or else the folder is the store
+        ),
         recent=recent or RecentPredictions(settings.recent_predictions),
         images=ImageDecoderPool(settings.picture_limit_pixels),
         keys=Keys(settings.keys_file),

@@ -35,16 +35,23 @@ log = logging.getLogger(__name__)
 class AsyncCorrections:
     """The corrections in the database at `url`; feedback is off if the URL is empty.
 
-    Corrections are deleted after `retention_days`; 0 keeps them for ever. The database is opened at the first use, and
-    again after a failure.
+    Corrections are deleted after `retention_days`; 0 keeps them for ever. The database is opened by `start`, made at
+    the first correction, and prepared again after a failure. `make_folder`: a folder of SQLite's file that is missing
+    at the start is made; a folder that vanishes later never is: it may be a store that is not mounted.
     Not thread-safe: one event loop only.
     """
 
     def __init__(
-        self, url: str, retention_days: int, *, limit_waiting: int = LIMIT_WAITING, timeout_s: float = TIMEOUT_S
+        self,
+        url: str,
+        retention_days: int,
+        *,
+        make_folder: bool = True,
+        limit_waiting: int = LIMIT_WAITING,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._url, self._retention = url, datetime.timedelta(days=retention_days)
-        self._limit_waiting, self._timeout_s = limit_waiting, timeout_s
+        self._make_folder, self._limit_waiting, self._timeout_s = make_folder, limit_waiting, timeout_s
         self._pool: ThreadPool | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._opening = threading.Lock()
@@ -58,6 +65,8 @@ class AsyncCorrections:
             self._pool = ThreadPool(THREADS, self._limit_waiting, "feedback", self._close_database)
             if self._retention:
                 self._purge()
+            else:
+                self._pool.submit(self._look)
 
     def close(self) -> None:
         """Stops the threads without waiting; a correction that is being written may get lost."""
@@ -130,11 +139,18 @@ class AsyncCorrections:
 
         with self._opening:
             if self._corrections is None:
-                self._corrections = Corrections(self._url)
+                corrections = Corrections(self._url)
+                self._make_folder = self._make_folder and not corrections.folder_exists
+                self._corrections = corrections
             if not self._prepared and (create or self._corrections.exist):
-                self._corrections.prepare()
-                self._prepared = True
+                self._corrections.prepare(make_folder=self._make_folder)
+                self._prepared, self._make_folder = True, False
             return self._corrections
+
+    def _look(self) -> None:
+        """Opens the database, and so notes whether its folder is there."""
+        with suppress(FeedbackUnavailable):
+            self._run(lambda _: None, create=False)
 
     def _purge(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(PURGE_INTERVAL_S, self._purge)

@@ -85,8 +85,8 @@ class Database:
             yield connection
 
     @contextmanager
-    def migrating(self) -> Iterator[Connection]:
-        """A transaction that changes the tables, one at a time; SQLite's folder is made if it is missing.
+    def migrating(self, *, make_folder: bool = True) -> Iterator[Connection]:
+        """A transaction that changes the tables, one at a time; `make_folder`: also makes SQLite's folder.
 
         Raises CorrectionsUnavailable.
         """
@@ -98,7 +98,8 @@ class Database:
                 yield connection
             return
         with self._refusals():
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            if make_folder:
+                self.file.parent.mkdir(parents=True, exist_ok=True)
             with locked(self.file.parent):  # SQLite's own lock does not cover the change to a write-ahead log
                 with self._engine.connect().execution_options(begin="SELECT 1") as connection:
                     _log_ahead(connection)

@@ -102,15 +102,23 @@ class Corrections:
         """Whether there may be corrections; False where SQLite's file does not exist yet."""
         return self._database.file is None or self._database.file.exists()
 
-    def prepare(self) -> None:
-        """Creates or migrates the tables. Idempotent, and safe for several processes at once."""
+    @property
+    def folder_exists(self) -> bool:
+        """Whether the folder of SQLite's file exists; True for PostgreSQL."""
+        return self._database.file is None or self._database.file.parent.exists()
+
+    def prepare(self, *, make_folder: bool = True) -> None:
+        """Creates or migrates the tables; by default also makes the folder of SQLite's file.
+
+        Idempotent, and safe for several processes at once. Raises CorrectionsUnavailable.
+        """
         if self.exist:
             with self._database.reading() as connection:
                 if _revision(connection) == REVISION:
                     return
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        with self._database.migrating() as connection:
+        with self._database.migrating(make_folder=make_folder) as connection:
             config.attributes["connection"] = connection
             config.attributes["version_table"] = REVISIONS.name
             command.upgrade(config, "head")

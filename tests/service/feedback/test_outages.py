@@ -1,6 +1,7 @@
 """`/feedback` while its database is off, unreachable, full or hanging: its error answers; predictions go on."""
 
 import asyncio
+import shutil
 import socket
 import subprocess
 import sys
@@ -116,6 +117,42 @@ async def test_a_file_that_is_removed_is_made_anew(file, tmp_path):
         statuses = [(await client.post("/feedback", json=WHOLE)).status_code for _ in range(2)]
     assert statuses == [503, 201]
     assert len(kept(file)) == 1
+
+
+@pytest.mark.parametrize("retention_days", [0, 365])
+@pytest.mark.parametrize("before", ["a correction", "no correction"])
+async def test_a_folder_that_has_vanished_is_503_and_not_made_anew(tmp_path, before, retention_days):
+    """It is a store that is not mounted any more: what was kept in its place would be hidden by the next mount."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    async with client_with(f"sqlite:///{folder}/f.sqlite3", feedback_retention_days=retention_days) as client:
+        corrections = client._transport.app.state.service.corrections
+        await asyncio.to_thread(eventually, lambda: corrections._corrections is not None)
+        if before == "a correction":
+            assert (await client.post("/feedback", json=WHOLE)).status_code == 201
+        shutil.rmtree(folder)
+        for _ in range(3):
+            problem(await client.post("/feedback", json=WHOLE), 503, "feedback_unavailable")
+            assert await predicts(client)
+        assert not folder.exists()
+        folder.mkdir()
+        assert (await client.post("/feedback", json=WHOLE)).status_code == 201
+
+
+async def test_the_folder_of_a_url_that_was_given_is_made_once_and_the_store_never(tmp_path):
+    given, store = tmp_path / "given", tmp_path / "store"
+    async with client_with(f"sqlite:///{given}/deep/f.sqlite3") as client:
+        assert (await client.post("/feedback", json=WHOLE)).status_code == 201
+        shutil.rmtree(given)
+        for _ in range(2):
+            problem(await client.post("/feedback", json=WHOLE), 503, "feedback_unavailable")
+        assert not given.exists()
+    async with client_with(None, store=str(store)) as client:
+        problem(await client.post("/feedback", json=WHOLE), 503, "feedback_unavailable")
+        assert not store.exists()
+        store.mkdir()
+        assert (await client.post("/feedback", json=WHOLE)).status_code == 201
+    assert (store / "feedback.sqlite3").exists()
 
 
 async def test_while_the_database_hangs_predictions_go_on_and_few_requests_wait(monkeypatch):
