@@ -31,6 +31,12 @@ class ServiceSettings(StoreSettings):
         description="Number of worker processes; each has its own copy of the model and an equal share of the "
         "processors",
     )
+    heartbeat_timeout_s: float = Field(
+        10,
+        ge=3,
+        description="Seconds without a heartbeat, one a second, after which a worker that stands still gets no more "
+        "connections, is replaced and ended; with several workers",
+    )
     other_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Models to load besides the default model, separated by commas; `*` means every model in the store",

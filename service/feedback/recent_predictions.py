@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -119,9 +120,10 @@ class RecentPredictions:
         )
 
     def close(self) -> None:
-        """Removes the file of this process."""
-        if self._file:
-            self._file.unlink(missing_ok=True)
+        """Removes the file of this process, unless another process has taken its place."""
+        with suppress(FileNotFoundError):
+            if self._file and _tag_of(self._file) == self._tag:
+                self._file.unlink()
 
     def _ring_of(self, place: int) -> mmap.mmap | bytes:
         """The ring buffer of another worker process; empty if there is none."""
@@ -146,6 +148,11 @@ def _read(ring: mmap.mmap | bytearray | bytes, number: int) -> tuple[Any, ...] |
 
 def _path(folder: str, place: int) -> Path:
     return Path(folder, f"predictions-{place}")
+
+
+def _tag_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(TAG_BYTES)
 
 
 def _create_file(path: Path, size_bytes: int) -> mmap.mmap:

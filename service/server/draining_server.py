@@ -15,7 +15,12 @@ import uvicorn
 from service.private_api import require_members
 from service.server.http_protocol import UVICORN, ConnectionLimits, HttpProtocol, SharedState
 from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
-from service.server.socket_passing import receive_connection
+from service.server.socket_passing import (
+    HEARTBEAT_INTERVAL_S,
+    receive_connection,
+    send_heartbeat,
+    stop_receiving,
+)
 from service.server.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -107,9 +112,15 @@ class DrainingServer(uvicorn.Server):
             loop = asyncio.get_running_loop()
             if self._connections:
                 loop.add_reader(self._connections, self._serve_next, self._connections)
+                self._beat(self._connections)
             if self._on_sighup:
                 loop.add_signal_handler(signal.SIGHUP, self._handle_sighup, Terminal(), self._on_sighup)
             self._on_ready()
+
+    def _beat(self, connections: socket.socket) -> None:
+        """Sends a heartbeat, now and at intervals until the event loop ends."""
+        send_heartbeat(connections)
+        asyncio.get_running_loop().call_later(HEARTBEAT_INTERVAL_S, self._beat, connections)
 
     def _handle_sighup(self, terminal: Terminal, on_sighup: Callable[[], None]) -> None:
         if terminal.closed:
@@ -157,8 +168,8 @@ class DrainingServer(uvicorn.Server):
         await self._wait(self._drain_pause_s)
         if self._connections:
             await self._wait(LAST_CONNECTION_GRACE_S, self._channel_closed)
-            asyncio.get_running_loop().remove_reader(self._connections)
-            self._connections.close()
+            stop_receiving(self._connections)
+            await self._wait(LAST_CONNECTION_GRACE_S, self._channel_closed)  # until what it holds is received
         for listener in sockets or []:
             stop_accepting(listener)
         await self._wait(STOP_ACCEPTING_GRACE_S)

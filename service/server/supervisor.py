@@ -1,4 +1,8 @@
-"""The supervisor of several worker processes: accepts connections for all of them, and restarts those that die.
+"""The supervisor of several worker processes: accepts connections for all, replaces those that die or stand still.
+
+A worker's event loop sends a heartbeat every second. A worker without one for `heartbeat_timeout_s` stands still: it
+gets no more connections, those that it has not received are taken back, another one is started in its place, and it is
+told to end like the whole service, by SIGTERM and at last by SIGKILL.
 
 Workers are spawned, not forked: JAX has threads, and a fork of a process with threads may deadlock.
 """
@@ -7,12 +11,15 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import signal
 import sys
 import tempfile
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,14 +27,20 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from service.observability.process_metrics import SHARED_FOLDER, note_process
 from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
-from service.server.socket_passing import channel, send_connection
+from service.server.socket_passing import (
+    HEARTBEAT_INTERVAL_S,
+    channel,
+    receive_connection,
+    receive_heartbeats,
+    send_connection,
+)
 from service.server.terminal import Terminal
 from service.server.worker import run_in_process
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
 
     from service.settings import ServiceSettings
@@ -42,6 +55,10 @@ PARENT: Final = "parent"
 FIRST_BACKOFF_S: Final = 1.0
 """Delay before the restart of a worker that failed while it loaded; doubled with each further failure."""
 MAX_BACKOFF_S: Final = 30.0
+FULL_GRACE_S: Final = 0.5
+"""How long the drain waits for room in the channels of its workers; less than they wait for the end of the channel."""
+END_GRACE_S: Final = 5.0
+"""Time beyond drain pause and drain timeout that a worker has for its end; after a second signal it is all the time."""
 
 log = logging.getLogger("uvicorn.error")
 
@@ -51,28 +68,56 @@ class Worker:
 
     `place`, 0 to workers - 1, selects its processors; `backoff_s` is the delay before the next restart if it fails
     while it loads. `status` is a pipe on which the worker reports what it serves (str), or why it cannot (DigitsError);
-    `connections` is the channel on which it is sent its connections.
+    `connections` is the channel on which it is sent its connections, and sends heartbeats, until `closed`. `heard_s` is
+    the time of the last heartbeat, `kill_s` the time at which the worker is killed if it has not ended.
     """
 
     def __init__(self, work: Work, settings: ServiceSettings, shared_folder: str, place: int, backoff_s: float) -> None:
         context = get_context("spawn")
         self.place, self.backoff_s, self.ready = place, backoff_s, False
+        self.heard_s, self.kill_s, self.closed = 0.0, math.inf, False
         self.status, status_of_worker = context.Pipe(duplex=False)
-        self.connections, connections_of_worker = channel()
+        self.connections, self._receiver = channel()
         self.process = context.Process(
             target=_run_worker_process,
-            args=(work, settings, shared_folder, place, connections_of_worker, status_of_worker),
+            args=(work, settings, shared_folder, place, self._receiver, status_of_worker),
             name=f"worker-{place}",
         )
         self.process.start()
         status_of_worker.close()
-        connections_of_worker.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the process is stopped, as by SIGSTOP: then it obeys no signal but SIGKILL and SIGCONT."""
+        try:
+            return os.waitid(os.P_PID, self.process.pid or 0, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # it has ended
+            return False
+
+    def send_signal(self, sig: int) -> None:
+        """Sends a signal to the process, if it has not ended."""
+        if self.process.pid and self.process.is_alive():
+            os.kill(self.process.pid, sig)
+
+    def take_back(self) -> list[socket.socket]:
+        """The connections in the channel that the worker has not received; they are received here or there."""
+        found = []
+        with suppress(OSError):  # the channel is empty, or this process has no descriptor left
+            while connection := receive_connection(self._receiver):
+                found.append(connection)
+        return found
+
+    def close_channel(self) -> None:
+        """Closes the channel: what it holds can still be received, and a worker that drains waits for no more."""
+        self.closed = True
+        self.connections.close()
+        self._receiver.close()
 
     def close(self) -> None:
         """Releases what the supervisor holds of a process that has ended."""
         self.process.join()
         self.status.close()
-        self.connections.close()
+        self.close_channel()
 
 
 def run_supervisor(
@@ -127,6 +172,9 @@ class Supervisor:
         self._listen_error: OSError | None = None
         self._workers: list[Worker] = []
         self._restarts: list[Restart] = []
+        self._held: deque[socket.socket] = deque()  # accepted, and not sent to a worker yet
+        self._looked_s = time.monotonic()
+        self._awake_s = 0.0  # a clock that stands still while this process does: it hears nothing meanwhile
 
     def run(self) -> int:
         """Runs until all workers have ended; returns the exit code. Raises OSError as `run_supervisor` does."""
@@ -136,30 +184,54 @@ class Supervisor:
         for place in range(self._settings.workers):
             self._start(place)
         while self._workers or self._restarts:
-            events = connection.wait(
-                [worker.process.sentinel for worker in self._workers]
-                + [worker.status for worker in self._workers if not worker.ready]
-                + [self._listener] * self._listening
-                + [self._wakeup_reader] * (not self._stopping),
-                TICK_S if self._restarts or self._stopping else None,
-            )
-            if self._listener in events:
+            events = self._wait()
+            if self._held or self._listener in events:
                 self._dispatch_connection()
             if self._stopping and self._listening:
                 self._drain_step()
             for worker in list(self._workers):
-                if worker.status in events and not worker.ready:
-                    self._read_status(worker)
-                if worker.process.sentinel in events:
-                    self._reap(worker)
+                self._look_at(worker, events)
             self._start_due()
+            self._kill_due()
         if self._listen_error:
             raise self._listen_error
         return self._exit_code
 
+    def _wait(self) -> Sequence[object]:
+        """Waits for the next events, at most for a heartbeat interval.
+
+        The listener is no event while no worker takes connections: until one does, they wait in the backlog.
+        """
+        takers = self._takers()
+        events = connection.wait(
+            [worker.process.sentinel for worker in self._workers]
+            + [worker.status for worker in self._workers if not worker.ready]
+            + [worker.connections for worker in takers]
+            + [self._listener] * (self._listening and bool(takers) and not self._held)
+            + [self._wakeup_reader] * (not self._stopping),
+            TICK_S if self._restarts or self._stopping or self._held else HEARTBEAT_INTERVAL_S,
+        )
+        now_s = time.monotonic()
+        self._awake_s += min(now_s - self._looked_s, HEARTBEAT_INTERVAL_S)
+        self._looked_s = now_s
+        return events
+
+    def _takers(self) -> list[Worker]:
+        """The workers that take connections, those whose last one is longest ago first."""
+        return [worker for worker in self._workers if worker.ready and not worker.closed]
+
     def _start(self, place: int, backoff_s: float = FIRST_BACKOFF_S) -> None:
-        if not self._stopping:
-            self._workers.append(Worker(self._work, self._settings, self._shared_folder, place, backoff_s))
+        if self._stopping:
+            return
+        worker = Worker(self._work, self._settings, self._shared_folder, place, backoff_s)
+        self._workers.append(worker)
+        self._stop_late_comer(worker)
+
+    def _stop_late_comer(self, worker: Worker) -> None:
+        """Ends a worker if the service was told to stop while the process was started."""
+        if self._stopping:
+            worker.kill_s = self._drained_s()
+            worker.send_signal(signal.SIGTERM)
 
     def _start_due(self) -> None:
         for restart in [due for due in self._restarts if self._stopping or due.due_s <= time.monotonic()]:
@@ -167,14 +239,25 @@ class Supervisor:
             self._start(restart.place, restart.backoff_s)
 
     def _dispatch_connection(self) -> bool:
-        """Accepts a connection and sends it to the ready worker whose last one is longest ago; False if none waits."""
-        try:
-            accepted, _ = self._listener.accept()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):  # no descriptor is left: a retry at once would fail, too
-                time.sleep(TICK_S)
-            return False  # other errors: the client has closed the connection again
-        taker = send_connection(accepted, [worker.connections for worker in self._workers if worker.ready])
+        """Sends the next connection to the ready worker whose last one is longest ago.
+
+        Returns False if no connection waits, or no worker has room for it: then it is held here, and all further ones
+        wait in the backlog.
+        """
+        takers = self._takers()
+        if not takers:
+            return False
+        if not self._held:
+            try:
+                self._held.append(self._listener.accept()[0])
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):  # no descriptor is left: a retry would fail, too
+                    time.sleep(TICK_S)
+                return False  # other errors: the client has closed the connection again
+        taker = send_connection(self._held[0], [worker.connections for worker in takers])
+        if taker is None:
+            return False
+        self._held.popleft()
         self._workers.sort(key=lambda worker: worker.connections is taker)
         return True
 
@@ -192,10 +275,52 @@ class Supervisor:
         elif self._backlog_end_s is not None and now_s >= self._backlog_end_s:
             while self._dispatch_connection():
                 pass
+            if self._held and self._takers() and now_s < self._backlog_end_s + FULL_GRACE_S:
+                return
             self._listening = False
             self._listener.close()
+            for held in self._held:
+                held.close()
+            self._held.clear()
             for worker in self._workers:
-                worker.connections.close()  # tells the worker that there are no more connections
+                worker.close_channel()
+
+    def _look_at(self, worker: Worker, events: Sequence[object]) -> None:
+        """Handles the events of a worker: its status, its heartbeats, or their absence, and its end."""
+        if worker.status in events and not worker.ready:
+            self._read_status(worker)
+        if worker.connections in events and receive_heartbeats(worker.connections):
+            worker.heard_s = self._awake_s
+        if worker.process.sentinel in events:
+            self._reap(worker)
+        elif worker in self._takers() and not self._stopping:
+            silent_s = self._awake_s - worker.heard_s
+            if silent_s > self._settings.heartbeat_timeout_s:
+                self._replace(worker, silent_s)
+
+    def _replace(self, worker: Worker, silent_s: float) -> None:
+        """Replaces a worker whose heartbeats have stopped. One that is stopped obeys no SIGTERM, and is killed."""
+        stopped = worker.stopped
+        how = "is stopped: killed and" if stopped else f"has sent no heartbeat for {silent_s:.0f} s:"
+        log.error("worker %s %s replaced", worker.process.pid, how)
+        self._held.extend(worker.take_back())
+        worker.close_channel()
+        worker.kill_s = self._drained_s()
+        worker.send_signal(signal.SIGKILL if stopped else signal.SIGTERM)
+        self._start(worker.place)
+
+    def _kill_due(self) -> None:
+        """Kills the workers that have not ended in time."""
+        for worker in self._workers:
+            if time.monotonic() >= worker.kill_s:
+                log.error("worker %s has not ended in time: killed", worker.process.pid)
+                worker.kill_s = math.inf
+                worker.send_signal(signal.SIGKILL)
+                self._exit_code = self._exit_code or int(self._stopping)
+
+    def _drained_s(self) -> float:
+        """The time at which a worker that gets a signal now must have ended."""
+        return time.monotonic() + self._settings.drain_pause_s + self._settings.drain_timeout_s + END_GRACE_S
 
     def _read_status(self, worker: Worker) -> None:
         """Reads what a worker serves, or why it cannot; when the last worker is ready, starts to listen."""
@@ -209,7 +334,7 @@ class Supervisor:
             if not self._listening:
                 self._exit_code = 1
             return
-        worker.ready = True
+        worker.ready, worker.heard_s = True, self._awake_s
         if not self._listening and len(self._workers) == self._settings.workers:
             self._listening = all(worker.ready for worker in self._workers)
             if self._listening:
@@ -227,10 +352,13 @@ class Supervisor:
 
     def _reap(self, worker: Worker) -> None:
         """Releases a worker that has ended, and replaces it: at once, or after its back-off if it failed to load."""
+        replaced = worker.closed
+        if self._listening and not replaced:
+            self._held.extend(worker.take_back())
         worker.close()
         mark_process_dead(worker.process.pid, self._shared_folder)  # type: ignore[no-untyped-call]
         self._workers.remove(worker)
-        if self._stopping:
+        if self._stopping or replaced:
             return
         pid, code = worker.process.pid, worker.process.exitcode
         if worker.ready:
@@ -251,22 +379,21 @@ class Supervisor:
 
     def _stop(self, sig: int, *_: object) -> None:
         """Handles SIGTERM and SIGINT, which workers get too: the first one starts the drain, a second one ends them."""
+        end_s = time.monotonic() + END_GRACE_S if self._stopping else self._drained_s()
         if not self._stopping:
             self._stopping = True
             os.write(self._wakeup_writer, b"!")
-        self._signal_workers(self._workers, sig)
+        for worker in self._workers:
+            worker.kill_s = min(worker.kill_s, end_s)
+            worker.send_signal(sig)
 
     def _on_sighup(self, *_: object) -> None:
         """Makes workers poll the store, or stops the service if its terminal was closed."""
         if self._terminal.closed:
             self._stop(signal.SIGTERM)
-        else:  # a worker that is not ready has yet to read the store
-            self._signal_workers([worker for worker in self._workers if worker.ready], signal.SIGHUP)
-
-    def _signal_workers(self, workers: list[Worker], sig: int) -> None:
-        for worker in workers:
-            if worker.process.pid and worker.process.is_alive():
-                os.kill(worker.process.pid, sig)
+            return
+        for worker in self._takers():  # a worker that is not ready has yet to read the store
+            worker.send_signal(signal.SIGHUP)
 
 
 def _run_worker_process(

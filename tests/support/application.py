@@ -72,12 +72,12 @@ async def client_of(app: FastAPI):
 
 
 @contextlib.contextmanager
-def served(app: FastAPI) -> Iterator[tuple[str, int]]:
-    """The application under the real server on a free port: (host, port)."""
+def served(app: FastAPI, connections: socket.socket | None = None) -> Iterator[tuple[str, int]]:
+    """The application under the real server on a free port: (host, port); with the channel of a supervisor, if any."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         ready = threading.Event()
-        server = DrainingServer(app, app.state.service, ready.set)
+        server = DrainingServer(app, app.state.service, ready.set, connections)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert ready.wait(10)

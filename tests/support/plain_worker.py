@@ -3,7 +3,8 @@
     python -m tests.support.plain_worker PORT FOLDER WORKERS SETTING=SECONDS …
 
 A worker fails to load with the text of FOLDER/fail as its error, and does not end loading while FOLDER/hold exists.
-Served, each request is answered with the worker's process id, and with how often it was told to poll the store.
+Each request is answered with the worker's process id, and with how often it was told to poll the store; GET /hang is
+never answered, and GET /stall when FOLDER/go-on exists. While FOLDER/full exists, a worker receives no connections.
 """
 
 import os
@@ -15,12 +16,14 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from service.server.socket_passing import receive_connection
+from service.server.socket_passing import receive_connection, send_heartbeat
 from service.server.supervisor import run_supervisor
 from training.errors import DigitsError
 
 SERVED = "plain version 1"
 STEP_S = 0.02
+HEARTBEAT_INTERVAL_S = 0.2
+"""Shorter than that of a real worker: tests need not wait long to see that there is none."""
 LAST_CONNECTION_GRACE_S = 1.0
 """As `service.server.draining_server` has it."""
 
@@ -34,6 +37,7 @@ class PlainWorker:
         self._polls = 0
         self._signals = 0
         self._channel_closed = False
+        self._beat_s = 0.0
 
     def load(self):
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -57,7 +61,11 @@ class PlainWorker:
             self._step()
 
     def _step(self):
-        sockets = [*self._clients] if self._channel_closed else [self._channel, *self._clients]
+        if time.monotonic() > self._beat_s:
+            self._beat_s = time.monotonic() + HEARTBEAT_INTERVAL_S
+            send_heartbeat(self._channel)
+        full = self._channel_closed or Path(self._settings.folder, "full").exists()
+        sockets = [*self._clients] if full else [self._channel, *self._clients]
         for ready in select.select(sockets, [], [], STEP_S)[0]:
             if ready is self._channel:
                 self._take()
@@ -80,6 +88,9 @@ class PlainWorker:
         if request.startswith(b"GET /hang"):  # as an event loop does that calls something that never returns
             while True:
                 time.sleep(STEP_S)
+        if request.startswith(b"GET /stall"):
+            while not Path(self._settings.folder, "go-on").exists():
+                time.sleep(STEP_S)
         body = f"{os.getpid()} {self._polls}"
         client.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
 
@@ -99,6 +110,7 @@ def work(settings, on_ready, *, connections, place, notify_workers, shared_folde
 
 def main(port, folder, workers, *settings):
     chosen = SimpleNamespace(folder=folder, workers=int(workers), drain_pause_s=0, drain_timeout_s=20)
+    chosen.heartbeat_timeout_s = 60
     for setting in settings:
         name, _, value = setting.partition("=")
         setattr(chosen, name, float(value))

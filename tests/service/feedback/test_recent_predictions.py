@@ -209,3 +209,14 @@ def test_what_another_process_overwrites_all_the_time_is_found_whole_or_not_at_a
     assert writer.exitcode == 0
     assert lost  # they were overwritten, and some were read before
     assert found
+
+
+def test_a_process_that_ends_late_leaves_the_file_of_the_one_in_its_place(tmp_path):
+    late = RecentPredictions(8, 2, str(tmp_path))
+    recent = RecentPredictions(8, 2, str(tmp_path))
+    late.close()
+    _, prediction = remembered(recent, 7)
+    assert RecentPredictions(8, 3, str(tmp_path)).find(prediction).predicted == 7
+    recent.close()
+    recent.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions-3"]

@@ -11,6 +11,7 @@ import pytest
 
 from service.errors import NotReady
 from service.headers import HEAD_LIMIT_BYTES
+from service.server.socket_passing import channel, receive_heartbeats, send_connection
 from tests.support.application import app_with, served
 from tests.support.connections import GOOD, answers, answers_well, asked_of, connected, flat, is_alive, request_with
 from tests.support.fake_predictor import FakePredictor, picture
@@ -105,6 +106,66 @@ def test_a_pause_after_the_signal_takes_new_requests_though_readiness_fails():
         asker.start()
     asker.join()
     assert found == [True]
+
+
+@pytest.fixture
+def supervised():
+    """The channel of a supervisor: the end of the supervisor, and that of a worker."""
+    ends = channel()
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def test_the_event_loop_sends_heartbeats_until_it_ends_and_none_while_it_is_blocked(supervised):
+    of_supervisor, of_worker = supervised
+    registry = (app := app_with(FakePredictor(), drain_pause_s=3)).state.service.registry
+    drain, found = registry.drain, []
+
+    def block_and_drain():  # on the event loop
+        registry.drain = drain
+        receive_heartbeats(of_supervisor)
+        time.sleep(1.5)
+        found.append(receive_heartbeats(of_supervisor))
+        drain()
+
+    def listen():
+        eventually(lambda: registry.draining, 10)
+        for _ in range(2):
+            eventually(lambda: receive_heartbeats(of_supervisor))
+        found.append("alive while it drains")
+
+    registry.drain = block_and_drain
+    with served(app, of_worker):
+        eventually(lambda: receive_heartbeats(of_supervisor))
+        listener = threading.Thread(target=listen)
+        listener.start()
+    listener.join()
+    assert found == [False, "alive while it drains"]
+
+
+def test_connections_that_a_supervisor_has_sent_are_served_though_it_never_closes_the_channel(supervised):
+    of_supervisor, of_worker = supervised
+    registry = (app := app_with(FakePredictor())).state.service.registry
+    drain, clients = registry.drain, []
+
+    def send_and_drain():  # on the event loop, which receives nothing meanwhile
+        registry.drain = drain
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            for _ in range(20):
+                clients.append(connected(listener.getsockname()))
+                clients[-1].sendall(request_with(GOOD))
+                assert send_connection(listener.accept()[0], [of_supervisor])
+        drain()
+
+    registry.drain = send_and_drain
+    with served(app, of_worker):
+        pass
+    for client in clients:
+        with client:
+            assert answers(client, 1)[0][0] == 200
+    with socket.socket() as late:
+        assert send_connection(late, [of_supervisor]) is None
 
 
 def test_who_has_no_answer_when_the_drain_ends_is_told_so():

@@ -1,11 +1,18 @@
-"""Passing accepted connections from the supervisor to a worker over a Unix socket."""
+"""Passing accepted connections from the supervisor to a worker over a Unix socket, and heartbeats back."""
 
 import socket
 from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.server.socket_passing import channel, receive_connection, send_connection
+from service.server.socket_passing import (
+    channel,
+    receive_connection,
+    receive_heartbeats,
+    send_connection,
+    send_heartbeat,
+    stop_receiving,
+)
 
 
 @pytest.fixture
@@ -57,12 +64,41 @@ def test_whoever_is_gone_or_far_behind_is_passed_over(channels, connection):
     receive_connection(taking).close()
 
 
-def test_a_connection_that_nobody_takes_is_closed(channels, connection):
+def test_a_connection_that_nobody_takes_stays_open_and_can_be_sent_again(channels, connection):
+    """It was closed: its client got an empty answer where it could have waited."""
     client, server = connection
-    (gone, its), *_ = channels
+    (gone, its), (giving, taking), *_ = channels
     its.close()
     assert send_connection(server, [gone]) is None
-    assert client.recv(1) == b""
+    assert send_connection(server, [giving]) is giving
+    with receive_connection(taking) as taken:
+        taken.sendall(b"hello")
+        assert client.recv(5) == b"hello"
+
+
+def test_who_receives_no_more_gets_what_is_in_the_channel(channels, connection):
+    _, server = connection
+    (giving, taking), (other, _), *_ = channels
+    with server.dup() as second:
+        send_connection(second, [giving])
+        stop_receiving(taking)
+        assert send_connection(server, [giving, other]) is other
+    receive_connection(taking).close()
+    assert receive_connection(taking) is None
+
+
+def test_heartbeats_come_the_other_way_and_never_block(channels):
+    (giving, taking), *_ = channels
+    assert not receive_heartbeats(giving)
+    for _ in range(10_000):  # more than there is room for
+        send_heartbeat(taking)
+    assert receive_heartbeats(giving)
+    assert not receive_heartbeats(giving)
+    stop_receiving(taking)
+    send_heartbeat(taking)
+    assert receive_heartbeats(giving), "a worker that drains is alive"
+    giving.close()
+    send_heartbeat(taking)
 
 
 def test_a_connection_for_which_no_descriptor_was_left_is_an_error_and_the_next_one_is_taken(channels, connection):

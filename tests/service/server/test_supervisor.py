@@ -154,6 +154,128 @@ def test_sigterm_ends_it_while_nobody_is_there_to_be_told(plain, tmp_path):
     assert process.returncode == 0
 
 
+def test_a_worker_that_is_stopped_is_killed_and_replaced_and_its_connections_are_answered(tmp_path):
+    """It got every second connection, for ever."""
+    with running_plain(tmp_path, heartbeat_timeout_s=3) as (process, url):
+        stopped, other = workers_of(process)
+        os.kill(stopped, signal.SIGSTOP)
+        with ExitStack() as stack:
+            asking = [stack.enter_context(socket.create_connection(address_of(url), PATIENCE_S)) for _ in range(6)]
+            for connection in asking:
+                connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert next_said(process) == f"worker {stopped} is stopped: killed and replaced"
+            answered = [answer_on(connection)[0] for connection in asking]
+        assert stopped not in answered
+        assert answered.count(other) >= 3
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S, STEP_S)
+        assert other in workers_of(process)
+        assert stopped not in workers_of(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+        assert process.returncode == 0
+
+
+def test_a_worker_that_hangs_is_replaced_and_killed_when_the_drain_time_is_over(tmp_path):
+    with running_plain(tmp_path, heartbeat_timeout_s=3, drain_timeout_s=0) as (process, url):
+        workers = workers_of(process)
+        with socket.create_connection(address_of(url), PATIENCE_S) as connection:
+            connection.sendall(b"GET /hang HTTP/1.1\r\n\r\n")
+            line = next_said(process)
+            hanging = int(re.fullmatch(r"worker (\d+) has sent no heartbeat for \d s: replaced", line)[1])
+            assert hanging in workers
+            eventually(lambda: answering(url).isdisjoint({hanging}) and len(answering(url)) == 2, PATIENCE_S, STEP_S)
+            assert next_said(process) == f"worker {hanging} has not ended in time: killed"
+            assert connection.recv(1) == b""
+        eventually(lambda: gone(hanging), PATIENCE_S)
+        assert len(workers_of(process)) == 2
+
+
+def test_a_worker_that_comes_back_to_life_answers_what_it_has_received_and_ends(tmp_path):
+    """What it has not received is answered by others, and nothing is answered twice."""
+    with running_plain(tmp_path, heartbeat_timeout_s=3) as (process, url):
+        with ExitStack() as stack:
+            opened = [stack.enter_context(socket.create_connection(address_of(url), PATIENCE_S)) for _ in range(2)]
+            of_worker = {asked_on(connection)[0]: connection for connection in opened}
+            stalls, other = [*of_worker]
+            of_worker[stalls].sendall(b"GET /stall HTTP/1.1\r\n\r\n")  # its event loop is blocked
+            line = next_said(process)
+            assert re.fullmatch(rf"worker {stalls} has sent no heartbeat for \d s: replaced", line)
+            (tmp_path / "go-on").touch()
+            assert answer_on(of_worker[stalls])[0] == stalls
+            assert of_worker[stalls].recv(1) == b"", "once"
+            eventually(lambda: gone(stalls), PATIENCE_S)
+            assert asked_on(of_worker[other])[0] == other
+        assert len(workers_of(process)) == 2
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+        assert process.returncode == 0
+
+
+def test_sigterm_ends_the_service_though_a_worker_does_not_end(tmp_path):
+    with running_plain(tmp_path, drain_timeout_s=0) as (process, _):
+        stopped, _ = workers_of(process)
+        os.kill(stopped, signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, stdout, stderr) == (1, "", f"worker {stopped} has not ended in time: killed\n")
+        assert gone(stopped)
+
+
+def test_nobody_is_replaced_after_all_have_been_stopped_for_a_while(tmp_path):
+    """As a container is that is paused, or a machine that sleeps."""
+    with running_plain(tmp_path, heartbeat_timeout_s=3) as (process, url):
+        workers = workers_of(process)
+        for pid in (process.pid, *workers):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(4)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+        assert answering(url) == {*workers}
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+
+
+def test_while_no_worker_is_ready_connections_wait(plain, tmp_path):
+    """The parent accepted and closed them: an empty answer, within a millisecond."""
+    process, url = plain
+    (tmp_path / "hold").touch()
+    dead = {*workers_of(process)}
+    for worker in dead:
+        os.kill(worker, signal.SIGKILL)
+    assert {next_said(process) for _ in dead} == {f"worker {worker} has ended with -9: replaced" for worker in dead}
+    with ExitStack() as stack:
+        asking = [stack.enter_context(socket.create_connection(address_of(url), PATIENCE_S)) for _ in range(6)]
+        for connection in asking:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        used_s = processor_time_s(process.pid)
+        time.sleep(1)
+        assert processor_time_s(process.pid) - used_s < 0.3, "it waits, and does not ask again and again"
+        (tmp_path / "hold").unlink()
+        assert dead.isdisjoint(answer_on(connection)[0] for connection in asking)
+
+
+def processor_time_s(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_while_the_channels_of_all_workers_are_full_connections_wait(plain, tmp_path):
+    process, url = plain
+    (tmp_path / "full").touch()
+    with ExitStack() as stack:
+        asking = []
+        for _ in range(1000):  # channels have room for fewer
+            asking.append(stack.enter_context(socket.create_connection(address_of(url), PATIENCE_S)))
+            asking[-1].sendall(b"GET / HTTP/1.1\r\n\r\n")
+        used_s = processor_time_s(process.pid)
+        time.sleep(1)
+        assert processor_time_s(process.pid) - used_s < 0.3, "it waits, and does not ask again and again"
+        (tmp_path / "full").unlink()
+        assert {answer_on(connection)[0] for connection in asking} == {*workers_of(process)}
+
+
 def test_nobody_outlives_a_parent_that_is_killed(plain):
     process, _ = plain
     workers = workers_of(process)
