@@ -68,6 +68,16 @@ class FeedbackUnavailable(RequestError):
     """The database of corrections fails or is too slow, or too many requests wait for it."""
 
 
+class TooManyCorrections(RequestError):
+    """A client sends more corrections than the limit allows; `retry_after_s` is in whole seconds."""
+
+    def __init__(self, per_minute: int, retry_after_s: int) -> None:
+        wanted = f"at most {per_minute} in a minute"
+        message = f"there are too many corrections from this client, want {wanted}; try again in {retry_after_s} s"
+        super().__init__("too_many_corrections", message, wanted=wanted)
+        self.retry_after_s = retry_after_s
+
+
 class NotReady(RequestError):
     """Not ready: no model is loaded, the service drains, an engine has stopped, or too many image files wait."""
 

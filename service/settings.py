@@ -172,6 +172,13 @@ class ServiceSettings(StoreSettings):
     feedback_retention_days: int = Field(
         365, ge=0, description="Days after which a correction is deleted; 0 keeps corrections for ever"
     )
+    feedback_limit_per_minute: int = Field(
+        120,
+        ge=0,
+        description="Maximum number of corrections that each process takes from one client in a minute; more get a "
+        "429. Clients are told apart by the owner of their key, or without a key by their address, which all clients "
+        "of a proxy share; 0 is no limit",
+    )
     compiled: Path | None = Field(
         None,
         description="Folder with compiled code that a store without compiled code is filled from; the container image "

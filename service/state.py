@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from service.auth.keys import Keys
 from service.feedback.async_corrections import AsyncCorrections
+from service.feedback.rate_limit import RateLimit
 from service.feedback.recent_predictions import RecentPredictions
 from service.models.experiment import Experiment
 from service.models.loader import Loader
@@ -35,6 +36,7 @@ class ServiceState:
     experiment: Experiment | None
     """Canary and shadow, if the settings give a challenger any traffic."""
     corrections: AsyncCorrections
+    corrections_limit: RateLimit
     recent: RecentPredictions
     images: ImageDecoderPool
     keys: Keys
@@ -73,6 +75,7 @@ def make_state(
             settings.feedback_retention_days,
             make_folder=settings.feedback_url is not None,  # or else the folder is the store
         ),
+        corrections_limit=RateLimit(settings.feedback_limit_per_minute),
         recent=recent or RecentPredictions(settings.recent_predictions),
         images=ImageDecoderPool(settings.picture_limit_pixels),
         keys=Keys(settings.keys_file),

@@ -98,13 +98,11 @@ class Keys:
         key is missing or unknown.
         """
         kind = "management" if right == "manage" else right
-        keys = self._current(kind)
-        scheme, _, key = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        keys, key = self._current(kind), _key_of(authorization)
+        if not key:
             message = f"a {kind} key is missing"
             raise Unauthorised("missing_key", message, field="Authorization", wanted=HEADER)
-        digest = digest_of(key.strip()).encode()
-        matching = [kept for kept in keys if hmac.compare_digest(kept.digest.encode(), digest)]  # all: constant time
+        matching = _matching(keys, key)
         if not matching:
             raise Unauthorised("wrong_key", f"the {kind} key is not known", field="Authorization", wanted=HEADER)
         if not any(kept.right in ("manage", right) for kept in matching):
@@ -112,6 +110,13 @@ class Keys:
             message = f"the key of {matching[0].name} is for {found}, want {wanted}"
             raise Forbidden("wrong_right", message, field="Authorization", found=found, wanted=wanted)
         return matching[0].name
+
+    def owner(self, authorization: str | None) -> str | None:
+        """The name of the owner of a key with any right; None if the key is missing or unknown."""
+        try:
+            return next((kept.name for kept in _matching(self._current("any"), _key_of(authorization))), None)
+        except Forbidden:
+            return None
 
     def _current(self, kind: str) -> list[Key]:
         """The keys of the file as last read. Raises Forbidden if there is no file, or if it cannot be read."""
@@ -132,6 +137,18 @@ class Keys:
         if problem != self._logged:
             log.error("%s", problem)
         self._logged = problem
+
+
+def _key_of(authorization: str | None) -> str:
+    """The key in an Authorization header; empty if there is none."""
+    scheme, _, key = (authorization or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _matching(keys: list[Key], key: str) -> list[Key]:
+    """The lines of the key file with this key; all are compared, in constant time."""
+    digest = digest_of(key).encode()
+    return [kept for kept in keys if hmac.compare_digest(kept.digest.encode(), digest)]
 
 
 def _read(path: Path) -> bytes:

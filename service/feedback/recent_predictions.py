@@ -5,12 +5,14 @@ Each worker process writes a ring buffer of records, one memory-mapped file, whi
 
 from __future__ import annotations
 
+import hmac
 import mmap
 import os
 import re
 import secrets
 import struct
 from contextlib import suppress
+from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,8 +27,12 @@ if TYPE_CHECKING:
     from training.images import Images
 
 HEADER: Final = "X-Prediction-Id"
-ID: Final = re.compile(r"([0-9]{1,4})-([1-9][0-9]{0,17})-([0-9a-f]{16})")
-"""Index of the worker process, number of the prediction in this process, random tag of the process."""
+ID: Final = re.compile(r"([0-9]{1,4})-([1-9][0-9]{0,17})-([0-9a-f]{32})")
+"""Index of the worker process, number of the prediction in this process, tag: keyed BLAKE2s of the number.
+
+The key is a secret of the process: nobody can tell the tag of another prediction, and so correct it.
+"""
+SECRET_BYTES: Final = 32
 TAG_BYTES: Final = 16
 ANSWER_BYTES: Final = 4 * CLASSES
 RECORD: Final = struct.Struct(f"<QI64sI{ANSWER_BYTES}s{PIXELS}sQ")
@@ -57,12 +63,13 @@ class RecentPredictions:
     def __init__(self, limit_rows: int, place: int = 0, folder: str | None = None) -> None:
         self._limit_rows, self._place, self._folder = limit_rows, place, folder
         self._file = _path(folder, place) if folder and limit_rows else None
-        self._tag = secrets.token_hex(TAG_BYTES // 2).encode()
-        self._id = b"%d-%%d-%b" % (place, self._tag)
+        secret = secrets.token_bytes(SECRET_BYTES)
+        self._keyed_hash = blake2s(key=secret, digest_size=TAG_BYTES)
+        self._id = b"%d-%%d-%%b" % place
         self._last = 0
-        size_bytes = TAG_BYTES + RECORD_BYTES * limit_rows
+        size_bytes = SECRET_BYTES + RECORD_BYTES * limit_rows
         self._ring = _create_file(self._file, size_bytes) if self._file else bytearray(size_bytes)
-        self._ring[:TAG_BYTES] = self._tag
+        self._ring[:SECRET_BYTES] = secret
 
     def remember(self, images: Images, probabilities: NDArray[np.float32], *, model: str, version: int) -> bytes | None:
         """Stores images uint8 [n, 28, 28] with their probabilities float32 [n, 10].
@@ -77,7 +84,7 @@ class RecentPredictions:
         for number in range(first, first + rows):
             pack_record(  # fields are written in order: a half-written record has two different numbers
                 self._ring,
-                TAG_BYTES + RECORD_BYTES * (number % self._limit_rows),
+                SECRET_BYTES + RECORD_BYTES * (number % self._limit_rows),
                 number,
                 rows,
                 name,
@@ -87,7 +94,9 @@ class RecentPredictions:
                 number,
             )
         self._last += rows
-        return self._id % first
+        tag = self._keyed_hash.copy()
+        tag.update(b"%d" % first)
+        return self._id % (first, tag.hexdigest().encode())
 
     def find(self, prediction: str, index: int = 0) -> RecentPrediction:
         """The prediction with an id, or number `index` of its request.
@@ -99,7 +108,7 @@ class RecentPredictions:
             raise _unknown(prediction)
         place, number = int(match[1]), int(match[2])
         ring = self._ring if place == self._place else self._ring_of(place)
-        if ring[:TAG_BYTES] != match[3].encode():
+        if not hmac.compare_digest(_tag(ring, number), match[3]):
             raise _unknown(prediction)
         record = _read(ring, number)
         if record and not index < record[1]:
@@ -136,11 +145,17 @@ class RecentPredictions:
             return b""
 
 
+def _tag(ring: mmap.mmap | bytearray | bytes, number: int) -> str:
+    """The tag of a prediction number; empty if the ring buffer is not finished."""
+    secret = bytes(ring[:SECRET_BYTES])
+    return blake2s(b"%d" % number, key=secret, digest_size=TAG_BYTES).hexdigest() if any(secret) else ""
+
+
 def _read(ring: mmap.mmap | bytearray | bytes, number: int) -> tuple[Any, ...] | None:
     """The record of a prediction number; None if it is overwritten or being written."""
-    if not (limit_rows := (len(ring) - TAG_BYTES) // RECORD_BYTES):
+    if not (limit_rows := (len(ring) - SECRET_BYTES) // RECORD_BYTES):
         return None
-    start = TAG_BYTES + RECORD_BYTES * (number % limit_rows)
+    start = SECRET_BYTES + RECORD_BYTES * (number % limit_rows)
     record = RECORD.unpack(ring[start : start + RECORD_BYTES])
     (after,) = NUMBER.unpack_from(ring, start)  # written first: no writer has begun since the copy
     return record if record[0] == record[-1] == after == number else None

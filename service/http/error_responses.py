@@ -26,6 +26,7 @@ from service.errors import (
     NotReady,
     RequestError,
     TooLarge,
+    TooManyCorrections,
     Unauthorised,
     UnknownPrediction,
     VersionNotLoaded,
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RETRIED: Final = (429, 503)
+"""Statuses with a Retry-After header."""
 RETRY_AFTER_S: Final = 1
-"""Default of the Retry-After header of status 503; QueueFull has an estimate of its own."""
+"""Default of the Retry-After header; QueueFull and TooManyCorrections have their own."""
 FOREIGN: Final = re.compile("/v[12](/|$)")
 """Paths of the TensorFlow Serving and Open Inference protocols: `error` is a plain text, and a wrong value is 400."""
 
@@ -71,6 +74,7 @@ STATUS: Final[dict[type[Exception], Status]] = {
     FeedbackOff: Status(404),
     KeyReused: Status(409),
     FeedbackUnavailable: Status(503),
+    TooManyCorrections: Status(429),
     Unauthorised: Status(401),
     Forbidden: Status(403),
     VersionRefused: Status(409),
@@ -122,8 +126,8 @@ class ErrorResponses:
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         if status.code == 500 and type(error) in STATUS:  # the server logs unexpected errors
             log.error("%s", error, exc_info=error.__cause__ or error)
-        retry_after_s = error.retry_after_s if isinstance(error, QueueFull) else RETRY_AFTER_S
-        headers = {"Retry-After": str(retry_after_s)} if status.code == 503 else {}
+        retry_after_s = error.retry_after_s if isinstance(error, QueueFull | TooManyCorrections) else RETRY_AFTER_S
+        headers = {"Retry-After": str(retry_after_s)} if status.code in RETRIED else {}
         if status.code == 401:
             headers["WWW-Authenticate"] = "Bearer"
         self._count(error.code if isinstance(error, RequestError) else status.name)

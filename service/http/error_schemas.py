@@ -82,6 +82,7 @@ FEEDBACK_ERRORS: dict[int, tuple[str, tuple[str, ...]]] = ERRORS | {
     ),
     409: ("The `Idempotency-Key` came with another correction before", ("key_reused",)),
     422: (ERRORS[422][0], (*ERRORS[422][1], "invalid_key", "invalid_name")),
+    429: ("Too many corrections from one client; try again after `Retry-After`", ("too_many_corrections",)),
     503: ("The database does not answer now; try again after `Retry-After`", ("feedback_busy", "feedback_unavailable")),
 }
 """Like ERRORS, for `/feedback`."""
@@ -102,7 +103,7 @@ def error_answers(
             "description": f"{errors[status][0]}. Codes: {', '.join(f'`{code}`' for code in errors[status][1])}",
             **(
                 {"headers": {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}}
-                if status == 503
+                if status in (429, 503)
                 else {}
             ),
         }

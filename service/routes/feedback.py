@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from service.feedback.rate_limit import client_of_address
 from service.feedback.request import KEY, KEY_HEADER, NamedPrediction, client_key, decode_correction
 from service.feedback.schemas import CorrectionsPage, KeptCorrection, PictureCorrection, PredictionCorrection
 from service.http.body import read_body
@@ -59,7 +60,7 @@ ADD_DOCUMENTATION: Final[dict[str, Any]] = {
                     },
                     "a prediction": {
                         "summary": "The second picture of a request: its answer had this X-Prediction-Id",
-                        "value": {"prediction": "0-1024-9f86d081884c7d65", "index": 1, "digit": 7},
+                        "value": {"prediction": "0-1024-9f86d081884c7d659a2feaa0c55ad015", "index": 1, "digit": 7},
                     },
                 },
             }
@@ -90,7 +91,7 @@ router = APIRouter(prefix="/feedback", tags=["feedback"])
     summary="Say which digit a picture really shows",
     status_code=201,
     response_model=KeptCorrection,
-    responses=ADD_RESPONSES | error_answers(400, 404, 409, 413, 415, 422, 503, errors=FEEDBACK_ERRORS),
+    responses=ADD_RESPONSES | error_answers(400, 404, 409, 413, 415, 422, 429, 503, errors=FEEDBACK_ERRORS),
     openapi_extra=ADD_DOCUMENTATION,
 )
 async def add(request: Request) -> Response:
@@ -100,7 +101,8 @@ async def add(request: Request) -> Response:
     """
     state, headers = state_of(request), dict(request.scope["headers"])
     corrections = state.corrections
-    corrections.check_room()  # before the body is read
+    corrections.check_room()  # before the body is read, and so is the limit
+    state.corrections_limit.take(_client(request))
     type_of_body(headers, (JSON,))
     key = client_key(headers)
     posted = decode_correction(await read_body(request.receive, headers, state.settings.body_limit_bytes))
@@ -129,6 +131,12 @@ async def page(request: Request) -> Response:
         "next": corrections[-1].id if len(corrections) == query.limit else None,
     }
     return Response(orjson.dumps(content, option=OPTIONS), media_type=JSON)
+
+
+def _client(request: Request) -> str:
+    """What the limit tells clients apart by: the owner of the key, or without a known key the address."""
+    owner = state_of(request).keys.owner(request.headers.get("Authorization"))
+    return f"key of {owner}" if owner else client_of_address(request.client.host if request.client else None)
 
 
 class _PageQuery(NamedTuple):

@@ -89,7 +89,7 @@ class DrainingServer(uvicorn.Server):
                 ssl_keyfile=settings.tls_key,
                 timeout_graceful_shutdown=settings.drain_timeout_s,
                 server_header=False,
-                proxy_headers=False,  # the client's address is not used
+                proxy_headers=False,  # a client could make up its address
                 http=self._protocol,
                 ws="none",
             )

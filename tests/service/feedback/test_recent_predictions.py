@@ -2,13 +2,14 @@
 
 import multiprocessing
 import re
+from hashlib import blake2s
 
 import numpy as np
 import pytest
 
 from service.errors import UnknownPrediction, WrongValue
 from service.feedback import recent_predictions as module
-from service.feedback.recent_predictions import RECORD_BYTES, TAG_BYTES, RecentPrediction, RecentPredictions
+from service.feedback.recent_predictions import RECORD_BYTES, SECRET_BYTES, RecentPrediction, RecentPredictions
 
 RNG = np.random.default_rng(0)
 
@@ -41,7 +42,7 @@ def recent(request, tmp_path):
 
 def test_a_prediction_is_found_by_its_id(recent):
     images, number = remembered(recent, 7)
-    assert re.fullmatch(r"2-1-[0-9a-f]{16}", number)
+    assert re.fullmatch(r"2-1-[0-9a-f]{32}", number)
     assert recent.find(number) == RecentPrediction("lenet", 3, 7, images.tobytes())
 
 
@@ -82,7 +83,7 @@ def test_of_a_request_that_is_larger_than_the_memory_nothing_is_mixed_up(recent)
     "number",
     [
         *("", "2", "2-1", "2-1-", "2-1-xyz", "../2-1-{tag}", "٢-1-{tag}", "2-1-{tag}\n", "2-1-{tag}0"),
-        *("2-0-{tag}", "2-2-{tag}", "2--1-{tag}", "3-1-{tag}", "2-1-0000000000000000"),
+        *("2-0-{tag}", "2-2-{tag}", "2--1-{tag}", "3-1-{tag}", "2-1-00000000000000000000000000000000"),
         *("2-999999999999999999-{tag}", "9" * 5000 + "-1-{tag}"),
     ],
 )
@@ -91,10 +92,43 @@ def test_what_is_no_id_of_this_service_is_unknown(recent, number):
     is_unknown(recent, number.format(tag=good.rpartition("-")[2]))
 
 
+def test_the_id_of_another_prediction_cannot_be_told_from_one_s_own(recent):
+    """All predictions of a process used to share a tag: whoever had one id could correct all the others."""
+    ids = [remembered(recent, *digits)[1] for digits in ((1,), (2, 3), (4,))]
+    numbers, tags = [id_.split("-")[1] for id_ in ids], [id_.split("-")[2] for id_ in ids]
+    assert (numbers, len(set(tags))) == (["1", "2", "4"], 3)
+    for number in range(1, 5):
+        for tag in tags:
+            if f"2-{number}-{tag}" not in ids:
+                is_unknown(recent, f"2-{number}-{tag}")  # the third one is found by the second one's id alone
+    assert recent.find(ids[1], 1).predicted == 3
+
+
+def test_tags_differ_from_process_to_process_and_are_compared_in_constant_time(recent, monkeypatch):
+    one, other = RecentPredictions(8, 2), RecentPredictions(8, 2)
+    assert remembered(one, 7)[1] != remembered(other, 7)[1]
+    _, number = remembered(recent, 7)
+    compared = []
+    monkeypatch.setattr("hmac.compare_digest", lambda a, b: compared.append((len(a), len(b))) or a == b)
+    is_unknown(recent, number[:-1] + ("0" if number[-1] != "0" else "1"))
+    assert recent.find(number).predicted == 7
+    assert compared == [(32, 32)] * 2
+
+
+def test_a_tag_without_a_secret_opens_nothing(tmp_path):
+    """The file of a process that has only begun to write it is all zeros."""
+    reader = RecentPredictions(8, 1, str(tmp_path))
+    (tmp_path / "predictions-0").write_bytes(bytes(SECRET_BYTES + 8 * RECORD_BYTES))
+    for secret in (bytes(SECRET_BYTES), b""):
+        tag = blake2s(b"1", key=secret, digest_size=16).hexdigest()
+        is_unknown(reader, f"0-1-{tag}")
+        is_unknown(reader, f"3-1-{tag}")
+
+
 def test_who_remembers_nothing_gives_no_ids(tmp_path):
     for recent in (RecentPredictions(0), RecentPredictions(0, 0, str(tmp_path))):
         assert recent.remember(pictures(1), answers(7), model="lenet", version=3) is None
-        is_unknown(recent, "0-1-0123456789abcdef")
+        is_unknown(recent, "0-1-0123456789abcdef0123456789abcdef")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -139,14 +173,14 @@ def test_the_file_is_gone_when_the_process_has_ended_well(tmp_path):
 def test_a_file_that_is_not_finished_is_unknown(tmp_path):
     recent = RecentPredictions(8, 1, str(tmp_path))
     (tmp_path / "predictions-0").touch()
-    is_unknown(recent, "0-1-0123456789abcdef")
+    is_unknown(recent, "0-1-0123456789abcdef0123456789abcdef")
 
 
 def test_there_is_room_for_the_whole_file_before_the_first_prediction(tmp_path):
     """A page that the disk had no room for, touched later, would kill the process."""
     RecentPredictions(100, 0, str(tmp_path))
     status = (tmp_path / "predictions-0").stat()
-    assert status.st_size == TAG_BYTES + 100 * RECORD_BYTES
+    assert status.st_size == SECRET_BYTES + 100 * RECORD_BYTES
     assert status.st_blocks * 512 >= status.st_size
 
 
@@ -166,7 +200,7 @@ def test_a_record_that_is_overwritten_while_it_is_read_is_unknown(recent, monkey
 
 def test_a_record_that_is_half_written_is_unknown(recent):
     _, number = remembered(recent, 7)
-    start = TAG_BYTES + RECORD_BYTES * 1
+    start = SECRET_BYTES + RECORD_BYTES * 1
     recent._ring[start + RECORD_BYTES - 8 : start + RECORD_BYTES] = bytes(8)  # the number at its end is written last
     is_unknown(recent, number)
 
@@ -191,10 +225,10 @@ def test_what_another_process_overwrites_all_the_time_is_found_whole_or_not_at_a
     reader, found, lost = RecentPredictions(4, 1, str(tmp_path)), 0, 0
     try:
         for _ in range(200):
-            prefix, number, tag = told.recv().split("-")
-            for ahead in range(0, 60, 3):
+            first = int(told.recv().split("-")[1])
+            for number in range(first, first + 60, 3):
                 try:
-                    one = reader.find(f"{prefix}-{int(number) + ahead}-{tag}")
+                    one = reader.find(f"0-{number}-{module._tag(reader._ring_of(0), number)}")
                 except UnknownPrediction:
                     lost += 1
                     continue

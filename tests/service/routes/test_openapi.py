@@ -70,7 +70,7 @@ def test_the_documentation_has_no_error_that_is_never_sent(openapi):
     statuses = {path: [*next(iter(m.values()))["responses"]] for path, m in openapi["paths"].items()}
     assert statuses == {
         "/predict": ["200", "400", "404", "406", "413", "415", "422", "500", "503", "504"],
-        "/feedback": ["201", "200", "400", "404", "409", "413", "415", "422", "503"],
+        "/feedback": ["201", "200", "400", "404", "409", "413", "415", "422", "429", "503"],
         "/models": ["200", "503"],
         "/models/{name}/versions/{version}": ["200", "404", "503"],
         **{
