@@ -63,13 +63,13 @@ class RecentPredictions:
     def __init__(self, limit_rows: int, place: int = 0, folder: str | None = None) -> None:
         self._limit_rows, self._place, self._folder = limit_rows, place, folder
         self._file = _path(folder, place) if folder and limit_rows else None
-        secret = secrets.token_bytes(SECRET_BYTES)
-        self._keyed_hash = blake2s(key=secret, digest_size=TAG_BYTES)
+        self._secret = secrets.token_bytes(SECRET_BYTES)
+        self._keyed_hash = blake2s(key=self._secret, digest_size=TAG_BYTES)
         self._id = b"%d-%%d-%%b" % place
         self._last = 0
         size_bytes = SECRET_BYTES + RECORD_BYTES * limit_rows
         self._ring = _create_file(self._file, size_bytes) if self._file else bytearray(size_bytes)
-        self._ring[:SECRET_BYTES] = secret
+        self._ring[:SECRET_BYTES] = self._secret
 
     def remember(self, images: Images, probabilities: NDArray[np.float32], *, model: str, version: int) -> bytes | None:
         """Stores images uint8 [n, 28, 28] with their probabilities float32 [n, 10].
@@ -131,7 +131,7 @@ class RecentPredictions:
     def close(self) -> None:
         """Removes the file of this process, unless another process has taken its place."""
         with suppress(FileNotFoundError):
-            if self._file and _tag_of(self._file) == self._tag:
+            if self._file and _secret_of(self._file) == self._secret:
                 self._file.unlink()
 
     def _ring_of(self, place: int) -> mmap.mmap | bytes:
@@ -165,9 +165,9 @@ def _path(folder: str, place: int) -> Path:
     return Path(folder, f"predictions-{place}")
 
 
-def _tag_of(path: Path) -> bytes:
+def _secret_of(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(TAG_BYTES)
+        return file.read(SECRET_BYTES)
 
 
 def _create_file(path: Path, size_bytes: int) -> mmap.mmap:
