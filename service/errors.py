@@ -52,6 +52,10 @@ class VersionNotLoaded(RequestError):
     """The model is loaded, but not the version or alias that a request names."""
 
 
+class UnknownVerb(RequestError):
+    """A path of `/v1` ends with a verb other than `:predict`."""
+
+
 class UnknownPrediction(RequestError):
     """The prediction id is unknown or has been overwritten."""
 

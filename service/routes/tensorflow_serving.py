@@ -11,9 +11,9 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
-from service.errors import WrongValue, shortened
+from service.errors import UnknownVerb, WrongValue, shortened
 from service.http.body import read_body
 from service.http.disconnect import cancel_on_disconnect
 from service.http.error_schemas import plain_error_answers
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 MODEL: Final = "/v1/models/{model}"
 VERSION: Final = f"{MODEL}/versions/{{version}}"
 LABEL: Final = f"{MODEL}/labels/{{label}}"
+PREDICT: Final = "predict"
 PREDICT_PATHS: Final = tuple(f"{path}:predict" for path in (MODEL, VERSION, LABEL))
 PARAMETERS: Final = {
     "model": "The model",
@@ -52,6 +53,7 @@ PARAMETERS: Final = {
 }
 PATTERNS: Final = {"version": "^[0-9]+$", "label": "[^0-9]"}
 NUMBER: Final = re.compile("[0-9]+")
+METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 LOADED: Final = LoadStatus(error_code="OK", error_message="")
 ERRORS: Final = plain_error_answers(400, 404, 413, 415, 500, 503, 504)
 BODY: Final[dict[str, Any]] = {
@@ -101,6 +103,19 @@ async def predict(request: Request) -> Response:
     content = encode_rows(prediction.answers.probabilities, columns=decoded.columns)
     note_stage("encode", began_s)
     return RawResponse(content, JSON, [*model_headers(prediction.version), *prediction.id_header])
+
+
+@router.api_route(f"{MODEL}:{{verb}}", methods=METHODS, include_in_schema=False)
+@router.api_route(f"{VERSION}:{{verb}}", methods=METHODS, include_in_schema=False)
+@router.api_route(f"{LABEL}:{{verb}}", methods=METHODS, include_in_schema=False)
+async def other_verb(request: Request) -> None:
+    """TensorFlow Serving's other verbs, and `:predict` by another method; no model has a colon in its name."""
+    verb = request.path_params["verb"]
+    if verb == PREDICT:
+        raise HTTPException(405, headers={"Allow": "POST"})
+    found, wanted = f":{shortened(verb)}", f":{PREDICT}"
+    message = f"{found} is not offered here, want {wanted}"
+    raise UnknownVerb("unknown_verb", message, field="path", found=found, wanted=wanted)
 
 
 @router.get("/v1/models", summary="Names of the loaded models", responses=plain_error_answers(503))

@@ -94,11 +94,25 @@ def _bytes(text: Any, field: str) -> list[int]:
     if type(text) is not str:
         raise wrong_type(f"{field}.{B64}", text, "784 bytes in base64")
     try:
-        return list(base64.b64decode(text, validate=True))
+        return list(_decode_base64(text))
     except (binascii.Error, ValueError) as error:
         found = describe(text)
         message = f"{field}.{B64} is {found}, want 784 bytes in base64 (RFC 4648, section 4): {error}"
         raise WrongValue("invalid_base64", message, field=f"{field}.{B64}", found=found, wanted="base64") from None
+
+
+def _decode_base64(text: str) -> bytes:
+    """The bytes of base64 as TensorFlow Serving reads it, by `absl::Base64Unescape`.
+
+    White space of ASCII is skipped, and padding, `=` or `.`, may be left out. The URL-safe alphabet is refused. Raises
+    binascii.Error and ValueError.
+    """
+    packed = b"".join(text.encode("ascii").split())
+    digits = packed.rstrip(b"=.")
+    padding = -len(digits) % 4
+    if len(packed) - len(digits) not in (0, padding):
+        raise ValueError(f"{len(packed) - len(digits)} signs of padding, want {padding} or none")
+    return base64.b64decode(digits + b"=" * padding, validate=True)
 
 
 def _has_channels(row: list[Any]) -> bool:

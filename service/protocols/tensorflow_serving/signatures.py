@@ -17,8 +17,12 @@ WANTED: Final = " or ".join(f"{name} (pixels from 0 to {scale:g})" for name, sca
 
 
 def scale_of_signature(request: dict[str, Any]) -> float:
-    """The value of full ink for the signature of a request. Raises WrongValue for an unknown signature."""
+    """The value of full ink for the signature of a request; an empty name is the default, as in TensorFlow Serving.
+
+    Raises WrongValue for an unknown signature.
+    """
     name = request.get("signature_name", DEFAULT)
+    name = DEFAULT if name == "" else name
     if type(name) is str and name in SIGNATURES:
         return SIGNATURES[name]
     found = describe(name)

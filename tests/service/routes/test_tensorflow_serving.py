@@ -167,12 +167,58 @@ async def test_what_is_wrong_with_a_body_is_400_with_a_text_of_its_own(client, b
             "label is '3', want an alias such as champion; numbers stand behind",
         ),
         ("/v1/models/lenet/labels/canary:predict", 404, "version 'canary' of lenet is not loaded; loaded: 3 (cham"),
-        ("/v1/models/lenet:classify", 405, "POST is not possible at /v1/models/lenet:classify, want GET"),
+        *(
+            (f"/v1/models/{of}:{verb}", 404, f":{verb} is not offered here, want :predict")
+            for of in ("lenet", "lenet/versions/3", "lenet/labels/stable", "nobody")
+            for verb in ("classify", "regress", "multiInference", "Predict")
+        ),
         ("/v1/predict", 404, "there is nothing at /v1/predict; /docs describes what there is"),
     ],
 )
 async def test_a_path_that_means_nothing_has_its_own_error(client, path, status, message):
     refused(await client.post(path, json={"instances": [FLAT]}), status, message)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("of", ["", "/versions/3", "/labels/stable"])
+async def test_predict_is_a_post(client, of, method):
+    """GET used to look for a model named `lenet:predict`."""
+    path = f"/v1/models/lenet{of}:predict"
+    response = await client.request(method, path)
+    refused(response, 405, f"{method} is not possible at {path}, want POST")
+    assert response.headers["Allow"] == "POST"
+
+
+async def test_other_verbs_are_told_by_get_as_well(client):
+    refused(await client.get("/v1/models/lenet:classify"), 404, ":classify is not offered here, want :predict")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        base64.encodebytes(SEVEN.tobytes()).decode(),  # a line break after 76 characters
+        base64.b64encode(SEVEN.tobytes()).decode().rstrip("="),
+        " \t\r\n\v\f" + base64.b64encode(SEVEN.tobytes()).decode().replace("==", "= =\n"),
+        base64.b64encode(SEVEN.tobytes()).decode().replace("=", "."),
+    ],
+    ids=["lines", "no padding", "white space", "dots"],
+)
+async def test_base64_is_read_as_tensorflow_serving_reads_it(client, text):
+    seven((await client.post(PREDICT, json={"instances": [{"b64": text}]})).json())
+
+
+@pytest.mark.parametrize(
+    "text", ["-_-_", "AAAAA", "AA=", "AAA==", "AAAA=", "A=A=", "=", "AAAA\u00a0", "\u00e4AAA", "AAAA,", "AA\u2003AA"]
+)
+async def test_what_tensorflow_serving_would_not_read_is_no_base64(client, text):
+    """The URL-safe alphabet among it."""
+    response = await client.post(PREDICT, json={"instances": [{"b64": text}]})
+    refused(response, 400, "instances[0].b64 is ")
+    assert "want 784 bytes in base64 (RFC 4648, section 4): " in response.json()["error"]
+
+
+async def test_an_empty_name_of_a_signature_is_the_default(client):
+    seven((await client.post(PREDICT, json={"signature_name": "", "instances": [FLAT]})).json())
 
 
 @pytest.mark.parametrize("of", ["", "/versions/3", "/labels/stable"])
