@@ -100,7 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         state.keys.close()
         state.corrections.close()
-        state.images.close()
+        state.offload.close()
         if watching:
             watching.cancel()
         if state.experiment:

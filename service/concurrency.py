@@ -49,16 +49,37 @@ class ThreadPool:
 
     def _run(self) -> None:
         while waiting := self._waiting.get():
-            future, work = waiting
-            if future.set_running_or_notify_cancel():
-                try:
-                    result = work()
-                except BaseException as error:
-                    future.set_exception(error)
-                else:
-                    future.set_result(result)
+            _complete(*waiting)
+            del waiting  # while the thread waits, nothing of the last work stays in memory
         self._waiting.put_nowait(None)  # ends the next thread
         with self._ending:
             self._running -= 1
             if not self._running:
                 self._on_end()
+
+
+def _complete(future: Future[Any], work: Callable[[], Any]) -> None:
+    """Runs a piece of work, and sets the result or the error of its future."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as error:
+        future.set_exception(error)
+        del future  # or the error -> its traceback -> this frame -> the future -> the error would be a cycle
+    else:
+        future.set_result(result)
+
+
+def release_frames(error: BaseException) -> None:
+    """Drops the tracebacks of an error and of all that are chained to it.
+
+    A traceback keeps the local variables of its frames, such as the pixels of a picture; together with a future in one
+    of the frames, it is a cycle that only the garbage collector frees.
+    """
+    chained: list[BaseException | None] = [error]
+    while chained:
+        one = chained.pop()
+        if one is not None:
+            chained += [one.__cause__, one.__context__]
+            one.__traceback__ = one.__cause__ = one.__context__ = None

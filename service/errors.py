@@ -23,6 +23,16 @@ class RequestError(DigitsError):
         super().__init__(message)
         self.code, self.field, self.found, self.wanted = code, field, found, wanted
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle: errors come from other processes, too."""
+        return _restored, (type(self), self.code, str(self), self.field, self.found, self.wanted)
+
+
+def _restored(
+    kind: type[RequestError], code: str, message: str, field: str | None, found: str | None, wanted: str | None
+) -> RequestError:
+    return kind(code, message, field=field, found=found, wanted=wanted)
+
 
 class MalformedBody(RequestError):
     """The body cannot be parsed: it is not UTF-8, not JSON, damaged, or cut short."""

@@ -9,13 +9,13 @@ from service.auth.keys import Keys
 from service.feedback.async_corrections import AsyncCorrections
 from service.feedback.rate_limit import RateLimit
 from service.feedback.recent_predictions import RecentPredictions
+from service.http.offload import Offload
 from service.models.experiment import Experiment
 from service.models.loader import Loader
 from service.models.registry import ModelRegistry
 from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.observability.tracing import tracing_from_environment
-from service.protocols.native.image_pool import ImageDecoderPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ class ServiceState:
     corrections: AsyncCorrections
     corrections_limit: RateLimit
     recent: RecentPredictions
-    images: ImageDecoderPool
+    offload: Offload
     keys: Keys
     tracing: Tracing | None
     notify_workers: Callable[[], None]
@@ -77,7 +77,7 @@ def make_state(
         ),
         corrections_limit=RateLimit(settings.feedback_limit_per_minute),
         recent=recent or RecentPredictions(settings.recent_predictions),
-        images=ImageDecoderPool(settings.picture_limit_pixels),
+        offload=Offload(),
         keys=Keys(settings.keys_file),
         tracing=tracing or tracing_from_environment(),
         notify_workers=notify_workers,

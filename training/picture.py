@@ -101,7 +101,7 @@ def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
 
     Transparent parts are paper: white, or black where the ink is white.
     """
-    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    orientation = _orientation(picture)
     factor = -(-max(picture.size) // LONGEST)
     width, height = picture.size
     rows = max(BAND_PIXELS // width // factor, 1) * factor
@@ -110,6 +110,14 @@ def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
     if orientation in UPRIGHT:
         grey = np.asarray(Image.fromarray(grey).transpose(UPRIGHT[orientation]))
     return grey
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The orientation in a picture's EXIF data; 1, upright, if there is none or it cannot be read."""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # for damaged data Pillow may raise any exception
+        return 1
 
 
 def _reduced(band: Image.Image, ink: Ink | None, factor: int) -> Levels:

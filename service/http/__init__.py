@@ -1,1 +1,1 @@
-"""HTTP apart from any route: request bodies, compression, media types, timeouts, disconnects, error responses."""
+"""HTTP apart from any route: bodies, compression, work off the event loop, media types, timeouts, disconnects, errors."""

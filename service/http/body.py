@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 
 from service.errors import TooLarge
 from service.http.compression import check_encoding, inflate
+from service.http.offload import BODIES
 
 if TYPE_CHECKING:
     from starlette.types import Receive
 
     from service.headers import Headers
+    from service.http.offload import Offload
 
-INLINE_INFLATE_BYTES: Final = 2**16
-"""A compressed body of this size or more is inflated on another thread, to keep the event loop free."""
+INLINE_INFLATE_BYTES: Final = 2**12
+"""Size up to which a compressed body is inflated on the event loop: it has at most LIMIT_UNCHECKED_BYTES then."""
 
 
-async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> bytes:
-    """The body of a request, inflated if it is compressed.
+async def read_body(receive: Receive, headers: Headers, limit_bytes: int, offload: Offload) -> bytes:
+    """The body of a request, inflated if it is compressed: a small one at once, a large one by `offload`.
 
     Content-Length is checked before the body is read, and the bytes received are counted as well.
     Raises TooLarge; WrongMediaType for an unknown Content-Encoding; MalformedBody for a body that cannot be inflated;
-    ClientDisconnect when the client hangs up before the end of the body.
+    ClientDisconnect when the client hangs up before the end of the body; and the errors of `Offload.run`.
     """
     encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
     if encoding == "identity":
@@ -49,9 +50,9 @@ async def read_body(receive: Receive, headers: Headers, limit_bytes: int) -> byt
     body = b"".join(chunks) if len(chunks) > 1 else chunks[0]
     if not encoding:
         return body
-    if len(body) < INLINE_INFLATE_BYTES:
+    if len(body) <= INLINE_INFLATE_BYTES:
         return inflate(body, encoding, limit_bytes)
-    return await asyncio.to_thread(inflate, body, encoding, limit_bytes)
+    return await offload.run(BODIES, lambda: inflate(body, encoding, limit_bytes), len(body))
 
 
 def _exceeds(content_length: bytes, limit_bytes: int) -> bool:

@@ -42,6 +42,7 @@ class cancel_on_disconnect:  # noqa: N801 - a context manager, like asyncio.time
         self._timer.cancel()
         if self._listener:
             self._listener.cancel()
+            self._listener = None  # its CancelledError -> its frame -> this object -> the task would be a cycle
         if self._disconnected and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientDisconnect from error
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from service.concurrency import release_frames
 from service.engine.errors import Closed, DeadlineExceeded, EngineDead, PredictFailed, QueueFull
 from service.errors import (
     BrokenAnswer,
@@ -124,10 +125,15 @@ class ErrorResponses:
         app.add_exception_handler(HTTPException, self.of_http_exception)
 
     async def of_error(self, request: Request, error: Exception) -> Response:
-        """The response to an exception, with the status code of its class in STATUS."""
+        """The response to an exception, with the status code of its class in STATUS.
+
+        An error that is expected keeps no memory: its tracebacks are dropped.
+        """
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         if status.code == 500 and type(error) in STATUS:  # the server logs unexpected errors
             log.error("%s", error, exc_info=error.__cause__ or error)
+        if isinstance(error, EXPECTED):
+            release_frames(error)
         retry_after_s = error.retry_after_s if isinstance(error, QueueFull | TooManyCorrections) else RETRY_AFTER_S
         headers = {"Retry-After": str(retry_after_s)} if status.code in RETRIED else {}
         if status.code == 401:
@@ -158,6 +164,7 @@ class ErrorResponses:
             raise error
         if not isinstance(error, EXPECTED):
             log.error("a request failed with an unexpected exception", exc_info=error)
+            release_frames(error)
         return await self.of_error(request, error)
 
     async def of_http_exception(self, request: Request, error: Exception) -> Response:

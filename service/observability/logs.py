@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -37,6 +38,7 @@ def configure_logs(level: str, form: str) -> None:
     for name in CONFIGURED_LOGGERS:
         logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata in pictures that anybody sends
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda thrown: _log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)
 

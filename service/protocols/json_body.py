@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+import numpy as np
 import orjson
 
-from service.errors import MalformedBody, WrongValue, describe, shortened
+from service.errors import MalformedBody, TooLarge, WrongValue, describe, shortened
+from training.images import PIXELS, SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Result = TypeVar("Result")
 
+COUNTS_SPARE: Final = 1000
+"""Values, lists and objects that a body may have beside its pictures."""
 LENIENT_LIMIT_BYTES: Final = 2**18
 """Maximum size of a body that Python's slow JSON parser reads after an error: 100 pictures, 30 ms."""
+COUNTED_BYTES: Final = 2**17
+"""Size above which the values of a body are counted before it is parsed: each may take 30 times its bytes in memory."""
 OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 """orjson options of response bodies: float32 as 0.998, not 0.9980000257492065; a newline at the end, for curl."""
 
@@ -28,12 +34,16 @@ class ObjectForm(NamedTuple):
     wanted: str
 
 
-def read_object(body: bytes, form: ObjectForm, decode: Callable[[dict[str, Any], bool], Result]) -> Result:
+def read_object(
+    body: bytes, form: ObjectForm, decode: Callable[[dict[str, Any], bool], Result], *, limit_rows: int = 1
+) -> Result:
     """Parses a JSON object, checks its keys, and returns `decode(object, booleans)`.
 
-    `booleans` is whether the body may contain true or false. Raises MalformedBody, WrongValue, and the errors of
-    `decode`.
+    `booleans` is whether the body may contain true or false. Raises MalformedBody, WrongValue, TooLarge for more
+    values than `limit_rows` pictures have, and the errors of `decode`.
     """
+    if len(body) > COUNTED_BYTES:
+        _check_counts(body, limit_rows)
     booleans = b"true" in body or b"false" in body  # to Python they are the integers 1 and 0
     try:
         request = orjson.loads(body)
@@ -44,6 +54,26 @@ def read_object(body: bytes, form: ObjectForm, decode: Callable[[dict[str, Any],
                 decode(_checked(lenient, form), booleans)  # raises WrongValue with the place of the first one
         raise _malformed(body, error, form.wanted) from None
     return decode(_checked(request, form), booleans)
+
+
+def _check_counts(body: bytes, limit_rows: int) -> None:
+    """Raises TooLarge for more objects, lists or values than `limit_rows` pictures can have in any protocol.
+
+    The largest form of a picture is 28 x 28 x 1. Characters in strings count, too. A few pictures too many are left to
+    the error that counts them.
+    """
+    limits = {
+        "objects": (b"{", limit_rows * 2),
+        "lists": (b"[", limit_rows * (1 + SIDE + PIXELS)),
+        "values": (b",", limit_rows * PIXELS * 2),
+    }
+    characters = np.frombuffer(body, np.uint8)
+    for name, (character, limit) in limits.items():
+        found = int(np.count_nonzero(characters == character[0]))
+        if found > limit + COUNTS_SPARE:
+            wanted = f"at most {limit + COUNTS_SPARE} for {limit_rows} pictures"
+            message = f"the body has {found} {name}, want {wanted}"
+            raise TooLarge("too_many_values", message, found=f"{found} {name}", wanted=wanted)
 
 
 def _checked(request: Any, form: ObjectForm) -> dict[str, Any]:

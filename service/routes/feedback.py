@@ -105,7 +105,8 @@ async def add(request: Request) -> Response:
     state.corrections_limit.take(_client(request))
     type_of_body(headers, (JSON,))
     key = client_key(headers)
-    posted = decode_correction(await read_body(request.receive, headers, state.settings.body_limit_bytes))
+    body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
+    posted = await state.offload.decode_json(decode_correction, body)
     picture = posted.picture
     if isinstance(picture, NamedPrediction):
         added = await corrections.add(posted.digit, state.recent.find(*picture), key)

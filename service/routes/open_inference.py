@@ -9,6 +9,7 @@ own client sends none.
 from __future__ import annotations
 
 import time
+from functools import partial
 from importlib.metadata import version as version_of
 from typing import Any, Final
 
@@ -19,11 +20,12 @@ from service.http.body import read_body
 from service.http.disconnect import cancel_on_disconnect
 from service.http.error_schemas import plain_error_answers
 from service.http.media_types import JSON, OCTETS
+from service.http.offload import INLINE_BYTES
 from service.http.openapi import TIMEOUT, path_parameters
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.json_body import ObjectForm, read_object
-from service.protocols.open_inference.binary_tensors import HEADER
+from service.protocols.open_inference.binary_tensors import HEADER, json_bytes
 from service.protocols.open_inference.request import decode_inference
 from service.protocols.open_inference.response import encode_inference
 from service.protocols.open_inference.schemas import (
@@ -152,10 +154,14 @@ async def infer(request: Request) -> Response:
     state, headers = state_of(request), dict(request.scope["headers"])
     with state.registry.resolve(**request.path_params) as version:
         call = begin_call(state, headers, version)
-        body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
+        body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
         async with cancel_on_disconnect(request.receive):
-            decoded = decode_inference(body, headers, limit_rows=state.settings.request_limit_rows)
+            decode = partial(decode_inference, headers=headers, limit_rows=state.settings.request_limit_rows)
+            size = json_bytes(headers)
+            in_binary = size is not None and size <= INLINE_BYTES
+            decode_body = state.offload.decode_binary if in_binary else state.offload.decode_json
+            decoded = await decode_body(decode, body, call.deadline_s)
             note_stage("decode", began_s)
             prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     version, answers, id_header = prediction
@@ -243,7 +249,7 @@ async def unload(request: Request) -> None:
 async def _read(request: Request, form: ObjectForm, decode: Any) -> Any:
     """Returns `decode(object, booleans)` for the JSON object in the body; for an empty body, an empty object."""
     headers = dict(request.scope["headers"])
-    body = await read_body(request.receive, headers, state_of(request).settings.body_limit_bytes)
+    body = await read_body(request.receive, headers, INLINE_BYTES, state_of(request).offload)
     return read_object(body, form, decode) if body.strip() else decode({}, False)
 
 

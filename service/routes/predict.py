@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -17,6 +18,8 @@ from service.http.openapi import TIMEOUT, one_of
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.native.examples import bodies
+from service.protocols.native.fast_json import whole_numbers
+from service.protocols.native.image_file import decode_image, open_image
 from service.protocols.native.npy import decode_npy
 from service.protocols.native.query import PARAMETERS, parse_query
 from service.protocols.native.request import decode_json
@@ -99,13 +102,13 @@ async def predict(request: Request) -> Response:
         body_type, answer_type = type_of_body(headers), type_of_answer(headers)
         _check_coverage(query, answer_type)
         call = begin_call(state, headers, version)
-        body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
+        body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
         async with cancel_on_disconnect(request.receive):
             if body_type in PICTURES:
                 pictures = await _decode_image(body, body_type, query, call)
             else:
-                pictures = _decode(body, body_type, query, state.settings.request_limit_rows)
+                pictures = await _decode(body, body_type, query, call)
             note_stage("decode", began_s)
             prediction = await call.predict(pictures.images, pinned=query.version is not None)
     began_s = time.perf_counter()
@@ -124,29 +127,34 @@ def _check_coverage(query: Query, media_type: str) -> None:
         raise WrongValue("unknown_parameter", message, field="coverage", found=f"{query.coverage:g}", wanted="none")
 
 
-def _decode(body: bytes, media_type: str, query: Query, limit_rows: int) -> Decoded:
+async def _decode(body: bytes, media_type: str, query: Query, call: Call) -> Decoded:
     """The pictures of a JSON, octets or .npy body. Raises WrongValue, and the errors of the decoders."""
+    offload, limit_rows = call.state.offload, call.state.settings.request_limit_rows
     if query.ink is not None:
         message = f"query parameter ink goes with {PNG} and {JPEG}; with {media_type}, want none: 0 is background"
         raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
     if media_type == NPY:
-        return decode_npy(body, limit_rows=limit_rows, scale=query.full_ink)
+        decode = partial(decode_npy, limit_rows=limit_rows, scale=query.full_ink)
+        return await offload.decode_binary(decode, body, call.deadline_s)
     if query.scale is not None:
         raise _unknown_scale(
             query.scale,
             media_type,
             'a field "scale" in the body' if media_type == JSON else "none: bytes run from 0 to 255",
         )
-    if media_type == JSON:
-        return decode_json(body, limit_rows=limit_rows)
-    return decode_octets(body, limit_rows=limit_rows)
+    if media_type != JSON:
+        return decode_octets(body, limit_rows=limit_rows)
+    if fast := whole_numbers(body, limit_rows=limit_rows):
+        return fast
+    return await offload.decode_json(partial(decode_json, limit_rows=limit_rows), body, call.deadline_s)
 
 
 async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Decoded:
-    """The picture of an image file. Raises WrongValue, and the errors of `ImageDecoderPool.decode`."""
+    """The picture of an image file. Raises WrongValue, and the errors of `open_image` and `decode_image`."""
     if query.scale is not None:
         raise _unknown_scale(query.scale, media_type, "none")
-    return await call.state.images.decode(body, media_type, query.ink, call.deadline_s)
+    file = open_image(body, media_type, call.state.settings.picture_limit_pixels)
+    return await call.state.offload.run(file.kind, lambda: decode_image(file, query.ink), len(body), call.deadline_s)
 
 
 def _unknown_scale(scale: float, media_type: str, wanted: str) -> WrongValue:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -93,10 +94,11 @@ async def predict(request: Request) -> Response:
     state, headers = state_of(request), dict(request.scope["headers"])
     with _resolve(request) as version:
         call = begin_call(state, headers, version)
-        body = await read_body(request.receive, headers, state.settings.body_limit_bytes)
+        body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
         async with cancel_on_disconnect(request.receive):
-            decoded = decode_rows(body, limit_rows=state.settings.request_limit_rows)
+            decode = partial(decode_rows, limit_rows=state.settings.request_limit_rows)
+            decoded = await state.offload.decode_json(decode, body, call.deadline_s)
             note_stage("decode", began_s)
             prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     began_s = time.perf_counter()

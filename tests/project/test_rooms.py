@@ -8,7 +8,16 @@ import pytest
 from tests.support.project import ROOT
 
 GROUND = {
-    "service": {"errors", "headers", "settings", "version_policy", "concurrency", "private_api"},
+    "service": {
+        "errors",
+        "headers",
+        "settings",
+        "version_policy",
+        "concurrency",
+        "helper_process",
+        "memory",
+        "private_api",
+    },
     "training": set(),
 }
 """Files beside the rooms that any room may import."""
@@ -18,9 +27,9 @@ MAY_IMPORT = {
         "server": {"app", "state", "feedback", "models", "observability", "http"},
         "app": {"routes", "state", "http", "auth", "observability"},
         "routes": {"state", "feedback", "protocols", "http", "models", "observability", "auth"},
-        "state": {"feedback", "protocols", "models", "observability", "auth"},
+        "state": {"feedback", "http", "models", "observability", "auth"},
         "feedback": {"protocols"},
-        "protocols": {"http", "engine"},
+        "protocols": {"http"},
         "http": {"engine"},
         "models": {"observability", "engine"},
         "observability": {"engine"},
@@ -31,6 +40,8 @@ MAY_IMPORT = {
         "errors": set(),
         "headers": set(),
         "concurrency": set(),
+        "helper_process": {"memory"},
+        "memory": set(),
         "private_api": set(),
     },
     "training": {

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from service.protocols.native.image_file import decode_image
+from service.protocols.native.image_file import decode_image, open_image
 from training import mnist
 
 PNG, JPEG = "image/png", "image/jpeg"
@@ -27,7 +27,7 @@ def large(row=0, times=10, room=30, ink="white", how=Image.Resampling.NEAREST):
 
 
 def decoded(body, media_type=PNG, ink=None, limit_pixels=10**6):
-    images, many = decode_image(body, media_type, ink, limit_pixels=limit_pixels)
+    images, many = decode_image(open_image(body, media_type, limit_pixels), ink)
     assert images.shape == (1, 28, 28)
     assert not many
     return images[0]

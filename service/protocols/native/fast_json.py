@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from simdjson import Array, Object, Parser
 
+from service.protocols.pictures import Decoded
 from training.images import FULL_INK, PIXELS, SIDE
-
-if TYPE_CHECKING:
-    from training.images import Images
 
 LIMIT_BYTES: Final = 2**20
 """Maximum size of a body, more than 256 pictures: a parser keeps memory for the longest body ever parsed."""
@@ -19,8 +17,8 @@ LIMIT_BYTES: Final = 2**20
 _thread_local = threading.local()
 
 
-def whole_numbers(body: bytes) -> tuple[Images, bool] | None:
-    """Pictures uint8 [n, 28, 28], n >= 1, and whether the body has a list of pictures; None for any other body.
+def whole_numbers(body: bytes, *, limit_rows: int) -> Decoded | None:
+    """Pictures uint8 [n, 28, 28], 1 <= n <= limit_rows; None for any other body.
 
     The only accepted bodies are `{"pixels": [784 numbers]}` and `{"instances": [[784 numbers], …]}` with whole numbers
     from 0 to 255. `json_body` parses all other bodies, and reports their errors. Exactly two quotation marks ensure
@@ -41,9 +39,15 @@ def whole_numbers(body: bytes) -> tuple[Images, bool] | None:
     except (RuntimeError, TypeError, ValueError):  # nested too deeply; not whole numbers; not JSON, or beyond 64 bits
         return None
     rows = len(pictures) if many else 1
-    if _lists(body) != rows + many or len(numbers) != rows * PIXELS or not rows or numbers.max() > FULL_INK:
+    if (
+        rows > limit_rows
+        or _lists(body) != rows + many
+        or len(numbers) != rows * PIXELS
+        or not rows
+        or numbers.max() > FULL_INK
+    ):
         return None
-    return numbers.astype(np.uint8).reshape(-1, SIDE, SIDE), many
+    return Decoded(numbers.astype(np.uint8).reshape(-1, SIDE, SIDE), many)
 
 
 def _lists(body: bytes) -> int:

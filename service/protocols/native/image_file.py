@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from io import BytesIO
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.errors import MalformedBody, TooLarge, WrongMediaType, WrongValue, shortened
 from service.http.media_types import JPEG, PNG
+from service.http.offload import LARGE_PICTURES, SMALL_PICTURES
+from service.protocols.native.image_header import Size, Unreadable, check_jpeg, check_png, size_of
 from service.protocols.pictures import Decoded
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from PIL import ImageFile as PillowFile
 
-    from PIL import Image
-
-    from training.picture import Ink
+    from service.http.offload import Kind
+    from training.picture import Ink, Levels
 
 LIMIT_SIDE: Final = 2**14
 """Maximum side in pixels, above that of any camera: resizing one line of 25 million pixels takes 1 GB."""
-LARGE_PIXELS: Final = 2**21
-"""Pixels. Larger pictures are prepared one at a time: each takes up to 120 MB of memory."""
+LARGE_PIXELS, LARGE_BYTES = 2**21, 2**21
+"""Pictures of more pixels, or in larger files, are prepared one at a time."""
 BLOCK_BYTES: Final = 2**27
 """Maximum size of Pillow's memory blocks. A picture in one block is returned to the system when closed; of Pillow's
 default blocks of 16 MB, the C library keeps some for each thread."""
-LIMIT_SCANS: Final = 64
-"""Maximum number of scans of a progressive JPEG, about ten from cameras: a scan of few bytes decodes all pixels."""
-SCAN: Final = b"\xff\xda"
 BEGINNINGS: Final = {
     b"\x89PNG\r\n\x1a\n": PNG,
     b"\xff\xd8\xff": JPEG,
@@ -40,52 +37,25 @@ BEGINNINGS: Final = {
 NAMES: Final = {PNG: "PNG", JPEG: "JPEG"}
 
 
-def decode_image(
-    body: bytes,
-    media_type: str,
-    ink: Ink | None,
-    *,
-    limit_pixels: int,
-    large: AbstractContextManager[object] = nullcontext(),  # noqa: B008 - it has no state
-) -> Decoded:
-    """The picture uint8 [1, 28, 28] of a PNG or JPEG body, prepared as MNIST was.
+class ImageFile(NamedTuple):
+    """A PNG or JPEG file: its bytes, its media type, and the size of its picture as the header has it."""
 
-    The size is read from the header: a picture over the limit is not decoded. The lock `large` is held while a picture
-    of more than LARGE_PIXELS is prepared. Raises MalformedBody, WrongMediaType, TooLarge, and WrongValue for a picture
-    that is animated or blank.
+    body: bytes
+    media_type: str
+    size: Size
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of work that decoding is, by the size."""
+        large = self.size.pixels > LARGE_PIXELS or len(self.body) > LARGE_BYTES
+        return LARGE_PICTURES if large else SMALL_PICTURES
+
+
+def open_image(body: bytes, media_type: str, limit_pixels: int) -> ImageFile:
+    """Reads the header of a PNG or JPEG body: a picture over the limit is not decoded.
+
+    Raises MalformedBody, WrongMediaType, TooLarge.
     """
-    from training.picture import NoInk, levels, prepare_levels
-
-    picture = _opened(body, media_type)
-    width, height = picture.size
-    if max(picture.size) > LIMIT_SIDE:
-        found, wanted = f"{width} x {height} pixels", f"sides of at most {LIMIT_SIDE} pixels"
-        raise TooLarge("picture_too_large", f"the picture has {found}, want {wanted}", found=found, wanted=wanted)
-    if width * height > limit_pixels:
-        found, wanted = f"{width} x {height} pixels", f"at most {limit_pixels} pixels"
-        raise TooLarge("picture_too_large", f"the picture has {found}, want {wanted}", found=found, wanted=wanted)
-    frames = getattr(picture, "n_frames", 1)
-    if frames != 1:
-        message = f"the picture has {frames} frames, want 1: a still picture"
-        raise WrongValue("animated_picture", message, found=f"{frames} frames", wanted="1 frame")
-    with large if width * height > LARGE_PIXELS else nullcontext():
-        try:
-            _load(picture)
-        except Exception as error:  # Pillow may raise any exception for a damaged file
-            raise _invalid(media_type, error) from None
-        grey = levels(picture, ink)
-        picture.close()  # frees its memory: the rest works on `grey`
-        try:
-            return Decoded(prepare_levels(grey, ink)[None], many=False)  # [1, 28, 28]
-        except NoInk as error:
-            raise WrongValue("no_ink", str(error), found="no ink", wanted="a digit") from None
-
-
-def _opened(body: bytes, media_type: str) -> Image.Image:
-    """Opens a picture: only the header is read. Raises MalformedBody, WrongMediaType."""
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-
     name = NAMES[media_type]
     if not body:
         raise MalformedBody("empty_body", f"the body is empty, want a {name} picture", found="nothing", wanted=name)
@@ -98,15 +68,61 @@ def _opened(body: bytes, media_type: str) -> Image.Image:
             found=begins,
             wanted=media_type,
         )
-    if media_type == JPEG and (scans := body.count(SCAN)) > LIMIT_SCANS:
-        raise _invalid(media_type, f"it has {scans} scans, want at most {LIMIT_SCANS}")
     try:
-        return PngImageFile(io.BytesIO(body)) if media_type == PNG else JpegImageFile(io.BytesIO(body))
-    except Exception as error:  # Pillow may raise any exception for a damaged header
+        size = size_of(body, media_type)
+    except Unreadable as error:
         raise _invalid(media_type, error) from None
+    found, wanted = f"{size.width} x {size.height} pixels", ""
+    if max(size) > LIMIT_SIDE:
+        wanted = f"sides of at most {LIMIT_SIDE} pixels"
+    elif size.pixels > limit_pixels:
+        wanted = f"at most {limit_pixels} pixels"
+    if wanted:
+        raise TooLarge("picture_too_large", f"the picture has {found}, want {wanted}", found=found, wanted=wanted)
+    return ImageFile(body, media_type, size)
 
 
-def _load(picture: Image.Image) -> None:
+def decode_image(file: ImageFile, ink: Ink | None) -> Decoded:
+    """The picture uint8 [1, 28, 28] of a file, prepared as MNIST was.
+
+    Raises MalformedBody for a file that cannot be decoded, and WrongValue for a picture that is animated or blank.
+    """
+    from training.picture import NoInk, prepare_levels
+
+    try:
+        check_png(file.body) if file.media_type == PNG else check_jpeg(file.body, file.size)
+        grey = _levels(file, ink)
+    except WrongValue:
+        raise
+    except Exception as error:  # Pillow may raise any exception for a damaged file
+        raise _invalid(file.media_type, error) from None
+    try:
+        return Decoded(prepare_levels(grey, ink)[None], many=False)  # [1, 28, 28]
+    except NoInk as error:
+        raise WrongValue("no_ink", str(error), found="no ink", wanted="a digit") from None
+
+
+def _levels(file: ImageFile, ink: Ink | None) -> Levels:
+    """The grey levels of the picture in a file. Raises WrongValue for several pictures, and any error of Pillow."""
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+
+    from training.picture import levels
+
+    with PngImageFile(BytesIO(file.body)) if file.media_type == PNG else JpegImageFile(BytesIO(file.body)) as picture:
+        if picture.size != file.size:
+            raise Unreadable(
+                f"it has two sizes, {file.size[0]} x {file.size[1]} and {picture.size[0]} x {picture.size[1]}"
+            )
+        frames = getattr(picture, "n_frames", 1)
+        if frames != 1:
+            message = f"the picture has {frames} frames, want 1: a still picture"
+            raise WrongValue("animated_picture", message, found=f"{frames} frames", wanted="1 frame")
+        _load(picture, len(file.body))
+        return levels(picture, ink)
+
+
+def _load(picture: PillowFile.ImageFile, size_bytes: int) -> None:
     """Decodes the pixels; of a JPEG only the luminance, at a reduced resolution (libjpeg's draft mode)."""
     from PIL import Image
 
@@ -115,7 +131,8 @@ def _load(picture: Image.Image) -> None:
     Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined] # documented, not typed
     if picture.format == "JPEG":
         part = min(LONGEST / max(picture.size), 1)
-        picture.draft("L", (round(picture.width * part), round(picture.height * part)))
+        picture.draft("L", (max(round(picture.width * part), 1), max(round(picture.height * part), 1)))
+        picture.decodermaxblock = size_bytes  # in smaller blocks, Pillow copies what is not decoded yet again and again
     picture.load()
 
 

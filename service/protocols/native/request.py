@@ -1,7 +1,4 @@
-"""JSON bodies of `POST /predict` -> pictures uint8 [n, 28, 28].
-
-`fast_json` parses the usual body without a Python object for each number; `json_body` parses every other body.
-"""
+"""JSON bodies of `POST /predict` -> pictures uint8 [n, 28, 28]; the usual body is left to `fast_json`."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from typing import Any, Final
 
 from service.protocols.json_body import ObjectForm, one_of, read_object
 from service.protocols.json_pictures import check_pictures, decode_pictures, decode_pixels, scale_of
-from service.protocols.native.fast_json import whole_numbers
 from service.protocols.pictures import Decoded
 
 PREDICT_FORM: Final = ObjectForm(
@@ -21,10 +17,9 @@ PREDICT_FORM: Final = ObjectForm(
 
 def decode_json(body: bytes, *, limit_rows: int) -> Decoded:
     """The pictures of a JSON body. Raises MalformedBody, WrongValue, TooLarge."""
-    fast = whole_numbers(body)
-    if fast and len(fast[0]) <= limit_rows:
-        return Decoded(*fast)
-    return read_object(body, PREDICT_FORM, lambda request, booleans: _decode(request, limit_rows, booleans))
+    return read_object(
+        body, PREDICT_FORM, lambda request, booleans: _decode(request, limit_rows, booleans), limit_rows=limit_rows
+    )
 
 
 def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Decoded:

@@ -33,6 +33,12 @@ class Parts(NamedTuple):
     tensors: memoryview
 
 
+def json_bytes(headers: Headers) -> int | None:
+    """How many bytes of a body are JSON as its header says; None without a number, for the whole body."""
+    given = headers.get(HEADER_KEY, b"")
+    return int(given) if given.isdigit() and len(given) <= DIGITS else None
+
+
 def split(body: bytes, headers: Headers) -> Parts:
     """Splits a body at the length in the header; without it, all is JSON. Raises WrongValue for a wrong length."""
     given = headers.get(HEADER_KEY)

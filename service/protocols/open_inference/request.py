@@ -62,7 +62,9 @@ def decode_inference(body: bytes, headers: Headers, *, limit_rows: int) -> Infer
     if json is None:
         images = decode_octets(bytes(tensors), limit_rows=limit_rows).images
         return InferenceRequest(images, None, tuple(Output(name, binary=True) for name in OUTPUTS))
-    return read_object(json, FORM, lambda request, booleans: _decode(request, tensors, limit_rows, booleans))
+    return read_object(
+        json, FORM, lambda request, booleans: _decode(request, tensors, limit_rows, booleans), limit_rows=limit_rows
+    )
 
 
 def _decode(request: dict[str, Any], tensors: memoryview, limit_rows: int, booleans: bool) -> InferenceRequest:

@@ -45,7 +45,9 @@ def decode_rows(body: bytes, *, limit_rows: int) -> PredictRequest:
     The input may be named: each picture in row format, `{"pixels": …}`, or the list of pictures in column format.
     Raises MalformedBody, WrongValue, TooLarge.
     """
-    return read_object(body, FORM, lambda request, booleans: _decode(request, limit_rows, booleans))
+    return read_object(
+        body, FORM, lambda request, booleans: _decode(request, limit_rows, booleans), limit_rows=limit_rows
+    )
 
 
 def encode_rows(probabilities: Probabilities, *, columns: bool) -> bytes:

@@ -1,15 +1,8 @@
 """Image files sent to `/predict`: answers, recent predictions, refusals, and the pool that decodes them."""
 
-import asyncio
-import threading
-
 import pytest
 from PIL import Image
 
-from service.engine.errors import DeadlineExceeded
-from service.errors import NotReady
-from service.protocols.native.image_file import decode_image
-from service.protocols.native.image_pool import ImageDecoderPool
 from tests.support.application import app_with, client_of
 from tests.support.fake_predictor import FakePredictor
 from tests.support.pictures import BLACK, PNG, TRAIN, encoded, large
@@ -79,33 +72,3 @@ async def test_errors_of_pictures_have_their_status():
         ):
             answer = await client.post("/predict", content=body, headers={"Content-Type": PNG})
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-
-
-@pytest.mark.anyio
-async def test_pictures_wait_for_threads_not_without_limit_and_not_for_ever(monkeypatch):
-    """A slow picture holds up neither the event loop nor whoever says how long to wait."""
-    gate, started = threading.Event(), threading.Event()
-
-    def slow(*args, **kwargs):
-        started.set()
-        assert gate.wait(20)
-        return decode_image(*args, **kwargs)
-
-    monkeypatch.setattr("service.protocols.native.image_pool.decode_image", slow)
-    pictures = ImageDecoderPool(10**6, threads=1, limit_waiting=1)
-    loop = asyncio.get_running_loop()
-
-    def ask(patience_s):
-        return asyncio.create_task(pictures.decode(encoded(BLACK), PNG, None, loop.time() + patience_s))
-
-    first = ask(20)
-    await asyncio.to_thread(started.wait, 20)
-    second = ask(0.05)
-    await asyncio.sleep(0)
-    with pytest.raises(NotReady, match=r"^1 pictures wait to be prepared, and that is the limit; try again later$"):
-        await ask(20)
-    with pytest.raises(DeadlineExceeded):
-        await second
-    gate.set()
-    assert (await first).images.shape == (1, 28, 28)
-    pictures.close()

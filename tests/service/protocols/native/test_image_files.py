@@ -76,30 +76,29 @@ def test_a_large_jpeg_is_decoded_no_finer_than_is_looked_at():
 
 
 LARGE = """
-import sys, threading
+import asyncio, sys
 from pathlib import Path
-from service.protocols.native.image_file import decode_image
+from service.http.offload import Offload
+from service.protocols.native.image_file import decode_image, open_image
 
 def megabytes(what):
     return int(Path("/proc/self/status").read_text().partition(what)[2].split()[0]) // 1024
 
-def decode(path):
-    decode_image(Path(path).read_bytes(), "image/png", None, limit_pixels=25_000_000, large=one_at_a_time)
+async def main(small, large):
+    offload = Offload()
 
-def decode_and_stay(path):
-    decode(path)
-    all_done.wait()
+    async def decode(path):
+        file = open_image(Path(path).read_bytes(), "image/png", 25_000_000)
+        await offload.run(file.kind, lambda: decode_image(file, None), len(file.body))
 
-small, large = sys.argv[1:]
-one_at_a_time, all_done = threading.Lock(), threading.Barrier(4)
-decode(small)
-before = megabytes("VmRSS:")
-for _ in range(3):
-    threading.Thread(target=decode_and_stay, args=[large]).start()
-all_done.wait()
-print(megabytes("VmHWM:") - before, megabytes("VmRSS:") - before)
+    await decode(small)
+    before = megabytes("VmRSS:")
+    await asyncio.gather(*(decode(large) for _ in range(3)))
+    print(megabytes("VmHWM:") - before, megabytes("VmRSS:") - before)
+
+asyncio.run(main(*sys.argv[1:]))
 """
-"""Prints by how much a process grows at most, and how much it keeps, when three threads decode a large picture each."""
+"""Prints by how much a process grows at most, and how much it keeps, when it decodes three large pictures at once."""
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells how large a process was")

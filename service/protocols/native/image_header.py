@@ -1,0 +1,99 @@
+"""The headers of PNG and JPEG files: the size of a picture, and the limits of what a decoder has to go through.
+
+PNG: ISO/IEC 15948; JPEG: ITU-T T.81, annex B. Untrusted input: the work is bounded whatever the bytes are.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Final, NamedTuple
+
+from service.http.media_types import PNG
+
+LIMIT_CHUNKS: Final = 10_000
+"""Maximum number of chunks of a PNG: 16 MB in chunks of 8 KiB, as libpng writes them, are 2,000. Pillow takes 5 µs for
+each."""
+LIMIT_SEGMENTS: Final = 1_000
+"""Maximum number of marker segments of a JPEG before its first scan; photos have up to 50."""
+LIMIT_FILL_BYTES: Final = 1_000
+"""Maximum number of fill bytes before a marker segment, which Pillow reads one by one; encoders write none."""
+LIMIT_SCANS: Final = 64
+"""Maximum number of scans of a progressive JPEG; encoders write about ten."""
+LIMIT_SCANNED_PIXELS: Final = 250_000_000
+"""Maximum number of pixels times scans of a JPEG, ten scans of the largest picture: each goes through all pixels."""
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+START_OF_IMAGE: Final = b"\xff\xd8"
+START_OF_SCAN: Final = b"\xff\xda"
+FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+"""The second bytes of markers that begin a frame (SOF): its segment has the size of the picture."""
+ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
+"""The second bytes of markers without a segment."""
+FILL: Final = re.compile(rb"\xff*")
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
+
+
+class Unreadable(Exception):
+    """The header is damaged, cut short, or over a limit; the message says how."""
+
+
+def size_of(body: bytes, media_type: str) -> Size:
+    """The size of the picture in a PNG or JPEG file. Raises Unreadable."""
+    return _png_size(body) if media_type == PNG else _jpeg_size(body)
+
+
+def check_png(body: bytes) -> None:
+    """Checks the number of chunks of a PNG file. Raises Unreadable."""
+    offset = len(SIGNATURE)
+    for _ in range(LIMIT_CHUNKS):
+        if offset + 8 > len(body):
+            return
+        offset += 12 + int.from_bytes(body[offset : offset + 4], "big")
+    raise Unreadable(f"it has more than {LIMIT_CHUNKS} chunks, want at most {LIMIT_CHUNKS}")
+
+
+def check_jpeg(body: bytes, size: Size) -> None:
+    """Checks the number of scans of a JPEG file with a picture of this size. Raises Unreadable."""
+    scans = body.count(START_OF_SCAN)
+    limit = min(LIMIT_SCANS, LIMIT_SCANNED_PIXELS // max(size.pixels, 1))
+    if scans > limit:
+        raise Unreadable(f"it has {scans} scans, want at most {limit} for a picture of its size")
+
+
+def _png_size(body: bytes) -> Size:
+    if not body.startswith(SIGNATURE) or body[12:16] != b"IHDR" or len(body) < 24:
+        raise Unreadable("not a PNG file")
+    return Size(*struct.unpack(">II", body[16:24]))
+
+
+def _jpeg_size(body: bytes) -> Size:
+    if not body.startswith(START_OF_IMAGE):
+        raise Unreadable("not a JPEG file")
+    offset = len(START_OF_IMAGE)
+    for _ in range(LIMIT_SEGMENTS):
+        fill = FILL.match(body, offset, offset + LIMIT_FILL_BYTES + 1)
+        offset = fill.end() if fill and fill.group() else len(body)
+        if offset >= len(body) or body[offset] == 0xFF:
+            break
+        marker = body[offset]
+        offset += 1
+        if marker in ALONE:
+            continue
+        if marker in FRAMES and offset + 7 <= len(body):
+            height, width = struct.unpack(">HH", body[offset + 3 : offset + 7])
+            return Size(width, height)
+        if marker == START_OF_SCAN[1]:
+            break
+        offset += int.from_bytes(body[offset : offset + 2], "big")
+    raise Unreadable("its size is not found")
