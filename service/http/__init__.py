@@ -1,1 +1,1 @@
-"""HTTP apart from any route: bodies, compression, work off the event loop, media types, timeouts, disconnects, errors."""
+"""HTTP apart from any route: bodies, compression, work off the loop, media types, timeouts, disconnects, errors."""
