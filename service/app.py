@@ -88,7 +88,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = None
     if state.watcher:
         if not state.registry.loaded:
-            await asyncio.to_thread(state.watcher.start)
+            await state.watcher.start()
         watching = asyncio.create_task(state.watcher.run())
     state.corrections.start()
     state.keys.start()
@@ -101,14 +101,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.keys.close()
         state.corrections.close()
         state.offload.close()
-        if watching:
+        if watching and state.watcher:
             watching.cancel()
+            state.watcher.close()
         if state.experiment:
             await state.experiment.close()
         await state.registry.close(drain_timeout_s)
         state.metrics.refresh()  # counts of the last requests
         if state.tracing:
-            await asyncio.to_thread(state.tracing.close)
+            await state.tracing.close()
 
 
 def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses) -> ASGIApp:

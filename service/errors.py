@@ -93,7 +93,7 @@ class TooManyCorrections(RequestError):
 
 
 class NotReady(RequestError):
-    """Not ready: no model is loaded, the service drains, an engine has stopped, or too many image files wait."""
+    """Not ready: no model is loaded, the service drains, an engine has stopped, the store hangs, a queue is full."""
 
 
 class Unauthorised(RequestError):

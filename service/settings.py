@@ -52,6 +52,12 @@ class ServiceSettings(StoreSettings):
         description="Seconds between two looks at the store for new versions; 0 turns polling off: the service then "
         "looks only on SIGHUP, on `POST /manage/reload` and on a `/v2` load",
     )
+    load_timeout_s: float = Field(
+        300,
+        gt=0,
+        description="Seconds that the store may take for an answer, and a version to load and compile; what takes "
+        "longer is rejected, and the running versions go on",
+    )
     canary_share: float = Field(
         0, ge=0, le=1, description="Share of the requests without a version, from 0 to 1, that the challenger answers"
     )

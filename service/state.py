@@ -13,6 +13,7 @@ from service.http.offload import Offload
 from service.models.experiment import Experiment
 from service.models.loader import Loader
 from service.models.registry import ModelRegistry
+from service.models.store_thread import StoreThread
 from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.observability.tracing import tracing_from_environment
@@ -63,7 +64,8 @@ def make_state(
     metrics = metrics or Metrics()
     if registry is None:
         registry = ModelRegistry()
-        watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, settings.poll_interval_s)
+        thread = StoreThread(settings.load_timeout_s)
+        watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, thread, settings.poll_interval_s)
     return ServiceState(
         settings=settings,
         metrics=metrics,

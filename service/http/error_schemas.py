@@ -71,7 +71,10 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     500: ("The service failed; its log says how", ("prediction_failed", "internal_error")),
-    503: ("No answer now; try again after `Retry-After`", ("queue_full", "loading", "draining", "engine_stopped")),
+    503: (
+        "No answer now; try again after `Retry-After`",
+        ("queue_full", "loading", "draining", "engine_stopped", "store_timeout"),
+    ),
     504: ("No answer within `X-Timeout-Ms` or the limit of the service", ("deadline_exceeded",)),
 }
 """Status -> its description, and the error codes with this status."""

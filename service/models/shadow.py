@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
+
+from service.concurrency import ThreadPool
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,8 @@ LIMIT_ROWS: Final = 32
 """Maximum number of pictures that are copied from a request; longer copies would delay real requests."""
 LOWEST_PRIORITY: Final = 19
 """Nice value of Linux."""
+CLOSE_TIMEOUT_S: Final = 2.0
+"""How long the end of the service waits for the comparison in progress."""
 log = logging.getLogger("uvicorn.error")
 
 
@@ -32,7 +35,7 @@ class Shadow:
     """
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, "shadow", initializer=_lower_priority)
+        self._pool = ThreadPool(1, 1, "shadow")
         self._comparing: asyncio.Task[None] | None = None
 
     def copy(
@@ -45,16 +48,15 @@ class Shadow:
             self._comparing = asyncio.create_task(self._compare(challenger, images[:LIMIT_ROWS], digits[:LIMIT_ROWS]))
 
     async def close(self) -> None:
-        """Waits for the comparison in progress, and ends the thread."""
+        """Waits for the comparison in progress, for 2 s at most, and ends the thread."""
         if self._comparing:
-            await self._comparing
-        self._executor.shutdown()
+            await asyncio.wait([self._comparing], timeout=CLOSE_TIMEOUT_S)
+        self._pool.close()
 
     async def _compare(self, challenger: LoadedVersion, images: Images, digits: NDArray[np.uint8]) -> None:
-        loop = asyncio.get_running_loop()
         try:
             with challenger:
-                answers = await loop.run_in_executor(self._executor, challenger.predictor, images)
+                answers = await asyncio.wrap_future(self._pool.submit(lambda: _answers(challenger, images)))
         except Exception:
             log.exception("%s version %s failed in the shadow", challenger.name, challenger.version)
             challenger.metrics.failed()
@@ -65,7 +67,11 @@ class Shadow:
             self._comparing = None
 
 
-def _lower_priority() -> None:
-    """Sets the priority of this thread; only Linux has priorities of threads, so errors are ignored."""
+def _answers(challenger: LoadedVersion, images: Images) -> NDArray[np.float32]:
+    """The challenger's probabilities [n, 10], computed with the lowest priority.
+
+    Only Linux has priorities of threads, so errors are ignored.
+    """
     with contextlib.suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+    return challenger.predictor(images)

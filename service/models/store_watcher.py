@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from service.models.registry import LoadedModel
+from service.models.store_thread import StoreThread, StoreTimeout
 from training.store import CHAMPION
 
 if TYPE_CHECKING:
@@ -50,29 +51,37 @@ class RejectedVersion(NamedTuple):
 class StoreWatcher:
     """Keeps a registry up to date with a source, and lists the versions that could not be loaded.
 
-    Versions are loaded on other threads.
-    Not thread-safe: one event loop only.
+    The source is called on another thread, each call for at most the timeout of `thread`.
+    Not thread-safe: one event loop at a time.
     """
 
-    def __init__(self, source: Source, registry: ModelRegistry, metrics: Metrics, poll_s: float) -> None:
-        self._source, self._registry, self._metrics, self._poll_s = source, registry, metrics, poll_s
+    def __init__(
+        self, source: Source, registry: ModelRegistry, metrics: Metrics, thread: StoreThread, poll_s: float
+    ) -> None:
+        self._source, self._registry, self._metrics = source, registry, metrics
+        self._thread, self._poll_s = thread, poll_s
         self._rejected: dict[tuple[str, int | None], RejectedVersion] = {}
         self._lock, self._wake = asyncio.Lock(), asyncio.Event()
+        self._retiring: set[asyncio.Task[None]] = set()  # the event loop holds only weak references to tasks
 
     @property
     def rejected(self) -> list[RejectedVersion]:
         """The wanted versions that could not be loaded."""
         return list(self._rejected.values())
 
-    def start(self) -> None:
-        """Loads all wanted versions for the first time. Blocks. Raises the error of the default model."""
-        names = self._source.models()
-        loaded = {name: model for name in names if (model := self._load_model(name, None))}
+    async def start(self) -> None:
+        """Loads all wanted versions for the first time. Raises the error of the default model, and StoreTimeout."""
+        names = await self._thread.call(self._source.models)
+        loaded = {name: model for name in names if (model := await self._load_model(name, None))}
         if names[0] not in loaded:
             raise next(rejected.error for rejected in self.rejected if rejected.model == names[0])
         for name, model in loaded.items():
             self._registry.swap(name, model)
         self._update_metrics()
+
+    def close(self) -> None:
+        """Ends the thread of the source without waiting for it."""
+        self._thread.close()
 
     async def run(self) -> None:
         """Syncs until the task is cancelled: every `poll_s` seconds, and at once after `wake`."""
@@ -94,15 +103,32 @@ class StoreWatcher:
     async def sync(self, *, retry: bool = True) -> None:
         """Loads and retires versions to match the source; with `retry`, rejected versions are tried without backoff.
 
-        A version that cannot be loaded is rejected, and the running versions go on.
+        A version that cannot be loaded is rejected, and the running versions go on. Raises StoreTimeout when another
+        sync has not ended in time.
         """
-        async with self._lock:
-            for name in await asyncio.to_thread(self._source.models):
+        try:
+            async with asyncio.timeout(self._thread.timeout_s):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise self._thread.timeout() from None
+        try:
+            for name in await self._models():
                 current = self._registry.models().get(name)
-                model = await asyncio.to_thread(self._load_model, name, current, retry=retry)
+                model = await self._load_model(name, current, retry=retry)
                 if model is not None and model != current:
                     self._log_swap(name, self._registry.swap(name, model), model)
             self._update_metrics()
+        finally:
+            self._lock.release()
+
+    async def _models(self) -> list[str]:
+        """The models to sync; if the source does not answer, none, and all that are loaded are rejected."""
+        try:
+            return await self._thread.call(self._source.models)
+        except StoreTimeout as error:
+            for name in self._registry.models():
+                self._reject(name, None, error)
+            return []
 
     def _update_metrics(self) -> None:
         self._metrics.models.set_loaded(
@@ -119,12 +145,10 @@ class StoreWatcher:
         gone = f"; retired: {', '.join(str(version.version) for version in retired)}" if retired else ""
         log.warning("%s: version %s answers; loaded: %s%s", name, model.default.version, loaded, gone)
 
-    # The methods below block, and run on other threads than the event loop.
-
-    def _load_model(self, name: str, current: LoadedModel | None, *, retry: bool = True) -> LoadedModel | None:
+    async def _load_model(self, name: str, current: LoadedModel | None, *, retry: bool = True) -> LoadedModel | None:
         """Loads the new versions of a model; None if the source fails or no version can be loaded."""
         try:
-            plan = self._source.plan(name)
+            plan = await self._thread.call(lambda: self._source.plan(name))
         except Exception as error:  # a damaged store may make a library raise anything
             self._reject(name, None, error)
             return None
@@ -133,7 +157,7 @@ class StoreWatcher:
         versions = {}
         for number in plan.versions:
             running = current.versions.get(number) if current else None
-            if version := running or self._load_version(name, number, retry=retry):
+            if version := running or await self._load_version(name, number, retry=retry):
                 versions[number] = version
         aliases, default = dict(plan.aliases), versions.get(plan.default)
         if default is None and current is not None:  # the running default goes on until its successor is loaded
@@ -143,17 +167,23 @@ class StoreWatcher:
             default = versions[max(versions)]
         return LoadedModel(versions, aliases, default) if default else None
 
-    def _load_version(self, name: str, number: int, *, retry: bool) -> LoadedVersion | None:
+    async def _load_version(self, name: str, number: int, *, retry: bool) -> LoadedVersion | None:
         rejected = self._rejected.get((name, number))
         if rejected and not retry and time.monotonic() < rejected.retry_s:
             return None
         try:
-            version = self._source.load(name, number)
+            version = await self._thread.call(lambda: self._source.load(name, number), self._retire)
         except Exception as error:  # a damaged version may make a library raise anything
             self._reject(name, number, error)
             return None
         self._rejected.pop((name, number), None)
         return version
+
+    def _retire(self, late: LoadedVersion) -> None:
+        """Closes the engine of a version that was loaded too late."""
+        retiring = asyncio.get_running_loop().create_task(late.retire())
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
 
     def _reject(self, name: str, number: int | None, error: Exception) -> None:
         before = self._rejected.get((name, number))

@@ -6,11 +6,13 @@ OpenTelemetry's own environment variables turn tracing on.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from service.concurrency import ThreadPool
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 HTTP: Final = "http/protobuf"
+CLOSE_TIMEOUT_S: Final = 5.0
 
 
 class TracingUnavailable(DigitsError):
@@ -112,9 +115,10 @@ class Tracing:
                 child.end(_nanoseconds(ended_s + since_epoch_s))
         span.end()
 
-    def close(self) -> None:
-        """Exports the buffered spans and ends the exporter."""
-        self._provider.shutdown()
+    async def close(self) -> None:
+        """Exports the buffered spans and ends the exporter, for 5 s at most: a collector may not answer."""
+        closing = asyncio.wrap_future(ThreadPool(1, 1, "tracing").submit(self._provider.shutdown))
+        await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_S)
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -36,7 +36,7 @@ require_members(
     "uvicorn",
     UVICORN,
     uvicorn.Server,
-    *("run", "startup", "on_tick", "shutdown", "handle_exit"),
+    *("run", "serve", "startup", "on_tick", "shutdown", "handle_exit"),
     *("started", "should_exit", "force_exit", "server_state", "lifespan", "config"),
 )
 log = logging.getLogger("uvicorn.error")
@@ -60,7 +60,8 @@ class DrainingServer(uvicorn.Server):
 
     Connections come from the bound sockets of `run`, or from `connections`, the receiving end of the supervisor's
     channel. `on_ready` is called when the server accepts connections, `on_sighup` on SIGHUP; a SIGHUP because the
-    terminal was closed drains, as SIGTERM does. Not thread-safe: one event loop only.
+    terminal was closed drains, as SIGTERM does. `on_end` is called when the drain is over; what follows, the end of the
+    event loop, may hang with a thread of its executor. Not thread-safe: one event loop only.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class DrainingServer(uvicorn.Server):
         on_ready: Callable[[], None],
         connections: socket.socket | None = None,
         on_sighup: Callable[[], None] | None = None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         settings = state.settings
         limits = ConnectionLimits(
@@ -96,10 +98,17 @@ class DrainingServer(uvicorn.Server):
         )
         self._state, self._on_ready, self._drain_pause_s = state, on_ready, settings.drain_pause_s
         self.server_state = self._shared = SharedState()
-        self._connections, self._on_sighup = connections, on_sighup
+        self._connections, self._on_sighup, self._on_end = connections, on_sighup, on_end
         self._channel_closed = asyncio.Event()
         self._garbage = GarbageCollection()
         self._opening: set[asyncio.Task[object]] = set()  # the event loop holds only weak references to tasks
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves until the drain is over."""
+        try:
+            await super().serve(sockets)
+        finally:
+            self._on_end()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to listen. Models are loaded before; what they allocate is excluded from garbage collection."""

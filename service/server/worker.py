@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import signal
-from typing import TYPE_CHECKING, Any, NoReturn
+import threading
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from training.errors import DigitsError
 from training.processors import keep_to_limit
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
+    from service.feedback.recent_predictions import RecentPredictions
     from service.settings import ServiceSettings
+
+TICK_S: Final = 0.1
+END_GRACE_S: Final = 2.0
+"""How long the process may take for its end after the drain: the event loop and Python wait for threads."""
 
 
 def run_worker(
@@ -30,17 +38,21 @@ def run_worker(
 
     `listener` is a bound socket to accept from, `connections` the receiving end of a supervisor's channel. `place`, 0
     to workers - 1, and `shared_folder` are those of this worker among several; `notify_workers` makes all of them poll
-    the store. `on_ready` is called with what is served when requests can be. Raises DigitsError for a store that has
-    nothing to serve or cannot be read, and OSError for a socket that cannot be listened on.
+    the store. `on_ready` is called with what is served when requests can be. A signal before that ends the process at
+    once with 0. Raises DigitsError for a store that has nothing to serve, cannot be read or does not answer, and
+    OSError for a socket that cannot be listened on.
     """
-    signal.signal(signal.SIGTERM, _exit_now)
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, _exit_now)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the store has yet to be read
     keep_to_limit(settings.workers)
 
+    from service.models.store_thread import StoreThread
     from training.store import Store, UnknownModel
 
-    try:
-        Store(settings.store).versions(settings.model)  # before seconds go into loading JAX
+    thread = StoreThread(settings.load_timeout_s)
+    try:  # before seconds go into loading JAX
+        asyncio.run(_ticking(thread.call(lambda: Store(settings.store).versions(settings.model))))
     except UnknownModel as error:
         hint = f"to train and publish one: python -m training fit {settings.model} --quick"
         raise DigitsError(f"{error}; {hint}") from None
@@ -57,8 +69,8 @@ def run_worker(
     metrics, registry = Metrics(shared_folder), ModelRegistry()
     try:
         recent = RecentPredictions(settings.recent_predictions, place, shared_folder)
-        watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, settings.poll_interval_s)
-        watcher.start()
+        watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, thread, settings.poll_interval_s)
+        asyncio.run(_ticking(watcher.start()))
     except OSError as error:
         raise DigitsError(str(error)) from error
     state = make_state(
@@ -66,12 +78,16 @@ def run_worker(
     )
     served = registry.resolve()
     server = DrainingServer(
-        create_app(state), state, lambda: on_ready(f"{served.name} version {served.version}"), connections, watcher.wake
+        create_app(state),
+        state,
+        lambda: on_ready(f"{served.name} version {served.version}"),
+        connections,
+        watcher.wake,
+        lambda: _end_soon(recent),
     )
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, _ignore)
     server.run(sockets=[listener] if listener else [])
-    recent.close()
 
 
 def run_in_process(settings: ServiceSettings, on_ready: Callable[[str], None], **arguments: Any) -> None:
@@ -82,8 +98,32 @@ def run_in_process(settings: ServiceSettings, on_ready: Callable[[str], None], *
     run_worker(settings, on_ready, **arguments)
 
 
+async def _ticking(work: Coroutine[Any, Any, object]) -> None:
+    """Runs a coroutine on an event loop that wakes up now and then.
+
+    Python handles a signal when the main thread runs: not while an event loop waits, if it comes just before.
+    """
+    task = asyncio.create_task(work)
+    while not task.done():
+        await asyncio.wait([task], timeout=TICK_S)
+    await task
+
+
 def _exit_now(*_: object) -> NoReturn:
     """Ends the process with 0: nothing is accepted yet, and a library's callback could swallow an exception."""
+    os._exit(0)
+
+
+def _end_soon(recent: RecentPredictions) -> None:
+    """Closes what is open, and lets the process end by itself, or with 0 after a grace if a thread hangs."""
+    recent.close()
+    timer = threading.Timer(END_GRACE_S, _end)
+    timer.daemon = True
+    timer.start()
+
+
+def _end() -> NoReturn:
+    logging.shutdown()
     os._exit(0)
 
 

@@ -4,11 +4,13 @@ import errno
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -110,6 +112,59 @@ def test_sigterm_while_loading_ends_it_at_once_with_0(trained_store, delay_s):
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=30)
     assert (process.returncode, stderr) == (0, "")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_at_once_though_the_store_hangs_before_anything_is_loaded(trained_store, tmp_path, stop):
+    shutil.copytree(trained_store.path / "tiny", tmp_path / "tiny")
+    process = start("--store", str(tmp_path), "--model", "tiny", "--port", "0")
+    try:
+        with hanging(tmp_path / "tiny" / "aliases.json"):
+            process.send_signal(stop)
+            assert process.communicate(timeout=10) == ("", "")
+            assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_store_that_hangs_delays_neither_answers_nor_the_end(trained_store, tmp_path):
+    """The process ended when the store answered: never."""
+    shutil.copytree(trained_store.path, tmp_path / "store")
+    process = start(
+        *("--store", str(tmp_path / "store"), "--model", "tiny", "--port", "0"),
+        DIGITS_POLL_INTERVAL_S="0.1",
+    )
+    try:
+        url = re.search(r"ready at (\S+)", process.stdout.readline())[1]
+        with hanging(tmp_path / "store" / "tiny" / "aliases.json"):
+            assert httpx.get(f"{url}/models").json()["models"][0]["version"] == 1
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=20) == ("", "")
+            assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def hanging(path):
+    """Makes reading a file hang, as on a network file system; the block begins when somebody does."""
+    fifo = path.with_name("fifo")
+    os.mkfifo(fifo)
+    fifo.replace(path)
+    opened = []
+
+    def somebody_reads():
+        with suppress(OSError):  # nobody has opened it for reading
+            opened.append(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        return opened
+
+    eventually(somebody_reads, 60)
+    try:
+        yield
+    finally:
+        os.close(opened[0])
 
 
 def test_a_second_sigterm_ends_it_at_once(trained_store):

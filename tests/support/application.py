@@ -12,6 +12,7 @@ import httpx
 from service.app import create_app
 from service.models.loaded_version import LoadedVersion
 from service.models.registry import LoadedModel, ModelRegistry
+from service.models.store_thread import StoreThread
 from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.server.draining_server import DrainingServer
@@ -19,7 +20,7 @@ from service.settings import ServiceSettings
 from service.state import make_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fastapi import FastAPI
 
@@ -51,12 +52,11 @@ def app_with(*predictors: FakePredictor, feedback_url: str = "", **settings: int
 
 
 def app_following(shelf: Shelf, **settings: object) -> FastAPI:
-    """The application, following a shelf."""
+    """The application, following a shelf that it loads when it starts."""
     chosen, metrics = ServiceSettings(**settings), Metrics()
     shelf.metrics = metrics
     registry = ModelRegistry()
-    watcher = StoreWatcher(shelf, registry, metrics, chosen.poll_interval_s)
-    watcher.start()
+    watcher = StoreWatcher(shelf, registry, metrics, StoreThread(chosen.load_timeout_s), chosen.poll_interval_s)
     return create_app(make_state(chosen, registry=registry, watcher=watcher, metrics=metrics))
 
 
@@ -72,12 +72,14 @@ async def client_of(app: FastAPI):
 
 
 @contextlib.contextmanager
-def served(app: FastAPI, connections: socket.socket | None = None) -> Iterator[tuple[str, int]]:
+def served(
+    app: FastAPI, connections: socket.socket | None = None, on_end: Callable[[], None] = lambda: None
+) -> Iterator[tuple[str, int]]:
     """The application under the real server on a free port: (host, port); with the channel of a supervisor, if any."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         ready = threading.Event()
-        server = DrainingServer(app, app.state.service, ready.set, connections)
+        server = DrainingServer(app, app.state.service, ready.set, connections, on_end=on_end)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert ready.wait(10)

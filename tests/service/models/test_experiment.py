@@ -220,3 +220,15 @@ async def test_a_challenger_that_fails_in_the_shadow_is_counted_and_nobody_notic
         if comparing := client.app.state.service.experiment._shadow._comparing:
             await comparing
         assert await metric(client, "digits_failed_requests_total") == 1
+
+
+async def test_a_comparison_that_hangs_delays_the_end_only_so_long(monkeypatch):
+    monkeypatch.setattr("service.models.shadow.CLOSE_TIMEOUT_S", 0.1)
+    slow = FakePredictor(version=2)
+    slow.gate.clear()
+    async with trying(slow, shadow_share=1.0) as client:
+        assert await versions(client, 1) == {1: 1}
+        async with asyncio.timeout(5):
+            await client.app.state.service.experiment.close()
+        assert client.app.state.service.experiment._shadow._comparing
+        slow.gate.set()

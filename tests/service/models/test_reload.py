@@ -15,6 +15,7 @@ from service.app import create_app
 from service.errors import VersionNotLoaded
 from service.models.loader import Loader
 from service.models.registry import ModelRegistry
+from service.models.store_thread import StoreThread
 from service.models.store_watcher import StoreWatcher
 from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
@@ -48,8 +49,9 @@ async def serving(store, **settings):
     """A client of the service, its watcher, and what it has loaded."""
     chosen, metrics = ServiceSettings(store=str(store.path), model="tiny", poll_interval_s=0, **settings), Metrics()
     registry = ModelRegistry()
-    watcher = StoreWatcher(Loader(chosen, metrics), registry, metrics, chosen.poll_interval_s)
-    watcher.start()
+    thread = StoreThread(chosen.load_timeout_s)
+    watcher = StoreWatcher(Loader(chosen, metrics), registry, metrics, thread, chosen.poll_interval_s)
+    await watcher.start()
     app = create_app(make_state(chosen, registry=registry, watcher=watcher, metrics=metrics))
     async with client_of(app) as client:
         yield client, watcher, registry

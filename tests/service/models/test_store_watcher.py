@@ -9,6 +9,7 @@ import pytest
 
 from service.errors import VersionNotLoaded
 from service.models.registry import ModelRegistry
+from service.models.store_thread import StoreThread, StoreTimeout
 from service.models.store_watcher import RETRY_AFTER_S, StoreWatcher
 from service.observability.metrics import Metrics
 from tests.support.fake_predictor import FakePredictor, picture
@@ -20,14 +21,15 @@ IMAGES = picture(7)[None]
 
 
 @asynccontextmanager
-async def following(shelf, metrics=None):
+async def following(shelf, metrics=None, *, timeout_s=60, poll_s=0.01):
     """A watcher of a shelf, and what it has loaded."""
     registry = ModelRegistry()
-    watcher = StoreWatcher(shelf, registry, metrics or Metrics(), poll_s=0.01)
-    watcher.start()
+    watcher = StoreWatcher(shelf, registry, metrics or Metrics(), StoreThread(timeout_s), poll_s)
+    await watcher.start()
     try:
         yield watcher, registry
     finally:
+        watcher.close()
         await registry.close(1)
 
 
@@ -196,48 +198,41 @@ async def test_models_that_appear_are_loaded_too_and_one_that_fails_harms_no_oth
 async def test_without_the_default_model_there_is_no_start_and_the_reason_is_the_version_s():
     shelf = Shelf({"lenet": {1: ValueError("its card is torn")}})
     with pytest.raises(ValueError, match="its card is torn"):
-        StoreWatcher(shelf, ModelRegistry(), Metrics(), poll_s=1).start()
+        await StoreWatcher(shelf, ModelRegistry(), Metrics(), StoreThread(60), poll_s=1).start()
 
 
 async def test_it_looks_by_itself_at_intervals_and_at_once_when_woken():
     shelf = shelf_with(1, 2, 3)
     for poll_s, wake in ((0.01, False), (0, True)):
         shelf.aliases["lenet"]["champion"] = 1
-        registry = ModelRegistry()
-        watcher = StoreWatcher(shelf, registry, Metrics(), poll_s)
-        watcher.start()
-        task = asyncio.create_task(watcher.run())
-        await asyncio.sleep(0)
-        shelf.aliases["lenet"]["champion"] = 2
-        if wake:
-            await asyncio.sleep(0.05)
-            assert registry.resolve().version == 1, "an interval of 0 is none"
-            watcher.wake()
-        async with asyncio.timeout(5):
-            while registry.resolve().version != 2:
-                await asyncio.sleep(0.001)
-        task.cancel()
-        await registry.close(1)
+        async with following(shelf, poll_s=poll_s) as (watcher, registry):
+            task = asyncio.create_task(watcher.run())
+            await asyncio.sleep(0)
+            shelf.aliases["lenet"]["champion"] = 2
+            if wake:
+                await asyncio.sleep(0.05)
+                assert registry.resolve().version == 1, "an interval of 0 is none"
+                watcher.wake()
+            async with asyncio.timeout(5):
+                while registry.resolve().version != 2:
+                    await asyncio.sleep(0.001)
+            task.cancel()
 
 
 async def test_a_failure_that_nobody_foresaw_does_not_end_the_following(caplog):
     shelf = shelf_with(1, 2)
-    shelf.models, models = None, shelf.models
-    registry = ModelRegistry()
-    watcher = StoreWatcher(shelf, registry, Metrics(), poll_s=0.01)
-    shelf.models = models
-    watcher.start()
-    shelf.models = None
-    task = asyncio.create_task(watcher.run())
-    async with asyncio.timeout(5):
-        while "the store could not be followed" not in caplog.text:
-            await asyncio.sleep(0.001)
-        shelf.models = models
-        shelf.aliases["lenet"]["champion"] = 2
-        while registry.resolve().version != 2:
-            await asyncio.sleep(0.001)
-    task.cancel()
-    await registry.close(1)
+    models = shelf.models
+    async with following(shelf) as (watcher, registry):
+        shelf.models = None
+        task = asyncio.create_task(watcher.run())
+        async with asyncio.timeout(5):
+            while "the store could not be followed" not in caplog.text:
+                await asyncio.sleep(0.001)
+            shelf.models = models
+            shelf.aliases["lenet"]["champion"] = 2
+            while registry.resolve().version != 2:
+                await asyncio.sleep(0.001)
+        task.cancel()
 
 
 async def test_metrics_name_what_is_loaded_and_forget_what_was():
@@ -266,3 +261,76 @@ async def test_metrics_name_what_stays_out_with_the_kind_of_its_error_until_it_i
         shelf.on_it["lenet"][2] = FakePredictor("lenet", 2)
         await watcher.sync()
         assert "digits_version_staying_out{" not in metrics.exposition().decode()
+
+
+async def test_a_source_that_hangs_is_rejected_and_one_thread_waits_for_it():
+    """SIGTERM waited for ever, and so did whoever asked to reload."""
+    shelf = shelf_with(1, 2)
+    async with following(shelf, timeout_s=0.1) as (watcher, registry):
+        shelf.gate.clear()
+        for _ in range(10):
+            await watcher.sync()
+            (rejected,) = watcher.rejected
+            assert isinstance(rejected.error, StoreTimeout)
+            assert (rejected.title, str(rejected.error)) == ("lenet", "the store has not answered in 0.1 s")
+        assert (loaded(registry), shelf.waiting) == ([1], 1)
+        assert (await registry.resolve().batcher.submit(IMAGES))[0, DIGIT] == 7
+        shelf.aliases["lenet"]["champion"] = 2
+        shelf.gate.set()
+        async with asyncio.timeout(5):
+            while registry.resolve().version != 2:
+                await watcher.sync()
+        assert watcher.rejected == []
+
+
+async def test_a_source_that_cannot_say_which_models_it_has_is_told_as_those_that_are_loaded():
+    shelf = shelf_with(1)
+    async with following(shelf, timeout_s=0.1) as (watcher, registry):
+        shelf.gate.clear()
+        shelf.models, models = shelf.wait, shelf.models
+        await watcher.sync()
+        assert [(each.title, str(each.error)) for each in watcher.rejected] == [
+            ("lenet", "the store has not answered in 0.1 s")
+        ]
+        assert loaded(registry) == [1]
+        shelf.models = models
+        shelf.gate.set()
+
+
+async def test_a_version_that_is_loaded_too_late_is_closed():
+    shelf = shelf_with(1, 2)
+    async with following(shelf, timeout_s=0.1) as (watcher, registry):
+        started = []
+        load = shelf.load
+
+        def load_late(model, version):
+            shelf.wait()
+            started.append(load(model, version))
+            return started[-1]
+
+        shelf.load = load_late
+        shelf.aliases["lenet"]["champion"] = 2
+        wait, shelf.plan_waits = shelf.plan_waits, False
+        shelf.gate.clear()
+        await watcher.sync()
+        assert [(each.title, type(each.error)) for each in watcher.rejected] == [("lenet version 2", StoreTimeout)]
+        shelf.gate.set()
+        async with asyncio.timeout(5):
+            while not started or started[0].batcher.alive:
+                await asyncio.sleep(0.001)
+        shelf.plan_waits = wait
+        await watcher.sync()
+        assert loaded(registry) == [2]
+        assert registry.resolve() is not started[0]
+
+
+async def test_a_sync_waits_for_another_one_only_so_long():
+    shelf = shelf_with(1)
+    async with following(shelf, timeout_s=0.3) as (watcher, _registry):
+        shelf.gate.clear()
+        first = asyncio.create_task(watcher.sync())
+        await asyncio.sleep(0)
+        with pytest.raises(StoreTimeout, match=r"the store has not answered in 0\.3 s"):
+            await asyncio.gather(*(watcher.sync() for _ in range(3)))
+        await first
+        shelf.gate.set()

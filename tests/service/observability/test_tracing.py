@@ -1,5 +1,8 @@
 """OpenTelemetry tracing: spans of a request and its stages, and the environment variables that turn it on."""
 
+import asyncio
+import threading
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -120,9 +123,31 @@ def test_without_traces_opentelemetry_s_sdk_is_not_imported():
     assert not {name for name in loaded_after(code) if name.startswith(("opentelemetry.sdk", "opentelemetry.exporter"))}
 
 
-def test_an_environment_that_asks_for_traces_gets_them(monkeypatch):
+@pytest.mark.anyio
+async def test_an_environment_that_asks_for_traces_gets_them(monkeypatch):
     for name, value in ENDPOINT.items():
         monkeypatch.setenv(name, value)
     tracing = tracing_from_environment()
     assert tracing._provider.resource.attributes["service.name"] == "digits"
-    tracing.close()
+    await tracing.close()
+
+
+@pytest.mark.anyio
+async def test_a_collector_that_does_not_answer_delays_the_end_only_so_long(monkeypatch):
+    monkeypatch.setattr("service.observability.tracing.CLOSE_TIMEOUT_S", 0.1)
+    for name, value in ENDPOINT.items():
+        monkeypatch.setenv(name, value)
+    tracing = tracing_from_environment()
+    closing, go_on = threading.Event(), threading.Event()
+    shutdown = tracing._provider.shutdown
+
+    def hang():
+        closing.set()
+        assert go_on.wait(60)
+        shutdown()
+
+    monkeypatch.setattr(tracing._provider, "shutdown", hang)
+    async with asyncio.timeout(10):
+        await tracing.close()
+    assert closing.is_set()
+    go_on.set()

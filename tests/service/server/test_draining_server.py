@@ -1,5 +1,6 @@
 """The HTTP server over real sockets: draining, pipelining, malformed requests and clients that disconnect."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -142,6 +143,21 @@ def test_the_event_loop_sends_heartbeats_until_it_ends_and_none_while_it_is_bloc
         listener.start()
     listener.join()
     assert found == [False, "alive while it drains"]
+
+
+def test_the_end_of_the_drain_is_told_though_a_thread_of_the_event_loop_hangs():
+    registry = (app := app_with(FakePredictor())).state.service.registry
+    drain, go_on, hanging = registry.drain, threading.Event(), []
+
+    def hang_and_drain():  # on the event loop, which waits for this thread before it closes
+        registry.drain = drain
+        hanging.append(asyncio.get_running_loop().run_in_executor(None, go_on.wait, 60))
+        drain()
+
+    registry.drain = hang_and_drain
+    with served(app, on_end=go_on.set):
+        pass
+    assert len(hanging) == 1
 
 
 def test_connections_that_a_supervisor_has_sent_are_served_though_it_never_closes_the_channel(supervised):
