@@ -29,6 +29,9 @@ def serve(
     model: Annotated[
         str | None, typer.Option(envvar="DIGITS_MODEL", help="The model to serve.", show_default="lenet")
     ] = None,
+    root_path: Annotated[
+        str | None, typer.Option(envvar="DIGITS_ROOT_PATH", help="Path prefix of a proxy.", show_default="none")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(envvar="DIGITS_WORKERS", min=1, help="How many processes.", show_default="1")
     ] = None,
@@ -41,7 +44,7 @@ def serve(
 ) -> None:
     """Answer with the champion of a model. Each setting of the service is an environment variable, DIGITS_…."""
     given = {"host": host, "port": port, "store": store, "model": model, "workers": workers}
-    given |= {"tls_cert": tls_cert, "tls_key": tls_key}
+    given |= {"root_path": root_path, "tls_cert": tls_cert, "tls_key": tls_key}
     settings = _settings({name: value for name, value in given.items() if value is not None})
     with _bound(settings.host, settings.port) as listener:
         _serve(settings, listener)

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
+from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
@@ -17,9 +17,11 @@ from service.headers import HEAD_LIMIT_BYTES
 from service.http.error_responses import ErrorResponses
 from service.http.fast_path import FastPath
 from service.http.openapi import document_keys
+from service.http.root_path import RootPath
 from service.observability.middleware import ObservabilityMiddleware
 from service.observability.route_templates import RouteTemplates
 from service.routes import (
+    documentation,
     feedback,
     health,
     manage,
@@ -33,11 +35,11 @@ from service.routes import (
 from service.routes.dependencies import bearer
 from service.settings import ServiceSettings
 from service.state import make_state
+from training.errors import DigitsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
-    from fastapi import FastAPI
     from fastapi.telemetry import TelemetryConfig
     from starlette.types import ASGIApp
 
@@ -48,6 +50,12 @@ EXPOSED: Final = ("Retry-After", "X-Model-Name", "X-Model-Version", "X-Predictio
 """Headers that a page of another origin may read."""
 UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 """By default FastAPI reads the environment at every request to find out whether to trace it."""
+ROUTES: Final = (
+    *(predict, feedback, models, tensorflow_serving, open_inference),
+    *(manage, health, metrics, page, documentation),
+)
+HERE: Final = [{"url": "."}]
+"""In OpenAPI: paths are relative to the place of the document, which a proxy may have put behind a prefix."""
 DESCRIPTION: Final = (
     "What is not HTTP/1.1 gets 400 `invalid_http` from any path, and a request line with headers that has no end in "
     f"{HEAD_LIMIT_BYTES} bytes gets 431 `head_too_large`. Both come in the common form of errors, and the connection "
@@ -59,23 +67,28 @@ DESCRIPTION: Final = (
 def create_app(state: ServiceState | None = None) -> FastAPI:
     """The application on a state, which is `app.state.service`; by default the state of the environment's settings.
 
-    A registry that is still empty is loaded on startup. Everything is closed on shutdown.
+    A registry that is still empty is loaded on startup. Everything is closed on shutdown. Raises DigitsError for a root
+    path with which a route begins.
     """
     state = state or make_state(ServiceSettings())
     errors = ErrorResponses(state.metrics.requests.refused, lambda: state.registry.draining)
-    app = FastAPIOffline(
+    app = FastAPI(
         title="digits",
         summary="Handwritten digits in, answers with probabilities out",
         description=DESCRIPTION,
         version=version("digits"),
+        servers=HERE,
+        docs_url=None,  # FastAPI's pages load their files from another machine
+        redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
         telemetry=UNTRACED,
     )
     app.state.service = state
-    for route in (predict, feedback, models, tensorflow_serving, open_inference, manage, health, metrics, page):
+    for route in ROUTES:
         app.include_router(route.router)
     app.mount("/page", page.files, "page")
+    app.mount(f"/{documentation.FILES}", documentation.files, documentation.FILES)
     errors.install(app)
     app.openapi = _documentation(app, state.settings.require_key)  # type: ignore[method-assign]
     app.middleware_stack = _middleware(app, state, errors)
@@ -113,7 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses) -> ASGIApp:
-    """The middleware, from the outside in: observability, CORS, authentication, the fast path round FastAPI."""
+    """The middleware, from the outside in: root path, observability, CORS, authentication, fast path round FastAPI."""
     settings = state.settings
     fast = {
         ("POST", "/predict"): predict.predict,
@@ -131,8 +144,15 @@ def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses) -> AS
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
-    templates = RouteTemplates(_templates(app))
-    return ObservabilityMiddleware(inner, state.metrics, templates, settings, plain=fast, tracing=state.tracing)
+    templates, root_path = [*_templates(app)], settings.root_path
+    inner = ObservabilityMiddleware(
+        inner, state.metrics, RouteTemplates(templates), settings, plain=fast, tracing=state.tracing
+    )
+    if not root_path:
+        return inner
+    if taken := next((template for template in templates if f"{template}/".startswith(f"{root_path}/")), None):
+        raise DigitsError(f"DIGITS_ROOT_PATH is {root_path!r}, which begins the route {taken}, want another prefix")
+    return RootPath(inner, root_path)
 
 
 def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], dict[str, Any]]:

@@ -17,6 +17,9 @@ from training.settings import StoreSettings
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 """An origin by RFC 6454: scheme, host and port, without a path or a slash at the end."""
 
+ROOT_PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
+"""A path without a slash at the end, and without the segments `.` and `..`."""
+
 
 class ServiceSettings(StoreSettings):
     """Settings of the service, read from environment variables: `DIGITS_HOST`, `DIGITS_PORT` and so on."""
@@ -25,6 +28,11 @@ class ServiceSettings(StoreSettings):
         "127.0.0.1", min_length=1, description="Address to listen on; `0.0.0.0` means every IPv4 address of the machine"
     )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free port")
+    root_path: str | None = Field(
+        None,
+        description="Path prefix under which a proxy shows the service, such as `/digits`, whether the proxy strips it "
+        "or not; no route of the service may begin with it",
+    )
     workers: int = Field(
         1,
         ge=1,
@@ -212,6 +220,13 @@ class ServiceSettings(StoreSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_path(cls, value: str | None) -> str | None:
+        if value and not ROOT_PATH.fullmatch(value):
+            raise ValueError(f"{value!r} is no path prefix, want one such as /digits, without / at its end")
+        return value
 
     @field_validator("versions")
     @classmethod

@@ -21,7 +21,7 @@ HEALTH: Final = frozenset(("/healthz", "/readyz", "/v2/health/live", "/v2/health
 VERBOSE: Final = "/readyz"
 """With `?verbose` it names versions, and needs the right `predict`; the route checks that."""
 METRICS: Final = "/metrics"
-PAGES: Final = frozenset(("/", "/favicon.ico", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"))
+PAGES: Final = frozenset(("/", "/favicon.ico", "/docs", "/redoc", "/openapi.json"))
 """Never need a key: a browser that opens a page cannot send one, and the pages ask for it."""
 FILES: Final = ("/page/", "/static-offline-docs/")
 """Folders with the files of PAGES."""

@@ -36,7 +36,7 @@ DOCS_POLICY: Final = (
     b"base-uri 'none'; frame-ancestors 'none'",
 )
 """Content security policy of FastAPI's documentation pages, which have inline scripts."""
-DOCS: Final = frozenset(("/docs", "/redoc", "/docs/oauth2-redirect"))
+DOCS: Final = frozenset(("/docs", "/redoc"))
 NO_REFERRER: Final = (b"referrer-policy", b"no-referrer")
 log = logging.getLogger("service.access")
 

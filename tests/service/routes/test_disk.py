@@ -24,7 +24,7 @@ async def test_the_event_loop_touches_no_file_during_a_request(keys_file, tmp_pa
         feedback_url=f"sqlite:///{tmp_path}/feedback.sqlite3",
     )
     paths = [
-        route.path.format(model="lenet", name="lenet", version="3", label="champion", path="page.js")
+        route.path.format(model="lenet", name="lenet", version="3", label="champion", verb="classify", path="page.js")
         for route in iter_route_contexts(app.routes)
     ]
     loop, touched, path = threading.current_thread(), [], ""
