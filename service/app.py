@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
@@ -16,6 +17,7 @@ from service.auth.middleware import VERBOSE, AuthenticationMiddleware, right_of
 from service.headers import HEAD_LIMIT_BYTES
 from service.http.error_responses import ErrorResponses
 from service.http.fast_path import FastPath
+from service.http.head_method import HeadMethod
 from service.http.openapi import document_keys
 from service.http.root_path import RootPath
 from service.observability.middleware import ObservabilityMiddleware
@@ -38,9 +40,11 @@ from service.state import make_state
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable
 
     from fastapi.telemetry import TelemetryConfig
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp
 
     from service.auth.keys import Right
@@ -89,9 +93,19 @@ def create_app(state: ServiceState | None = None) -> FastAPI:
         app.include_router(route.router)
     app.mount("/page", page.files, "page")
     app.mount(f"/{documentation.FILES}", documentation.files, documentation.FILES)
+    methods = _methods(app)
+    templates = RouteTemplates(methods)
+
+    async def answer_405(request: Request, _: Exception) -> Response:
+        """Names the methods of all routes with the template; Starlette names those of the first route."""
+        allowed = ", ".join(sorted(methods.get(templates.match(request.url.path), ())))
+        return await errors.of_http_exception(request, HTTPException(405, headers={"Allow": allowed}))
+
     errors.install(app)
+    app.add_exception_handler(405, answer_405)
     app.openapi = _documentation(app, state.settings.require_key)  # type: ignore[method-assign]
-    app.middleware_stack = _middleware(app, state, errors)
+    app.middleware_stack = _middleware(app, state, errors, templates)
+    _check_root_path(state.settings.root_path, methods)
     return app
 
 
@@ -125,34 +139,38 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await state.tracing.close()
 
 
-def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses) -> ASGIApp:
-    """The middleware, from the outside in: root path, observability, CORS, authentication, fast path round FastAPI."""
+def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses, templates: RouteTemplates) -> ASGIApp:
+    """The middleware, from the outside in.
+
+    Root path, observability, CORS, authentication, HEAD, and the fast path round FastAPI.
+    """
     settings = state.settings
     fast = {
         ("POST", "/predict"): predict.predict,
         **{("POST", path): tensorflow_serving.predict for path in tensorflow_serving.PREDICT_PATHS},
         **{("POST", path): open_inference.infer for path in open_inference.INFER_PATHS},
     }
-    inner: ASGIApp = FastPath(app.build_middleware_stack(), fast, errors.of_base_exception)
+    inner: ASGIApp = HeadMethod(FastPath(app.build_middleware_stack(), fast, errors.of_base_exception))
     if settings.require_key:
         inner = AuthenticationMiddleware(inner, state.keys, settings.require_key, errors.of_base_exception)
     if settings.cors_origins:
         inner = CORSMiddleware(
             inner,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
-    templates, root_path = [*_templates(app)], settings.root_path
-    inner = ObservabilityMiddleware(
-        inner, state.metrics, RouteTemplates(templates), settings, plain=fast, tracing=state.tracing
-    )
+    inner = ObservabilityMiddleware(inner, state.metrics, templates, settings, plain=fast, tracing=state.tracing)
+    return RootPath(inner, settings.root_path) if settings.root_path else inner
+
+
+def _check_root_path(root_path: str | None, templates: Iterable[str]) -> None:
+    """Raises DigitsError for a root path with which a route begins."""
     if not root_path:
-        return inner
+        return
     if taken := next((template for template in templates if f"{template}/".startswith(f"{root_path}/")), None):
         raise DigitsError(f"DIGITS_ROOT_PATH is {root_path!r}, which begins the route {taken}, want another prefix")
-    return RootPath(inner, root_path)
 
 
 def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], dict[str, Any]]:
@@ -174,8 +192,12 @@ def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], di
     return documentation
 
 
-def _templates(app: FastAPI) -> Iterator[str]:
+def _methods(app: FastAPI) -> dict[str, set[str]]:
+    """The methods of each route template, in routing order; HEAD is allowed where GET is."""
+    methods: dict[str, set[str]] = {}
     for route in iter_route_contexts(app.routes):
         path = route.path
         if path is not None:
-            yield f"{path}/{{path:path}}" if isinstance(route.original_route, Mount) else path
+            template = f"{path}/{{path:path}}" if isinstance(route.original_route, Mount) else path
+            methods.setdefault(template, set()).update(route.methods or ("GET",))
+    return {template: of | {"HEAD"} if "GET" in of else of for template, of in methods.items()}

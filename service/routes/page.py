@@ -28,16 +28,15 @@ class PageFiles(StaticFiles):
 
 files = PageFiles(directory=FOLDER)
 router = APIRouter(include_in_schema=False)
-METHODS: Final = ["GET", "HEAD"]
 
 
-@router.api_route("/", methods=METHODS)
+@router.get("/")
 async def index(request: Request) -> Response:
     """The page."""
     return await files.get_response("index.html", request.scope)
 
 
-@router.api_route("/favicon.ico", methods=METHODS)
+@router.get("/favicon.ico")
 async def icon(request: Request) -> Response:
     """The icon that browsers request by default, for example on `/docs`."""
     return await files.get_response("icon.svg", request.scope)

@@ -114,7 +114,7 @@ async def other_verb(request: Request) -> None:
     """TensorFlow Serving's other verbs, and `:predict` by another method; no model has a colon in its name."""
     verb = request.path_params["verb"]
     if verb == PREDICT:
-        raise HTTPException(405, headers={"Allow": "POST"})
+        raise HTTPException(405)
     found, wanted = f":{shortened(verb)}", f":{PREDICT}"
     message = f"{found} is not offered here, want {wanted}"
     raise UnknownVerb("unknown_verb", message, field="path", found=found, wanted=wanted)

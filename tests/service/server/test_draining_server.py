@@ -210,7 +210,8 @@ def test_requests_in_one_piece_are_answered_one_after_the_other():
 
 
 @pytest.mark.parametrize(
-    ("request_line", "status"), [("GET /healthz", 200), ("HEAD /healthz", 405), ("OPTIONS /predict", 405)]
+    ("request_line", "status"),
+    [("GET /healthz", 200), ("HEAD /healthz", 200), ("HEAD /predict", 405), ("OPTIONS /predict", 405)],
 )
 def test_an_answer_is_whole_with_the_first_packet(request_line, status):
     """uvicorn would send the head alone, and wake the client for it."""
