@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import sqrt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import numpy as np
@@ -14,6 +15,8 @@ from training.images import CLASSES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_BINS: Final = 256
+"""A window keeps the bin of each answer in a byte."""
 KINDS: Final = ("ink", "confidence", "digit")
 BINS: Final = 10
 SUREST: Final = 0.99999
@@ -27,9 +30,19 @@ Z: Final = 4.753424308822899
 class Histogram(msgspec.Struct, frozen=True):
     """Counts of values in bins; the first and the last bin are open."""
 
-    edges: tuple[float, ...]
+    edges: Annotated[tuple[float, ...], msgspec.Meta(min_length=1, max_length=MOST_BINS - 1)]
     """Between the bins, ascending; a value equal to an edge is in the bin above it."""
-    counts: tuple[int, ...]
+    counts: tuple[Annotated[int, msgspec.Meta(ge=0, le=2**53)], ...]
+
+    def __post_init__(self) -> None:
+        if len(self.counts) != len(self.edges) + 1:
+            raise ValueError(
+                f"a histogram has {len(self.counts)} counts, want {len(self.edges) + 1}: one more than edges"
+            )
+        if any(above <= edge for edge, above in pairwise(self.edges)):
+            raise ValueError("the edges of a histogram do not ascend")
+        if not any(self.counts):
+            raise ValueError("a histogram has no counts above 0")
 
     @classmethod
     def of(cls, values: NDArray[np.floating], edges: NDArray[np.floating]) -> Histogram:

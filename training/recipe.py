@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 Optimizer = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "linear", "constant"]
 

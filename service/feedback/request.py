@@ -9,14 +9,13 @@ from service.errors import WrongValue, describe, out_of_range, shortened, wrong_
 from service.protocols.json_body import ObjectForm, one_of, read_object
 from service.protocols.json_pictures import decode_pixels
 from training.images import CLASSES
-from training.store import NAME
+from training.store import NAME, VERSION_LIMIT
 
 if TYPE_CHECKING:
     from service.headers import Headers
 
 KEY_HEADER: Final = "Idempotency-Key"
 KEY: Final = r"[!-~]{1,200}"
-VERSION_LIMIT: Final = 2**31 - 1
 INDEX_LIMIT: Final = 2**31 - 1
 ABOUT_PICTURE: Final = ("scale", "model", "version", "predicted")
 CORRECTION: Final = ObjectForm(

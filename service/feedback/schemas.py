@@ -7,10 +7,10 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.feedback.request import INDEX_LIMIT, VERSION_LIMIT
+from service.feedback.request import INDEX_LIMIT
 from service.protocols.native.schemas import OnePicture, Pixels
 from training.images import CLASSES
-from training.store import NAME
+from training.store import NAME, VERSION_LIMIT
 
 RightDigit: TypeAlias = Annotated[int, Field(ge=0, lt=CLASSES, description="The digit that the picture shows")]
 

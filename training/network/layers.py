@@ -23,6 +23,7 @@ Shape = tuple[int, ...]
 """The shape of one image's activations, without the batch axis: (height, width, channels) or (features,)."""
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Axes = Annotated[tuple[Positive, ...], msgspec.Meta(max_length=8)]
 Rate = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
@@ -106,7 +107,7 @@ class Flatten(_Layer, frozen=True, tag="flatten"):
 class Reshape(_Layer, frozen=True, tag="reshape"):
     """The same values in another shape, row by row."""
 
-    to: tuple[Positive, ...]
+    to: Axes
 
     def shape(self, before: Shape) -> Shape:
         if math.prod(self.to) != math.prod(before):
@@ -122,7 +123,7 @@ class Input(_Layer, frozen=True, tag="input"):
     It can only come first. Only estimators have it: networks in files and in the store always read digits.
     """
 
-    axes: tuple[Positive, ...]
+    axes: Axes
     """[28, 28, 1] for pictures; [features] for the rows of a table, float32, taken as they are."""
     classes: Positive
 
@@ -135,6 +136,10 @@ Layer = Inner | Input
 Layers = tuple[Layer, ...]
 
 INPUT: Shape = (SIDE, SIDE, 1)
+MOST_LAYERS = 1000
+"""More take minutes to compile."""
+MOST_VALUES = 1_000_000
+"""Of one image after a layer: a batch of 256 with more would take more than a gigabyte."""
 MOST_WEIGHTS = 200_000_000
 """More would not fit into the memory that a training step on them needs; a typing error, most likely."""
 
@@ -142,10 +147,13 @@ MOST_WEIGHTS = 200_000_000
 def shapes(layers: Layers) -> list[Shape]:
     """The shape after each layer, for an input of 28 x 28 x 1 unless the first layer is an Input that says otherwise.
 
-    Raises LayerError, naming the layer, where a layer does not fit the one before it or the last gives no 10 logits
-    (or one for each of the Input's classes). An Input is not counted: it is not in the user's list.
+    Raises LayerError for too many layers, values or weights, and, naming the layer, where a layer does not fit the one
+    before it or the last gives no 10 logits (or one for each of the Input's classes). An Input is not counted: it is
+    not in the user's list.
     """
     first = layers[0] if layers and isinstance(layers[0], Input) else None
+    if len(layers) > MOST_LAYERS:
+        raise LayerError(f"the network has {len(layers):,} layers, want at most {MOST_LAYERS:,}")
     if not layers[bool(first) :]:
         raise LayerError("the network has no layers, wants at least one")
     found: list[Shape] = []
@@ -155,6 +163,11 @@ def shapes(layers: Layers) -> list[Shape]:
             before = layer.shape(before)
         except ValueError as error:
             raise LayerError(f"layers[{place}] ({kind(layer)}) {error}") from None
+        if math.prod(before) > MOST_VALUES:
+            raise LayerError(
+                f"layers[{place}] ({kind(layer)}) gives {_say(before)}, {math.prod(before):,} values of an image, "
+                f"want at most {MOST_VALUES:,}"
+            )
         found.append(before)
     logits, each = ((first.classes,), "class") if first else ((CLASSES,), "digit")
     if before != logits:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 ALIASES, CHANGES = "aliases.json", "changes.jsonl"
+LIMIT_BYTES: Final = 2**20
+"""Maximum size of the file of aliases."""
 FIRST: Final = "the first version"
 
 
@@ -50,9 +52,9 @@ class Aliases:
         self._folder = folder
 
     def read(self) -> dict[str, int]:
-        """Aliases and the versions they stand for. Raises StoreError for a damaged file."""
+        """Aliases and the versions they stand for. Raises StoreError for a damaged or too large file."""
         path = self._folder / ALIASES
-        return {} if (content := _read(path)) is None else _decoded(path, content)
+        return {} if (content := _read(path, LIMIT_BYTES)) is None else _decoded(path, content)
 
     def changes(self) -> list[Change]:
         """Every change there has been, oldest first. Raises StoreError for a damaged file."""
@@ -93,8 +95,10 @@ def operator() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _read(path: epath.Path) -> bytes | None:
+def _read(path: epath.Path, limit_bytes: int | None = None) -> bytes | None:
     try:
+        if limit_bytes is not None and (size_bytes := path.stat().length) > limit_bytes:
+            raise StoreError(f"{path} has {size_bytes:,} bytes, want at most {limit_bytes:,}")
         return path.read_bytes()
     except FileNotFoundError:
         return None

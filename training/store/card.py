@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
 
 from training.answers import NOVELTY
 from training.drift import Reference
-from training.images import CLASSES, SIDE
-from training.network.layers import Layers
+from training.images import CLASSES, PIXELS, SIDE
+from training.network.layers import Input, Layers
 from training.recipe import Recipe
 from training.uncertainty.novelty import Novelty
 from training.uncertainty.rejection import Rejection, Sets
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from training.images import Images
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A number of things that every reader of JSON can represent."""
 FORMAT = 2
 """Format of cards; raised when older code cannot read them."""
 
@@ -28,7 +30,7 @@ FORMAT = 2
 class EpochRow(msgspec.Struct, frozen=True):
     """The figures of one epoch of training."""
 
-    epoch: int
+    epoch: Count
     """Counted from 1."""
     loss: float
     """Mean cross-entropy over the epoch's batches, in nats, with dropout on."""
@@ -45,28 +47,28 @@ class Data(msgspec.Struct, frozen=True):
     """`mnist`, or the path of the user's own digits."""
     sha256: str
     """Fingerprint of all pictures and labels, training and validation together."""
-    training_images: int
-    validation_images: int
+    training_images: Count
+    validation_images: Count
 
 
 class Retrained(msgspec.Struct, frozen=True):
     """The corrections that a version was trained on, starting from an earlier version."""
 
-    champion: int
+    champion: Count
     """The version whose weights it started from."""
     digits_sha256: str
     """Fingerprint of the digits without the corrections; the validation images are taken from these digits."""
-    corrections: int
+    corrections: Count
     """Number of corrections in training, each counted once."""
-    held_out: int
+    held_out: Count
     """Number of corrections held out for the gate."""
 
 
 class Metrics(msgspec.Struct, frozen=True):
     """The error and the log-loss of a version on a set of pictures."""
 
-    images: int
-    errors: int
+    images: Count
+    errors: Count
     error: float
     """errors / images, 0…1."""
     interval: tuple[float, float]
@@ -78,7 +80,7 @@ class Metrics(msgspec.Struct, frozen=True):
 class Calibration(msgspec.Struct, frozen=True):
     """Temperature scaling (Guo et al. 2017)."""
 
-    temperature: float
+    temperature: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
     """Logits are divided by it."""
 
 
@@ -106,6 +108,19 @@ class Golden(msgspec.Struct, frozen=True):
     novelty: tuple[float, ...] = ()
     """Squared out-of-distribution distances; empty on cards of format 1."""
 
+    def __post_init__(self) -> None:
+        found = len(self.pixels)
+        if not found or found % PIXELS:
+            raise ValueError(f"golden pixels are {found} bytes, want {PIXELS} for each of one or more pictures")
+        pictures = found // PIXELS
+        shape = [len(row) for row in self.probabilities]
+        if shape != [CLASSES] * pictures:
+            raise ValueError(f"golden probabilities have other numbers than {CLASSES} for each of {pictures} pictures")
+        if len(self.novelty) not in (0, pictures):
+            raise ValueError(
+                f"golden novelty has {len(self.novelty)} numbers, want one for each of {pictures} pictures"
+            )
+
     @property
     def images(self) -> Images:
         """The pictures, uint8 [n, 28, 28]."""
@@ -115,10 +130,10 @@ class Golden(msgspec.Struct, frozen=True):
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """The content of card.json."""
 
-    format: int = FORMAT
+    format: Annotated[int, msgspec.Meta(ge=1, le=FORMAT)] = FORMAT
     model: str
     layers: Layers
-    weights: int
+    weights: Count
     recipe: Recipe
     data: Data
     created: datetime.datetime
@@ -136,6 +151,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """None on cards of format 1: such a version answers without verdicts."""
     retrained: Retrained | None = None
     """None: the version was trained from random weights."""
+
+    def __post_init__(self) -> None:
+        if any(isinstance(layer, Input) for layer in self.layers):
+            raise ValueError("layers hold an input layer, want none: a version reads digits")
 
     @property
     def digits_sha256(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from etils import epath
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 CARD, HISTORY, PARAMS = "card.json", "history.jsonl", "params"
 NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 _NAME = re.compile(NAME)
+VERSION_LIMIT: Final = 2**31 - 1
+"""The largest version: databases of corrections, memories of predictions and clients keep versions in 32 bits."""
+CARD_LIMIT_BYTES: Final = 8 * 2**20
 _VERSION = re.compile(r"[1-9][0-9]*")
 
 
@@ -78,11 +81,18 @@ class Store:
         return self.aliases(model).get(CHAMPION) in _versions(self._folder(model))
 
     def resolve(self, model: str, version: int | str) -> int:
-        """The number of a version given as a number or an alias. Raises UnknownModel, UnknownVersion."""
+        """The number of a version given as a number or an alias.
+
+        Raises UnknownModel, UnknownVersion, and StoreError for a number above VERSION_LIMIT.
+        """
         versions, aliases = self.versions(model), self.aliases(model)
         given = str(version)
         number = int(given) if _VERSION.fullmatch(given) else aliases.get(given)
         if number in versions:
+            if number > VERSION_LIMIT:
+                raise StoreError(
+                    f"{self._folder(model) / str(number)} has the number {number}, want at most {VERSION_LIMIT}"
+                )
             return number
         known = ", ".join([*map(str, versions), *(f"{name} -> {of}" for name, of in aliases.items())])
         raise UnknownVersion(f"there is no version {given!r} of {model} in the store {self.path}; it holds {known}")
@@ -137,11 +147,13 @@ class Store:
             msgspec.json.decode(encoded, type=type(card))  # NaN and infinity would come back as null
         except msgspec.ValidationError as error:
             raise StoreError(f"the card of {card.model} could not be read back: {error}") from None
+        if len(content := msgspec.json.format(encoded)) > CARD_LIMIT_BYTES:
+            raise StoreError(f"the card of {card.model} has {len(content):,} bytes, want at most {CARD_LIMIT_BYTES:,}")
         folder = self._folder(card.model)
         folder.mkdir(parents=True, exist_ok=True)
         with _aside(folder) as aside:
             checkpoint.save(aside / PARAMS, params)
-            (aside / CARD).write_bytes(msgspec.json.format(encoded))
+            (aside / CARD).write_bytes(content)
             (aside / HISTORY).write_bytes(msgspec.json.Encoder().encode_lines(card.history))
             manifest.write(aside)
             flush_tree(aside)
@@ -207,8 +219,13 @@ class Store:
     def _claim(self, model: str, aside: epath.Path) -> int:
         """Renames a finished version to the next free number."""
         folder = self._folder(model)
-        version = max([0, *_versions(folder), *self.aliases(model).values()]) + 1
+        taken = [*_versions(folder), *self.aliases(model).values()]
+        version = max([0, *(number for number in taken if number <= VERSION_LIMIT)]) + 1
         while True:
+            if version > VERSION_LIMIT:
+                raise StoreError(
+                    f"{folder} has the version {VERSION_LIMIT}, the last one: want another name of the model"
+                )
             target = folder / str(version)
             try:
                 aside.rename(target)  # the file system refuses it where another writer's version is
@@ -255,6 +272,6 @@ def _read_card(folder: epath.Path) -> Card:
     from training.store.card import FORMAT, Card
 
     try:
-        return msgspec.json.decode(manifest.read_verified(folder, CARD), type=Card)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(manifest.read_verified(folder, CARD, CARD_LIMIT_BYTES), type=Card)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{folder / CARD} is not a card of format {FORMAT}: {error}") from None

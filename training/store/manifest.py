@@ -7,7 +7,7 @@ manifest is not loaded, and the manifest has a SHA-256 of itself.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from etils import epath
 
 MANIFEST = "manifest.json"
+MANIFEST_LIMIT_BYTES: Final = 4 * 2**20
+VERSION_LIMIT_BYTES: Final = 2**30
+"""Size of all files of a version: a network with as many weights as are allowed has 0.8 of it."""
 
 
 class StoreError(DigitsError):
@@ -42,16 +45,25 @@ def write(folder: epath.Path) -> None:
 
 
 def verify(folder: epath.Path) -> None:
-    """Compares every file of a folder with its manifest. Raises CorruptVersion naming the first that differs."""
+    """Compares every file of a folder with its manifest. Raises CorruptVersion naming the first that differs.
+
+    Raises StoreError, before a file is read, when all of them have more than VERSION_LIMIT_BYTES.
+    """
+    size_bytes = sum(_size_bytes(folder / name) for name in files(folder))
+    if size_bytes > VERSION_LIMIT_BYTES:
+        raise StoreError(f"{folder} has {size_bytes:,} bytes in its files, want at most {VERSION_LIMIT_BYTES:,}")
     wanted, found = _read(folder), _hashes(folder)
     for name in sorted({*wanted, *found}):
         _compare(folder / name, found.get(name), wanted.get(name))
 
 
-def read_verified(folder: epath.Path, name: str) -> bytes:
-    """The content of one file. Raises CorruptVersion when it differs from the manifest."""
+def read_verified(folder: epath.Path, name: str, limit_bytes: int) -> bytes:
+    """The content of one file.
+
+    Raises CorruptVersion when it differs from the manifest, and StoreError when it has more than `limit_bytes`.
+    """
     wanted = _read(folder).get(name)
-    content = _content(folder / name)
+    content = read_limited(folder / name, limit_bytes)
     _compare(folder / name, _sha256(content), wanted)
     return content
 
@@ -72,7 +84,7 @@ def files(folder: epath.Path, under: str = "") -> Iterator[str]:
 
 def _read(folder: epath.Path) -> dict[str, str]:
     path = folder / MANIFEST
-    content = _content(path)
+    content = read_limited(path, MANIFEST_LIMIT_BYTES)
     try:
         hashes = msgspec.json.decode(content, type=_Manifest).files
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -89,6 +101,21 @@ def _encode(hashes: dict[str, str]) -> bytes:
 
 def _hashes(folder: epath.Path) -> dict[str, str]:
     return {name: _sha256(_content(folder / name)) for name in sorted(files(folder))}
+
+
+def read_limited(path: epath.Path, limit_bytes: int) -> bytes:
+    """The content of a file. Raises StoreError when it has more bytes, and CorruptVersion when it cannot be read."""
+    size_bytes = _size_bytes(path)
+    if size_bytes > limit_bytes:
+        raise StoreError(f"{path} has {size_bytes:,} bytes, want at most {limit_bytes:,}")
+    return _content(path)
+
+
+def _size_bytes(path: epath.Path) -> int:
+    try:
+        return int(path.stat().length)
+    except OSError:  # reading it says why
+        return 0
 
 
 def _content(path: epath.Path) -> bytes:

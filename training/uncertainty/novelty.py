@@ -37,6 +37,16 @@ class Novelty(msgspec.Struct, frozen=True):
     refused: float
     """Upper bound of the expected share of refused digits, 0…1, for digits like the held-out ones (split conformal)."""
 
+    def __post_init__(self) -> None:
+        for name, rows in (("whitening", NUMBERS), ("means", CLASSES)):
+            content = getattr(self, name)
+            if len(content) != 4 * rows * NUMBERS:
+                raise ValueError(
+                    f"{name} has {len(content)} bytes, want {4 * rows * NUMBERS}: float32 [{rows}, {NUMBERS}]"
+                )
+            if not np.isfinite(np.frombuffer(content, "<f4")).all():
+                raise ValueError(f"{name} has numbers that are not finite")
+
     @property
     def distance(self) -> Distance:
         """`whitening` and `means` as arrays."""

@@ -8,7 +8,7 @@ fitted to the same digits: certainty and sets come from the softmax of the plain
 from __future__ import annotations
 
 from math import ceil, floor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import numpy as np
@@ -33,11 +33,11 @@ class Rejection(msgspec.Struct, frozen=True):
     """The wanted share of wrong answers among accepted ones, 0…1."""
     certainty: float
     """The limit: an answer whose largest plain softmax probability is above it is accepted."""
-    held_out: int
+    held_out: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     """Number of held-out digits."""
     accepted: float
     """The share of the held-out digits that is accepted, 0…1."""
-    errors: int
+    errors: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
     """Number of wrong answers among the accepted held-out digits."""
     accepted_and_wrong: float
     """The guarantee: upper bound of the expected share, 0…1, of all answers that is accepted and wrong."""
@@ -77,8 +77,8 @@ def control_risk(certainty: NDArray[np.floating], wrong: NDArray[np.bool_], risk
 class Sets(msgspec.Struct, frozen=True):
     """Prediction sets of any coverage: the thresholds by held-out digits."""
 
-    held_out: int
-    lowest: tuple[float, ...]
+    held_out: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    lowest: Annotated[tuple[float, ...], msgspec.Meta(min_length=1)]
     """The lowest plain softmax probabilities of the right digit, ascending, of a tenth of the held-out digits."""
 
     @classmethod

@@ -27,7 +27,7 @@ from training import mnist
 from training.network import compiled
 from training.network.layers import Dense, Flatten
 from training.predictor import Predictor
-from training.store import Store, decisions
+from training.store import Store, decisions, manifest
 
 pytestmark = pytest.mark.anyio
 OCTETS = {"Content-Type": "application/octet-stream", "Accept": "application/json"}
@@ -229,3 +229,30 @@ async def test_several_versions_and_models_answer_at_once(store):
             assert answer.json()["model"] == {"name": model, "version": version}
         with pytest.raises(VersionNotLoaded):
             registry.resolve("tiny", "3")
+
+
+async def test_a_version_whose_number_has_no_room_in_32_bits_stays_out_and_the_running_one_goes_on(store):
+    shutil.copytree(store.path / "tiny" / "1", store.path / "tiny" / "5000000000")
+    async with serving(store) as (client, watcher, _):
+        (store.path / "tiny" / "aliases.json").write_text('{"champion": 5000000000}')
+        answers = await asked_meanwhile(client, watcher.sync())
+        assert {(answer.status_code, answer.json()["model"]["version"]) for answer in answers} == {(200, 1)}
+        (rejected,) = watcher.rejected
+        path = store.path / "tiny" / "5000000000"
+        assert str(rejected.error) == f"{path} has the number 5000000000, want at most 2147483647"
+
+
+async def test_a_card_with_100_000_layers_stays_out_at_once(store):
+    """The watcher was busy for minutes."""
+    shutil.copytree(store.path / "tiny" / "1", store.path / "tiny" / "2")
+    path = store.path / "tiny" / "2" / "card.json"
+    card = msgspec.json.decode(path.read_bytes())
+    path.write_bytes(msgspec.json.encode(card | {"layers": [{"kind": "flatten"}] * 100_000}))
+    manifest.write(store.path / "tiny" / "2")
+    async with serving(store) as (client, watcher, _):
+        store.promote("tiny", 2)
+        async with asyncio.timeout(20):
+            await watcher.sync()
+        (rejected,) = watcher.rejected
+        assert str(rejected.error) == "the network has 100,000 layers, want at most 1,000"
+        assert (await client.get("/models")).json()["models"][0]["version"] == 1

@@ -51,6 +51,15 @@ def test_same_padding_keeps_the_sides_and_a_stride_divides_them():
             (Flatten(), Dense(7)),
             "layers[1] (dense) gives [n, 7], the last layer must give [n, 10]: one logit a digit",
         ),
+        ((Flatten(),) * 100_000, "the network has 100,000 layers, want at most 1,000"),
+        (
+            (Conv(2000, kernel=1), Flatten(), Dense(10)),
+            "layers[0] (conv) gives [n, 28, 28, 2000], 1,568,000 values of an image, want at most 1,000,000",
+        ),
+        (
+            (Flatten(), Dense(100_000), Dense(10_000), Dense(10)),
+            "the network has 1,078,610,010 weights, want at most 200,000,000",
+        ),
         (
             (Flatten(), Reshape((27, 29, 1))),
             "layers[1] (reshape) gets [n, 784], 784 values, wants 783 for [n, 27, 29, 1]",

@@ -1,7 +1,11 @@
 """The store of versions: publishing, reading, damage found by the manifest, and publishers killed halfway."""
 
+import base64
+import json
 import multiprocessing
 import os
+import re
+import shutil
 import signal
 import sys
 from itertools import count
@@ -277,6 +281,130 @@ def test_a_card_of_another_format_is_refused(store, trained):
     manifest.write(folder)
     with pytest.raises(StoreError, match=r"card\.json is not a card of format 2: Object contains unknown field `sead`"):
         store.card("tiny", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card | {"format": 3}, "Expected `int` <= 2 - at `$.format`"),
+        (lambda card: card | {"weights": 2**60}, "Expected `int` <= 9007199254740992 - at `$.weights`"),
+        (lambda card: card | {"weights": 10**30}, "Expected `int` <= 9007199254740992 - at `$.weights`"),
+        (
+            lambda card: card | {"calibration": {"temperature": 0}},
+            "Expected `float` >= 0.001 - at `$.calibration.temperature`",
+        ),
+        (lambda card: card | {"calibration": {"temperature": None}}, "Expected `float`, got `null`"),
+        (
+            lambda card: card | {"layers": [{"kind": "input", "axes": [5], "classes": 10}, *card["layers"]]},
+            "layers hold an input layer, want none: a version reads digits",
+        ),
+        (
+            lambda card: card | {"layers": [{"kind": "reshape", "to": [1] * 9 + [784]}, *card["layers"]]},
+            "Expected `array` of length <= 8 - at `$.layers[0].to`",
+        ),
+        (
+            lambda card: card | {"golden": card["golden"] | {"pixels": ""}},
+            "golden pixels are 0 bytes, want 784 for each of one or more pictures - at `$.golden`",
+        ),
+        (
+            lambda card: card | {"golden": card["golden"] | {"probabilities": card["golden"]["probabilities"][1:]}},
+            "golden probabilities have other numbers than 10 for each of",
+        ),
+        (
+            lambda card: card | {"golden": card["golden"] | {"novelty": [0.5]}},
+            "golden novelty has 1 numbers, want one for each of",
+        ),
+        (lambda card: trusted(card, "novelty", means="AAAA"), "means has 3 bytes, want 640: float32 [10, 16]"),
+        (
+            lambda card: trusted(card, "novelty", means=base64.b64encode(b"\xff" * 640).decode()),
+            "means has numbers that are not finite - at `$.trust.novelty`",
+        ),
+        (lambda card: trusted(card, "sets", lowest=[]), "Expected `array` of length >= 1 - at `$.trust.sets.lowest`"),
+        (lambda card: trusted(card, "sets", held_out=0), "Expected `int` >= 1 - at `$.trust.sets.held_out`"),
+        (
+            lambda card: trusted(card, "reference", digit={"edges": [0.5, 1.5], "counts": [1, 2]}),
+            "a histogram has 2 counts, want 3: one more than edges - at `$.trust.reference.digit`",
+        ),
+        (
+            lambda card: trusted(card, "reference", digit={"edges": [], "counts": [1]}),
+            "Expected `array` of length >= 1 - at `$.trust.reference.digit.edges`",
+        ),
+        (
+            lambda card: trusted(card, "reference", digit={"edges": [1.5, 0.5], "counts": [1, 2, 3]}),
+            "the edges of a histogram do not ascend - at `$.trust.reference.digit`",
+        ),
+        (
+            lambda card: trusted(card, "reference", digit={"edges": [0.5], "counts": [0, 0]}),
+            "a histogram has no counts above 0 - at `$.trust.reference.digit`",
+        ),
+    ],
+)
+def test_a_card_with_numbers_that_would_fail_every_prediction_is_refused_when_it_is_read(
+    store, trained, change, message
+):
+    store.publish(*trained)
+    folder = store.path / "tiny" / "1"
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(change(card)))
+    manifest.write(folder)
+    with pytest.raises(StoreError, match=re.escape(message)) as caught:
+        store.load("tiny", 1)
+    assert str(caught.value).startswith(f"{folder}/card.json is not a card of format 2: ")
+
+
+def trusted(card, part, **values):
+    """The card with other values in a part of `trust`."""
+    return card | {"trust": card["trust"] | {part: card["trust"][part] | values}}
+
+
+def test_a_card_nested_without_end_is_refused(store, trained):
+    store.publish(*trained)
+    folder = store.path / "tiny" / "1"
+    card = json.loads((folder / "card.json").read_text())
+    layers, recipe = json.dumps(card["layers"]), json.dumps(card["recipe"] | {"teacher": None})
+    nested = recipe.replace("null", f'{{"layers": {layers}, "recipe": ') * 5000
+    card = json.dumps(card | {"recipe": "HERE"}).replace('"HERE"', nested)
+    (folder / "card.json").write_text(card)
+    manifest.write(folder)
+    with pytest.raises(StoreError, match=r"card\.json is not a card of format 2: "):
+        store.load("tiny", 1)
+
+
+def test_what_is_too_large_is_refused_before_it_is_read(store, trained, monkeypatch):
+    store.publish(*trained)
+    folder = store.path / "tiny" / "1"
+    for name, limit in (("card.json", 8 * 2**20), ("manifest.json", 4 * 2**20), ("params/more", 2**30)):
+        path = Path(folder / name)
+        before = path.read_bytes() if path.exists() else None
+        with path.open("ab") as file:
+            file.truncate(limit + 1)  # a sparse file
+        if name == "card.json":
+            manifest.write(folder)
+        with pytest.raises(StoreError, match=rf"/tiny/1\S* has [0-9,]+ bytes.*, want at most {limit:,}$"):
+            store.load("tiny", 1)
+        path.unlink() if before is None else path.write_bytes(before)
+        manifest.write(folder)
+    aliases = Path(store.path / "tiny" / "aliases.json")
+    with aliases.open("ab") as file:
+        file.truncate(2**20 + 1)
+    with pytest.raises(StoreError, match=r"aliases\.json has 1,048,577 bytes, want at most 1,048,576$"):
+        store.aliases("tiny")
+
+
+def test_a_version_whose_number_has_no_room_in_32_bits_is_refused_and_not_counted_on(store, trained):
+    """It loaded, and then failed every prediction."""
+    store.publish(*trained)
+    shutil.copytree(store.path / "tiny" / "1", store.path / "tiny" / "5000000000")
+    message = r"/tiny/5000000000 has the number 5000000000, want at most 2147483647$"
+    for refused in (store.card, store.verify, store.load, store.promote, store.challenge, store.size_bytes):
+        with pytest.raises(StoreError, match=message):
+            refused("tiny", 5000000000)
+    assert store.publish(*trained) == 2
+    (store.path / "tiny" / "2").rename(store.path / "tiny" / "2147483647")
+    assert store.card("tiny", 2147483647).model == "tiny"
+    with pytest.raises(StoreError, match=r"/tiny has the version 2147483647, the last one"):
+        store.publish(*trained)
+    assert store.versions("tiny") == [1, 2147483647, 5000000000]
 
 
 def test_a_card_that_could_not_be_read_back_is_not_published(store, trained):
