@@ -1,7 +1,9 @@
 """Debian's Chromium, a page opened in it, and what a person does there: draws a digit and reads the answer."""
 
+import io
 from contextlib import contextmanager
 
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 PATIENCE_MS = 30_000
@@ -69,6 +71,15 @@ def draw(page, digit):
         for x, y in others:
             page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=6)
         page.mouse.up()
+
+
+def choose(page):
+    """Chooses a photo of a one: a single request, while a drawing is asked about again and again."""
+    file = io.BytesIO()
+    paper = Image.new("L", (100, 100), 255)
+    paper.paste(0, (45, 20, 55, 80))
+    paper.save(file, "PNG")
+    page.locator("#file").set_input_files({"name": "1.png", "mimeType": "image/png", "buffer": file.getvalue()})
 
 
 def shows(page, digit):

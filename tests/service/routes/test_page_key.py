@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from service.auth.keys import digest_of
 from tests.support.application import app_with, served
-from tests.support.browser import draw, opened
+from tests.support.browser import choose, opened
 from tests.support.fake_predictor import FakePredictor
 
 KEPT = "sessionStorage.getItem('digits-key')"
@@ -29,7 +29,7 @@ def test_the_page_asks_for_the_key_keeps_it_for_the_tab_and_forgets_it(chromium,
         expect(note).to_have_text("A predict key is missing.")  # the list of models was refused
         expect(field).to_be_focused()
         assert Axe().run(page).response["violations"] == []
-        draw(page, 1)
+        choose(page)
         expect(page.locator("#problem")).to_have_text("A predict key is missing.")
         entered(page, "two words")
         expect(note).to_have_text("A key has letters, digits and signs, and no spaces.")
@@ -38,14 +38,14 @@ def test_the_page_asks_for_the_key_keeps_it_for_the_tab_and_forgets_it(chromium,
         expect(field).to_be_visible()
         assert page.evaluate(KEPT) is None
         entered(page, " secret ")
-        expect(page.locator("#state")).to_have_text("Accepted")  # the drawing was sent again
+        expect(page.locator("#state")).to_have_text("Accepted")  # the photo was sent again
         expect(field).to_be_hidden()
         expect(page.locator("#model option")).to_have_count(2)
         page.locator("#bars button").nth(7).click()
         expect(page.locator("#feedback")).to_have_text("Thank you. Kept as 7.")
 
         page.reload()
-        draw(page, 1)
+        choose(page)
         expect(page.locator("#state")).to_have_text("Accepted")
         expect(field).to_be_hidden()
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.application import app_with, served
-from tests.support.browser import draw, opened
+from tests.support.browser import choose, opened
 from tests.support.fake_predictor import FakePredictor
 
 PREFIX = "/tools/digits"
@@ -37,7 +37,7 @@ def url(request, tmp_path_factory):
 
 def test_the_page_reads_a_digit_and_sends_a_correction(chromium, url):
     with opened(chromium, url) as page:
-        draw(page, 1)
+        choose(page)
         expect(page.locator("#state")).to_have_text("Accepted")
         expect(page.locator("#model option")).to_have_count(2)
         page.locator("#bars button").nth(7).click()
