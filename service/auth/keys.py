@@ -81,7 +81,8 @@ class Keys:
         try:
             content = _read(self._path)
             if content != self._content:
-                self._keys, self._content, self._logged = list(_parse(content.decode())), content, ""
+                self._keys, self._content = list(_parse(content.decode())), content
+            self._logged = ""
         except (OSError, UnicodeDecodeError) as error:
             self._keys = self._content = None
             self._log_once(f"the file of keys cannot be read, so no key is accepted: {error}")

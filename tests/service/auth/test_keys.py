@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
 import anyio
@@ -19,6 +20,7 @@ from tests.support.application import app_following, client_of
 from tests.support.fake_predictor import FakePredictor
 from tests.support.keys import AUTHORIZATION
 from tests.support.shelf import Shelf
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -253,6 +255,15 @@ def test_no_key_is_accepted_while_the_disk_hangs(keys, tmp_path, monkeypatch, ca
         monkeypatch.setattr(module, "STALE_S", 1000.0)
         going_on.set()
         assert known.check(keys[0]["predict"]["Authorization"], "predict") == "predict"
+
+        def told_again():
+            """The next time that it hangs is another problem, once the file has been read."""
+            monkeypatch.setattr(module, "STALE_S", 0.0)
+            with suppress(Forbidden, Unauthorised):
+                known.check(None, "predict")
+            return len(caplog.records) > 1
+
+        eventually(told_again, 10)
     finally:
         known.close()
         going_on.set()
