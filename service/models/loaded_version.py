@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from training.answers import Answers
     from training.images import Images
     from training.predictor import Predictor
+
+RETIRE_TIMEOUT_S: Final = 60.0
 
 
 class LoadedVersion:
@@ -105,8 +107,11 @@ class LoadedVersion:
         return self.predictor.read(columns)
 
     async def retire(self) -> None:
-        """Waits for the requests in flight and closes the engine. The version must have left the registry before."""
+        """Waits for the requests in flight and closes the engine. The version must have left the registry before.
+
+        A batch that still computes, for requests that were cancelled, is waited for a minute at most.
+        """
         if self._requests:
             self._idle = asyncio.Event()
             await self._idle.wait()
-        await self.batcher.close()
+        await self.batcher.close(RETIRE_TIMEOUT_S)

@@ -60,8 +60,9 @@ class DrainingServer(uvicorn.Server):
 
     Connections come from the bound sockets of `run`, or from `connections`, the receiving end of the supervisor's
     channel. `on_ready` is called when the server accepts connections, `on_sighup` on SIGHUP; a SIGHUP because the
-    terminal was closed drains, as SIGTERM does. `on_end` is called when the drain is over; what follows, the end of the
-    event loop, may hang with a thread of its executor. Not thread-safe: one event loop only.
+    terminal was closed drains, as SIGTERM does. `on_stop` is called on the first signal to stop, inside of its handler,
+    and `on_end` when the drain is over; what follows, the end of the event loop, may hang with a thread of its
+    executor. Not thread-safe: one event loop only.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class DrainingServer(uvicorn.Server):
         connections: socket.socket | None = None,
         on_sighup: Callable[[], None] | None = None,
         on_end: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
         settings = state.settings
         limits = ConnectionLimits(
@@ -98,7 +100,8 @@ class DrainingServer(uvicorn.Server):
         )
         self._state, self._on_ready, self._drain_pause_s = state, on_ready, settings.drain_pause_s
         self.server_state = self._shared = SharedState()
-        self._connections, self._on_sighup, self._on_end = connections, on_sighup, on_end
+        self._connections, self._on_sighup = connections, on_sighup
+        self._on_end, self._on_stop = on_end, on_stop
         self._channel_closed = asyncio.Event()
         self._garbage = GarbageCollection()
         self._opening: set[asyncio.Task[object]] = set()  # the event loop holds only weak references to tasks
@@ -202,8 +205,13 @@ class DrainingServer(uvicorn.Server):
         while time.monotonic() < end and not self.force_exit and not (until and until.is_set()):
             await asyncio.sleep(min(WAIT_STEP_S, seconds))
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Handles SIGTERM and SIGINT: the first one starts the drain, a second one ends it at once."""
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn names them
+        """Handles SIGTERM and SIGINT: the first one starts the drain, a second one ends it at once.
+
+        Unlike uvicorn's, it does not raise the signal again after the drain.
+        """
         if self.should_exit:
             self.force_exit = True
-        super().handle_exit(sig, frame)
+        else:
+            self._on_stop()
+        self.should_exit = True

@@ -55,6 +55,8 @@ PARENT: Final = "parent"
 FIRST_BACKOFF_S: Final = 1.0
 """Delay before the restart of a worker that failed while it loaded; doubled with each further failure."""
 MAX_BACKOFF_S: Final = 30.0
+LOADING_TIMEOUT_S: Final = 300.0
+"""The heartbeat timeout of a worker that loads: while it imports its libraries it sends none."""
 FULL_GRACE_S: Final = 0.5
 """How long the drain waits for room in the channels of its workers; less than they wait for the end of the channel."""
 END_GRACE_S: Final = 5.0
@@ -206,7 +208,7 @@ class Supervisor:
         events = connection.wait(
             [worker.process.sentinel for worker in self._workers]
             + [worker.status for worker in self._workers if not worker.ready]
-            + [worker.connections for worker in takers]
+            + [worker.connections for worker in self._workers if not worker.closed]
             + [self._listener] * (self._listening and bool(takers) and not self._held)
             + [self._wakeup_reader] * (not self._stopping),
             TICK_S if self._restarts or self._stopping or self._held else HEARTBEAT_INTERVAL_S,
@@ -224,6 +226,7 @@ class Supervisor:
         if self._stopping:
             return
         worker = Worker(self._work, self._settings, self._shared_folder, place, backoff_s)
+        worker.heard_s = self._awake_s
         self._workers.append(worker)
         self._stop_late_comer(worker)
 
@@ -293,9 +296,9 @@ class Supervisor:
             worker.heard_s = self._awake_s
         if worker.process.sentinel in events:
             self._reap(worker)
-        elif worker in self._takers() and not self._stopping:
+        elif self._listening and not self._stopping and not worker.closed:
             silent_s = self._awake_s - worker.heard_s
-            if silent_s > self._settings.heartbeat_timeout_s:
+            if silent_s > (self._settings.heartbeat_timeout_s if worker.ready else LOADING_TIMEOUT_S):
                 self._replace(worker, silent_s)
 
     def _replace(self, worker: Worker, silent_s: float) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from service.server.socket_passing import send_heartbeat
 from training.errors import DigitsError
 from training.processors import keep_to_limit
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from service.feedback.recent_predictions import RecentPredictions
     from service.settings import ServiceSettings
 
-TICK_S: Final = 0.1
+TICK_S: Final = 0.2
+LATE_END_GRACE_S: Final = 5.0
+"""Time beyond drain pause and drain timeout that the process has for its end."""
 END_GRACE_S: Final = 2.0
 """How long the process may take for its end after the drain: the event loop and Python wait for threads."""
 
@@ -42,7 +46,7 @@ def run_worker(
     once with 0. Raises DigitsError for a store that has nothing to serve, cannot be read or does not answer, and
     OSError for a socket that cannot be listened on.
     """
-    for stop in (signal.SIGTERM, signal.SIGINT):
+    for stop in (signal.SIGTERM, signal.SIGINT):  # before the server handles them, and after it
         signal.signal(stop, _exit_now)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the store has yet to be read
     keep_to_limit(settings.workers)
@@ -52,7 +56,7 @@ def run_worker(
 
     thread = StoreThread(settings.load_timeout_s)
     try:  # before seconds go into loading JAX
-        asyncio.run(_ticking(thread.call(lambda: Store(settings.store).versions(settings.model))))
+        asyncio.run(_alive(thread.call(lambda: Store(settings.store).versions(settings.model)), connections))
     except UnknownModel as error:
         hint = f"to train and publish one: python -m training fit {settings.model} --quick"
         raise DigitsError(f"{error}; {hint}") from None
@@ -70,7 +74,7 @@ def run_worker(
     try:
         recent = RecentPredictions(settings.recent_predictions, place, shared_folder)
         watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, thread, settings.poll_interval_s)
-        asyncio.run(_ticking(watcher.start()))
+        asyncio.run(_alive(watcher.start(), connections))
     except OSError as error:
         raise DigitsError(str(error)) from error
     state = make_state(
@@ -84,9 +88,8 @@ def run_worker(
         connections,
         watcher.wake,
         lambda: _end_soon(recent),
+        lambda: _end_at_last(settings) if listener else None,
     )
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stop, _ignore)
     server.run(sockets=[listener] if listener else [])
 
 
@@ -98,19 +101,24 @@ def run_in_process(settings: ServiceSettings, on_ready: Callable[[str], None], *
     run_worker(settings, on_ready, **arguments)
 
 
-async def _ticking(work: Coroutine[Any, Any, object]) -> None:
-    """Runs a coroutine on an event loop that wakes up now and then.
+async def _alive(work: Coroutine[Any, Any, object], connections: socket.socket | None) -> None:
+    """Runs a coroutine on an event loop that wakes up now and then, and sends a heartbeat to the supervisor, if any.
 
     Python handles a signal when the main thread runs: not while an event loop waits, if it comes just before.
     """
     task = asyncio.create_task(work)
     while not task.done():
         await asyncio.wait([task], timeout=TICK_S)
+        if connections:
+            send_heartbeat(connections)
     await task
 
 
 def _exit_now(*_: object) -> NoReturn:
-    """Ends the process with 0: nothing is accepted yet, and a library's callback could swallow an exception."""
+    """Ends the process with 0: nothing is accepted yet, or everything is answered.
+
+    A library's callback could swallow an exception.
+    """
     os._exit(0)
 
 
@@ -122,10 +130,15 @@ def _end_soon(recent: RecentPredictions) -> None:
     timer.start()
 
 
+def _end_at_last(settings: ServiceSettings) -> None:
+    """Lets the kernel end the process if the drain does not end in time, as with an event loop that hangs.
+
+    A supervisor does that for its workers.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(math.ceil(settings.drain_pause_s + settings.drain_timeout_s + LATE_END_GRACE_S))
+
+
 def _end() -> NoReturn:
     logging.shutdown()
     os._exit(0)
-
-
-def _ignore(*_: object) -> None:
-    """No-op: uvicorn raises a signal again after the drain, which would end the process with a code other than 0."""

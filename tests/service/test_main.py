@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from service.__main__ import app
 from service.protocols.native.examples import SEVEN, drawn
-from service.server.worker import run_worker
+from service.server.worker import _end_at_last, run_worker
 from service.settings import ServiceSettings
 from tests.support.service_process import outcome, start
 from tests.support.waiting import eventually
@@ -165,6 +165,38 @@ def hanging(path):
         yield
     finally:
         os.close(opened[0])
+
+
+def test_a_signal_between_loading_and_serving_is_obeyed(trained_store):
+    """It was ignored: the event loop was being made, and the server did not handle signals yet."""
+    code = f"""
+import os, signal, sys
+from service.__main__ import app
+from service.server.draining_server import DrainingServer
+
+def run(self, sockets, run=DrainingServer.run):
+    os.kill(os.getpid(), signal.SIGTERM)
+    run(self, sockets)
+
+DrainingServer.run = run
+app(["--store", {str(trained_store.path)!r}, "--model", "tiny", "--port", "0"])
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        _, stderr = process.communicate(timeout=30)
+        assert (process.returncode, stderr) == (0, "")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_kernel_ends_a_service_that_does_not_end_after_its_drain():
+    try:
+        _end_at_last(ServiceSettings(drain_pause_s=100, drain_timeout_s=200))
+        assert 300 < signal.getitimer(signal.ITIMER_REAL)[0] <= 305
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    finally:
+        signal.alarm(0)
 
 
 def test_a_second_sigterm_ends_it_at_once(trained_store):

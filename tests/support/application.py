@@ -73,13 +73,13 @@ async def client_of(app: FastAPI):
 
 @contextlib.contextmanager
 def served(
-    app: FastAPI, connections: socket.socket | None = None, on_end: Callable[[], None] = lambda: None
+    app: FastAPI, connections: socket.socket | None = None, **hooks: Callable[[], None]
 ) -> Iterator[tuple[str, int]]:
     """The application under the real server on a free port: (host, port); with the channel of a supervisor, if any."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         ready = threading.Event()
-        server = DrainingServer(app, app.state.service, ready.set, connections, on_end=on_end)
+        server = DrainingServer(app, app.state.service, ready.set, connections, **hooks)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert ready.wait(10)

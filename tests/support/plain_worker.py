@@ -1,6 +1,6 @@
 """A worker for the supervisor without JAX, FastAPI and uvicorn, and a program that runs a supervisor of several.
 
-    python -m tests.support.plain_worker PORT FOLDER WORKERS SETTING=SECONDS …
+    python -m tests.support.plain_worker PORT FOLDER WORKERS SETTING=SECONDS … CONSTANT_OF_THE_SUPERVISOR=SECONDS …
 
 A worker fails to load with the text of FOLDER/fail as its error, and does not end loading while FOLDER/hold exists.
 Each request is answered with the worker's process id, and with how often it was told to poll the store; GET /hang is
@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+from service.server import supervisor
 from service.server.socket_passing import receive_connection, send_heartbeat
-from service.server.supervisor import run_supervisor
 from training.errors import DigitsError
 
 SERVED = "plain version 1"
@@ -113,7 +113,7 @@ def main(port, folder, workers, *settings):
     chosen.heartbeat_timeout_s = 60
     for setting in settings:
         name, _, value = setting.partition("=")
-        setattr(chosen, name, float(value))
+        setattr(supervisor if name.isupper() else chosen, name, float(value))
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", int(port)))
@@ -123,7 +123,7 @@ def main(port, folder, workers, *settings):
             sys.stdout.flush()
 
         try:
-            code = run_supervisor(chosen, listener, on_ready, work)
+            code = supervisor.run_supervisor(chosen, listener, on_ready, work)
         except OSError as error:
             sys.exit(f"error: {error}")
     sys.exit(code)

@@ -136,7 +136,7 @@ Layer = Inner | Input
 Layers = tuple[Layer, ...]
 
 INPUT: Shape = (SIDE, SIDE, 1)
-MOST_LAYERS = 1000
+MOST_LAYERS = 200
 """More take minutes to compile."""
 MOST_VALUES = 1_000_000
 """Of one image after a layer: a batch of 256 with more would take more than a gigabyte."""

@@ -254,5 +254,5 @@ async def test_a_card_with_100_000_layers_stays_out_at_once(store):
         async with asyncio.timeout(20):
             await watcher.sync()
         (rejected,) = watcher.rejected
-        assert str(rejected.error) == "the network has 100,000 layers, want at most 1,000"
+        assert str(rejected.error) == "the network has 100,000 layers, want at most 200"
         assert (await client.get("/models")).json()["models"][0]["version"] == 1

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import struct
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from service.errors import NotReady
 from service.headers import HEAD_LIMIT_BYTES
+from service.server.draining_server import DrainingServer
 from service.server.socket_passing import channel, receive_heartbeats, send_connection
 from tests.support.application import app_with, served
 from tests.support.connections import GOOD, answers, answers_well, asked_of, connected, flat, is_alive, request_with
@@ -143,6 +145,15 @@ def test_the_event_loop_sends_heartbeats_until_it_ends_and_none_while_it_is_bloc
         listener.start()
     listener.join()
     assert found == [False, "alive while it drains"]
+
+
+def test_the_first_signal_is_told_at_once_and_once():
+    app = app_with(FakePredictor())
+    told = []
+    server = DrainingServer(app, app.state.service, lambda: None, on_stop=lambda: told.append(True))
+    for _ in range(2):
+        server.handle_exit(signal.SIGTERM, None)
+    assert (told, server.should_exit, server.force_exit) == ([True], True, True)
 
 
 def test_the_end_of_the_drain_is_told_though_a_thread_of_the_event_loop_hangs():

@@ -211,6 +211,20 @@ def test_a_worker_that_comes_back_to_life_answers_what_it_has_received_and_ends(
         assert process.returncode == 0
 
 
+def test_a_worker_that_hangs_while_it_loads_is_replaced_too(tmp_path):
+    with running_plain(tmp_path, LOADING_TIMEOUT_S=3) as (process, url):
+        victim, other = workers_of(process)
+        (tmp_path / "hold").touch()
+        os.kill(victim, signal.SIGKILL)
+        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
+        line = next_said(process)
+        hanging = int(re.fullmatch(r"worker (\d+) has sent no heartbeat for \d s: replaced", line)[1])
+        assert hanging not in (victim, other)
+        (tmp_path / "hold").unlink()
+        eventually(lambda: len(answering(url)) == 2, PATIENCE_S, STEP_S)
+        assert gone(hanging)
+
+
 def test_sigterm_ends_the_service_though_a_worker_does_not_end(tmp_path):
     with running_plain(tmp_path, drain_timeout_s=0) as (process, _):
         stopped, _ = workers_of(process)
