@@ -167,18 +167,32 @@ def hanging(path):
         os.close(opened[0])
 
 
-def test_a_signal_between_loading_and_serving_is_obeyed(trained_store):
-    """It was ignored: the event loop was being made, and the server did not handle signals yet."""
-    code = f"""
-import os, signal, sys
-from service.__main__ import app
-from service.server.draining_server import DrainingServer
-
+BEFORE_IT_SERVES = """
 def run(self, sockets, run=DrainingServer.run):
     os.kill(os.getpid(), signal.SIGTERM)
     run(self, sockets)
 
 DrainingServer.run = run
+"""
+"""The signal was ignored: the event loop was being made, and the server did not handle signals yet."""
+WITH_A_THREAD_THAT_NEVER_ENDS = """
+async def startup(self, sockets, startup=DrainingServer.startup):
+    await startup(self, sockets)
+    threading.Thread(target=time.sleep, args=[3600]).start()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+DrainingServer.startup = startup
+"""
+"""Python waits for it, as it does for the threads of executors."""
+
+
+@pytest.mark.parametrize("change", [BEFORE_IT_SERVES, WITH_A_THREAD_THAT_NEVER_ENDS])
+def test_a_signal_is_obeyed(trained_store, change):
+    code = f"""
+import os, signal, threading, time
+from service.__main__ import app
+from service.server.draining_server import DrainingServer
+{change}
 app(["--store", {str(trained_store.path)!r}, "--model", "tiny", "--port", "0"])
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
