@@ -93,7 +93,7 @@ def _flat(picture: Any) -> Any:
     """
     if len(picture) == PIXELS:
         return picture
-    if len(picture) != SIDE or any(len(row) != SIDE for row in picture):
+    if len(picture) != SIDE or {*map(len, picture)} != {SIDE}:
         raise ValueError
     return [*chain.from_iterable(picture)]
 
