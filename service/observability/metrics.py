@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.observability.loop_lag import LoopLag
 from service.observability.model_metrics import ModelMetrics
 from service.observability.process_metrics import ProcessMetrics
 from service.observability.request_metrics import RequestMetrics
@@ -16,7 +17,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """The metrics of one application: `requests` and `models`.
+    """The metrics of one application: `requests`, `models` and `loop_lag`.
 
     Several workers share their metrics in `shared_folder`; the environment variable SHARED_FOLDER must have had this
     value when prometheus_client was imported.
@@ -27,6 +28,7 @@ class Metrics:
         self._shared_folder = shared_folder
         self._registry = registry = CollectorRegistry()
         self.requests, self.models = RequestMetrics(registry), ModelMetrics(registry, shared=shared_folder is not None)
+        self.loop_lag = LoopLag(registry)
         Gauge(
             "digits_build_info",
             "1, with the versions of the program and of JAX",
@@ -42,6 +44,7 @@ class Metrics:
         self.requests.flush()
         self.models.flush()
         self.models.refresh_queues()
+        self.loop_lag.flush()
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

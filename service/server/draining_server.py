@@ -120,6 +120,7 @@ class DrainingServer(uvicorn.Server):
             self._garbage.start()
             sys.setswitchinterval(SWITCH_S)
             loop = asyncio.get_running_loop()
+            self._state.metrics.loop_lag.start(loop)
             if self._connections:
                 loop.add_reader(self._connections, self._serve_next, self._connections)
                 self._beat(self._connections)
