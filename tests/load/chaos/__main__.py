@@ -205,7 +205,7 @@ def _chaos(
 def _figures(
     outcomes: Outcomes, disturbances: Disturbances, watched: Watched, memory: tuple[list[int], list[int]]
 ) -> dict[str, Any]:
-    unexplained = [lost for lost in outcomes.lost if not _was_in_flight(lost, disturbances.endings)]
+    unexplained = [lost for lost in outcomes.lost if not was_in_flight(lost, disturbances.endings)]
     by_status = Counter[int]()
     for (_, status), count in outcomes.answers.items():
         by_status[status] += count
@@ -236,7 +236,8 @@ def _fuzz_figures(found: Fuzzed, watched: Watched) -> dict[str, Any]:
     }
 
 
-def _was_in_flight(lost: Lost, endings: list[Ending]) -> bool:
+def was_in_flight(lost: Lost, endings: list[Ending]) -> bool:
+    """Whether a request was lost while a worker was killed."""
     return any(lost.began_s <= end.ended_s + GRACE_S and lost.ended_s >= end.began_s for end in endings)
 
 
