@@ -41,7 +41,7 @@ class GarbageCollection:
         """Collects if memory has grown. To be called now and then."""
         now = resident_bytes()
         if now > self._resident_bytes + GROWTH_BYTES:
-            gc.collect()
+            gc.collect(1)  # not the oldest objects: what a request leaves behind is young
             self._resident_bytes = resident_bytes()
         else:
             self._resident_bytes = min(self._resident_bytes, now)

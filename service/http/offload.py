@@ -38,6 +38,8 @@ class Kind(NamedTuple):
     threads: int
 
 
+INLINE_ROWS: Final = 512
+"""Number of answers up to which a response is encoded on the event loop: 10 ms for the slowest form."""
 JSON_BODIES: Final = Kind("large JSON bodies", 1)
 BODIES: Final = Kind("large bodies", 1)
 """Numbers in binary, and compressed bodies: NumPy and zlib release the GIL."""
@@ -113,6 +115,15 @@ class Offload:
             else:
                 self._release(kind, size_bytes)
             del future  # an error is in the future, and its traceback leads to this frame
+
+    async def encode(self, encode: Callable[[], Result], rows: int, deadline_s: float) -> Result:
+        """`encode()`, which makes a response of `rows` answers: at once for a few, on a thread for many.
+
+        Raises the errors of `run`.
+        """
+        if rows <= INLINE_ROWS:
+            return encode()
+        return await self.run(BODIES, encode, 0, deadline_s)
 
     def close(self) -> None:
         """Ends the threads without waiting, and the helper process."""

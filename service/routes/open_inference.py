@@ -166,9 +166,8 @@ async def infer(request: Request) -> Response:
             prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     version, answers, id_header = prediction
     began_s = time.perf_counter()
-    content, media_type, more = encode_inference(
-        decoded, answers.probabilities, name=version.name, version=version.version
-    )
+    encode = partial(encode_inference, decoded, answers.probabilities, name=version.name, version=version.version)
+    content, media_type, more = await state.offload.encode(encode, len(decoded.images), call.deadline_s)
     note_stage("encode", began_s)
     return RawResponse(content, media_type, [*more, *id_header])
 

@@ -112,7 +112,8 @@ async def predict(request: Request) -> Response:
             note_stage("decode", began_s)
             prediction = await call.predict(pictures.images, pinned=query.version is not None)
     began_s = time.perf_counter()
-    response = _encode(prediction, pictures, answer_type, query)
+    encode = partial(_encode, prediction, pictures, answer_type, query)
+    response = await state.offload.encode(encode, len(pictures.images), call.deadline_s)
     note_stage("encode", began_s)
     return response
 

@@ -102,7 +102,8 @@ async def predict(request: Request) -> Response:
             note_stage("decode", began_s)
             prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     began_s = time.perf_counter()
-    content = encode_rows(prediction.answers.probabilities, columns=decoded.columns)
+    encode = partial(encode_rows, prediction.answers.probabilities, columns=decoded.columns)
+    content = await state.offload.encode(encode, len(decoded.images), call.deadline_s)
     note_stage("encode", began_s)
     return RawResponse(content, JSON, [*model_headers(prediction.version), *prediction.id_header])
 

@@ -14,7 +14,15 @@ import pytest
 
 from service.engine.errors import DeadlineExceeded
 from service.errors import NotReady, TooLarge, WrongValue
-from service.http.offload import BODIES, INLINE_BYTES, LARGE_PICTURES, LIMIT_WAITING_BYTES, SMALL_PICTURES, Offload
+from service.http.offload import (
+    BODIES,
+    INLINE_BYTES,
+    INLINE_ROWS,
+    LARGE_PICTURES,
+    LIMIT_WAITING_BYTES,
+    SMALL_PICTURES,
+    Offload,
+)
 from service.protocols.native.request import decode_json
 from tests.support.waiting import eventually
 
@@ -132,6 +140,14 @@ async def test_values_are_counted_before_they_are_parsed(offload, values, name):
     body = b'{"instances": [%s1]}' % (values * 10**6)
     with pytest.raises(TooLarge, match=rf"^the body has 100000\d {name}, want at most \d+ for 4 pictures$"):
         await offload.decode_json(decode, body)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("rows", "inline"), [(INLINE_ROWS, True), (INLINE_ROWS + 1, False)])
+async def test_responses_of_many_answers_are_encoded_on_a_thread(offload, rows, inline):
+    """The classes of 4,096 pictures, as texts, once held the event loop for 100 ms."""
+    thread = await offload.encode(threading.get_ident, rows, time.monotonic() + 20)
+    assert (thread == threading.get_ident()) == inline
 
 
 def test_the_helper_ends_with_the_process_that_started_it():
