@@ -50,7 +50,10 @@ def receive_connection(end: socket.socket) -> socket.socket | None:
     Raises BlockingIOError when no connection waits, and OSError (EMFILE) when one was lost because this process has no
     file descriptor left.
     """
-    message, descriptors, *_ = socket.recv_fds(end, len(MESSAGE), 1)
+    try:
+        message, descriptors, *_ = socket.recv_fds(end, len(MESSAGE), 1)
+    except ConnectionResetError:  # once, where the other end was closed with heartbeats in it
+        message, descriptors, *_ = socket.recv_fds(end, len(MESSAGE), 1)
     if not message:
         return None
     if not descriptors:

@@ -87,6 +87,17 @@ def test_who_receives_no_more_gets_what_is_in_the_channel(channels, connection):
     assert receive_connection(taking) is None
 
 
+def test_a_channel_that_is_closed_with_heartbeats_in_it_still_holds_what_was_sent(channels, connection):
+    """Linux reports a reset first."""
+    _, server = connection
+    (giving, taking), *_ = channels
+    send_connection(server, [giving])
+    send_heartbeat(taking)
+    giving.close()
+    receive_connection(taking).close()
+    assert receive_connection(taking) is None
+
+
 def test_heartbeats_come_the_other_way_and_never_block(channels):
     (giving, taking), *_ = channels
     assert not receive_heartbeats(giving)
