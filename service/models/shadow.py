@@ -22,7 +22,7 @@ LIMIT_ROWS: Final = 32
 """Maximum number of pictures that are copied from a request; longer copies would delay real requests."""
 LOWEST_PRIORITY: Final = 19
 """Nice value of Linux."""
-CLOSE_TIMEOUT_S: Final = 2.0
+CLOSE_TIMEOUT_S: Final = 1.0
 """How long the end of the service waits for the comparison in progress."""
 log = logging.getLogger("uvicorn.error")
 
@@ -48,7 +48,7 @@ class Shadow:
             self._comparing = asyncio.create_task(self._compare(challenger, images[:LIMIT_ROWS], digits[:LIMIT_ROWS]))
 
     async def close(self) -> None:
-        """Waits for the comparison in progress, for 2 s at most, and ends the thread."""
+        """Waits for the comparison in progress, for 1 s at most, and ends the thread."""
         if self._comparing:
             await asyncio.wait([self._comparing], timeout=CLOSE_TIMEOUT_S)
         self._pool.close()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 HTTP: Final = "http/protobuf"
-CLOSE_TIMEOUT_S: Final = 5.0
+CLOSE_TIMEOUT_S: Final = 3.0
 
 
 class TracingUnavailable(DigitsError):
@@ -116,7 +116,7 @@ class Tracing:
         span.end()
 
     async def close(self) -> None:
-        """Exports the buffered spans and ends the exporter, for 5 s at most: a collector may not answer."""
+        """Exports the buffered spans and ends the exporter, for 3 s at most: a collector may not answer."""
         closing = asyncio.wrap_future(ThreadPool(1, 1, "tracing").submit(self._provider.shutdown))
         await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_S)
 

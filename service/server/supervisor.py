@@ -35,7 +35,7 @@ from service.server.socket_passing import (
     send_connection,
 )
 from service.server.terminal import Terminal
-from service.server.worker import run_in_process
+from service.server.worker import LATE_END_GRACE_S, run_in_process
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ LOADING_TIMEOUT_S: Final = 300.0
 """The heartbeat timeout of a worker that loads: while it imports its libraries it sends none."""
 FULL_GRACE_S: Final = 0.5
 """How long the drain waits for room in the channels of its workers; less than they wait for the end of the channel."""
-END_GRACE_S: Final = 5.0
-"""Time beyond drain pause and drain timeout that a worker has for its end; after a second signal it is all the time."""
 
 log = logging.getLogger("uvicorn.error")
 
@@ -322,8 +320,8 @@ class Supervisor:
                 self._exit_code = self._exit_code or int(self._stopping)
 
     def _drained_s(self) -> float:
-        """The time at which a worker that gets a signal now must have ended."""
-        return time.monotonic() + self._settings.drain_pause_s + self._settings.drain_timeout_s + END_GRACE_S
+        """The time at which a worker that gets its first signal now must have ended."""
+        return time.monotonic() + self._settings.drain_pause_s + self._settings.drain_timeout_s + LATE_END_GRACE_S
 
     def _read_status(self, worker: Worker) -> None:
         """Reads what a worker serves, or why it cannot; when the last worker is ready, starts to listen."""
@@ -382,7 +380,7 @@ class Supervisor:
 
     def _stop(self, sig: int, *_: object) -> None:
         """Handles SIGTERM and SIGINT, which workers get too: the first one starts the drain, a second one ends them."""
-        end_s = time.monotonic() + END_GRACE_S if self._stopping else self._drained_s()
+        end_s = time.monotonic() + LATE_END_GRACE_S if self._stopping else self._drained_s()
         if not self._stopping:
             self._stopping = True
             os.write(self._wakeup_writer, b"!")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from service.settings import ServiceSettings
 
 TICK_S: Final = 0.2
-LATE_END_GRACE_S: Final = 5.0
+LATE_END_GRACE_S: Final = 8.0
 """Time beyond drain pause and drain timeout that the process has for its end."""
 END_GRACE_S: Final = 2.0
 """How long the process may take for its end after the drain: the event loop and Python wait for threads."""
