@@ -223,10 +223,20 @@ class Supervisor:
     def _start(self, place: int, backoff_s: float = FIRST_BACKOFF_S) -> None:
         if self._stopping:
             return
-        worker = Worker(self._work, self._settings, self._shared_folder, place, backoff_s)
+        try:
+            worker = Worker(self._work, self._settings, self._shared_folder, place, backoff_s)
+        except OSError as error:  # no process, descriptor or memory is left
+            if not self._listening:
+                raise
+            log.warning("a worker cannot be started: %s; again in %g s", error, backoff_s)
+            self._start_later(place, backoff_s)
+            return
         worker.heard_s = self._awake_s
         self._workers.append(worker)
         self._stop_late_comer(worker)
+
+    def _start_later(self, place: int, backoff_s: float) -> None:
+        self._restarts.append(Restart(time.monotonic() + backoff_s, place, min(2 * backoff_s, MAX_BACKOFF_S)))
 
     def _stop_late_comer(self, worker: Worker) -> None:
         """Ends a worker if the service was told to stop while the process was started."""
@@ -374,9 +384,7 @@ class Supervisor:
         else:
             backoff_s = worker.backoff_s
             log.error("worker %s has ended with %s while it loaded: replaced in %g s", pid, code, backoff_s)
-            self._restarts.append(
-                Restart(time.monotonic() + backoff_s, worker.place, min(2 * backoff_s, MAX_BACKOFF_S))
-            )
+            self._start_later(worker.place, backoff_s)
 
     def _stop(self, sig: int, *_: object) -> None:
         """Handles SIGTERM and SIGINT, which workers get too: the first one starts the drain, a second one ends them."""

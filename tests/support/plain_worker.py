@@ -4,9 +4,11 @@
 
 A worker fails to load with the text of FOLDER/fail as its error, and does not end loading while FOLDER/hold exists.
 Each request is answered with the worker's process id, and with how often it was told to poll the store; GET /hang is
-never answered, and GET /stall when FOLDER/go-on exists. While FOLDER/full exists, a worker receives no connections.
+never answered, and GET /stall when FOLDER/go-on exists. While FOLDER/full exists, a worker receives no connections;
+while FOLDER/no-process exists, no worker can be started.
 """
 
+import errno
 import os
 import select
 import signal
@@ -108,12 +110,22 @@ def work(settings, on_ready, *, connections, place, notify_workers, shared_folde
     worker.serve()
 
 
+class FailingWorker(supervisor.Worker):
+    """A worker whose process cannot be started while FOLDER/no-process exists."""
+
+    def __init__(self, work, settings, *arguments):
+        if Path(settings.folder, "no-process").exists():
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        super().__init__(work, settings, *arguments)
+
+
 def main(port, folder, workers, *settings):
     chosen = SimpleNamespace(folder=folder, workers=int(workers), drain_pause_s=0, drain_timeout_s=20)
     chosen.heartbeat_timeout_s = 60
     for setting in settings:
         name, _, value = setting.partition("=")
         setattr(supervisor if name.isupper() else chosen, name, float(value))
+    supervisor.Worker = FailingWorker
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", int(port)))

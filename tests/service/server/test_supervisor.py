@@ -142,6 +142,21 @@ def test_whoever_dies_while_it_loads_is_replaced_too(plain, tmp_path):
     assert process.returncode == 0
 
 
+def test_a_worker_that_cannot_be_started_is_started_later(plain, tmp_path):
+    """Where a container has as many processes as it may have, it ended the whole service."""
+    process, url = plain
+    victim, other = workers_of(process)
+    (tmp_path / "no-process").touch()
+    os.kill(victim, signal.SIGKILL)
+    assert next_said(process) == f"worker {victim} has ended with -9: replaced"
+    for pause_s in (1, 2):
+        reason = "[Errno 11] Resource temporarily unavailable"
+        assert next_said(process) == f"a worker cannot be started: {reason}; again in {pause_s} s"
+        assert asked(url)[0] == other
+    (tmp_path / "no-process").unlink()
+    eventually(lambda: len(answering(url)) == 2, PATIENCE_S, STEP_S)
+
+
 def test_sigterm_ends_it_while_nobody_is_there_to_be_told(plain, tmp_path):
     process, _ = plain
     (tmp_path / "fail").write_text("there is no model")
