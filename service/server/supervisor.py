@@ -56,7 +56,7 @@ FIRST_BACKOFF_S: Final = 1.0
 """Delay before the restart of a worker that failed while it loaded; doubled with each further failure."""
 MAX_BACKOFF_S: Final = 30.0
 LOADING_TIMEOUT_S: Final = 300.0
-"""The heartbeat timeout of a worker that loads: while it imports its libraries it sends none."""
+"""The heartbeat timeout of a worker that loads and is not stopped: while it imports its libraries it sends none."""
 FULL_GRACE_S: Final = 0.5
 """How long the drain waits for room in the channels of its workers; less than they wait for the end of the channel."""
 
@@ -306,7 +306,8 @@ class Supervisor:
             self._reap(worker)
         elif self._listening and not self._stopping and not worker.closed:
             silent_s = self._awake_s - worker.heard_s
-            if silent_s > (self._settings.heartbeat_timeout_s if worker.ready else LOADING_TIMEOUT_S):
+            limit_s = self._settings.heartbeat_timeout_s
+            if silent_s > (limit_s if worker.ready else LOADING_TIMEOUT_S) or (silent_s > limit_s and worker.stopped):
                 self._replace(worker, silent_s)
 
     def _replace(self, worker: Worker, silent_s: float) -> None:

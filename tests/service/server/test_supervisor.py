@@ -240,6 +240,20 @@ def test_a_worker_that_hangs_while_it_loads_is_replaced_too(tmp_path):
         assert gone(hanging)
 
 
+def test_a_worker_that_is_stopped_while_it_loads_is_replaced_sooner(tmp_path):
+    with running_plain(tmp_path, heartbeat_timeout_s=1) as (process, url):
+        victim, other = workers_of(process)
+        (tmp_path / "hold").touch()
+        os.kill(victim, signal.SIGKILL)
+        assert next_said(process) == f"worker {victim} has ended with -9: replaced"
+        eventually(lambda: len(workers_of(process)) == 2, PATIENCE_S, STEP_S)
+        (loading,) = {*workers_of(process)} - {other}
+        os.kill(loading, signal.SIGSTOP)
+        assert next_said(process) == f"worker {loading} is stopped: killed and replaced"
+        (tmp_path / "hold").unlink()
+        eventually(lambda: len(answering(url)) == 2, PATIENCE_S, STEP_S)
+
+
 def test_sigterm_ends_the_service_though_a_worker_does_not_end(tmp_path):
     with running_plain(tmp_path, drain_timeout_s=0) as (process, _):
         stopped, _ = workers_of(process)
