@@ -284,7 +284,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _must_linger(self) -> bool:
         """Whether a connection that is to close has to read on first: the client may still be sending."""
-        if self.server_state.draining:
+        if self.server_state.draining or len(self.connections) > self.connection_limit:
             return False
         if self._phase is BODY:
             self._phase, self._since_s = LINGERING, self.loop.time()

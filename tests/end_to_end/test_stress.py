@@ -19,7 +19,7 @@ from tests.support.application import served
 from tests.support.examples import examples
 from training.predictor import Predictor
 
-REQUESTS, CONNECTIONS = max(1000, examples(3000)), 100
+REQUESTS, CONNECTIONS = max(700, examples(3000)), 100
 SIZES = (1, 1, 1, 1, 2, 3, 7, 30, 100, 300)
 POISON = 255
 """A picture whose first pixel is this one makes the predictor raise; nothing else has so much ink there."""

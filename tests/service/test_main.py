@@ -74,7 +74,7 @@ def test_a_setting_that_is_wrong_is_one_line_that_names_it():
     assert stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store, stop):
     process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0")
     try:
@@ -186,7 +186,9 @@ DrainingServer.startup = startup
 """Python waits for it, as it does for the threads of executors."""
 
 
-@pytest.mark.parametrize("change", [BEFORE_IT_SERVES, WITH_A_THREAD_THAT_NEVER_ENDS])
+@pytest.mark.parametrize(
+    "change", [pytest.param(BEFORE_IT_SERVES, marks=pytest.mark.slow), WITH_A_THREAD_THAT_NEVER_ENDS]
+)
 def test_a_signal_is_obeyed(trained_store, change):
     code = f"""
 import os, signal, threading, time
@@ -228,6 +230,7 @@ def test_a_second_sigterm_ends_it_at_once(trained_store):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_ends_the_service_that_was_started_in_it(trained_store):
     """SIGHUP means two things; whoever closes a window does not mean "load what is new"."""
     terminal, its = pty.openpty()

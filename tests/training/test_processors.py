@@ -109,7 +109,7 @@ print(at_once, sum(p.read_text() == "tf_XLAEigen\\n" for p in Path("/proc/self/t
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it counts threads in /proc")
-@pytest.mark.parametrize("limit", [1, 3])
+@pytest.mark.parametrize("limit", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_xla_starts_as_many_threads_as_the_limit_has_processors(tmp_path, limit):
     """XLA's variable is documented nowhere: this is how we learn that it has changed."""
     root = machine(tmp_path, V2_ROOT, **{"cpu.max": f"{limit}00000 100000\n"})

@@ -92,6 +92,7 @@ async def test_hundreds_at_once_with_few_keys_keep_one_correction_for_each_key(u
     assert [c.digit for c in sorted(kept(url), key=lambda c: c.digit)] == [*range(7)]
 
 
+@pytest.mark.slow
 def test_any_worker_finds_what_another_one_predicted(trained_store, tmp_path):
     url = f"sqlite:///{tmp_path}/feedback.sqlite3"
     with running(trained_store, DIGITS_FEEDBACK_URL=url) as (process, address):

@@ -152,7 +152,7 @@ def test_who_does_not_read_its_answers_is_cut_off(monkeypatch):
         connection.settimeout(0.2)
         with contextlib.suppress(TimeoutError, ConnectionError):
             for _ in range(3000):
-                connection.sendall(request_with(body))
+                connection.sendall(request_with(body, path="/predict?fields=pixels"))
         (protocol,) = made
         assert protocol in protocol.connections
         eventually(lambda: protocol not in protocol.connections, 10)

@@ -191,7 +191,7 @@ def test_a_worker_that_is_stopped_is_killed_and_replaced_and_its_connections_are
 
 
 def test_a_worker_that_hangs_is_replaced_and_killed_when_the_drain_time_is_over(tmp_path):
-    with running_plain(tmp_path, heartbeat_timeout_s=3, drain_timeout_s=0) as (process, url):
+    with running_plain(tmp_path, heartbeat_timeout_s=2, drain_timeout_s=0, LATE_END_GRACE_S=3) as (process, url):
         workers = workers_of(process)
         with socket.create_connection(address_of(url), PATIENCE_S) as connection:
             connection.sendall(b"GET /hang HTTP/1.1\r\n\r\n")
@@ -255,7 +255,7 @@ def test_a_worker_that_is_stopped_while_it_loads_is_replaced_sooner(tmp_path):
 
 
 def test_sigterm_ends_the_service_though_a_worker_does_not_end(tmp_path):
-    with running_plain(tmp_path, drain_timeout_s=0) as (process, _):
+    with running_plain(tmp_path, drain_timeout_s=0, LATE_END_GRACE_S=3) as (process, _):
         stopped, _ = workers_of(process)
         os.kill(stopped, signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)

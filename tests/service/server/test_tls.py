@@ -49,7 +49,7 @@ def test_a_client_that_trusts_the_certificate_is_answered_and_another_one_is_not
             httpx.get(f"http://{host}:{port}/healthz")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_service_speaks_tls_with_one_worker_and_with_several(trained_store, certificate, workers):
     cert, key = certificate
     options = ["--store", str(trained_store.path), "--model", "tiny", "--port", "0", "--workers", str(workers)]

@@ -121,6 +121,7 @@ def assert_same_curve(store, alone):
         np.testing.assert_allclose(weights, other_weights, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_eight_devices_have_the_loss_curve_of_one(job, few_digits, tmp_path):
     """As below, for a plain network and without distortion."""
     alone, together = Store(tmp_path / "alone"), Store(tmp_path / "together")

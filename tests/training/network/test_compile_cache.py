@@ -74,7 +74,13 @@ def ready_made(first, tmp_path):
     return Path(shutil.copytree(first / compile_cache.FOLDER, tmp_path / "baked"))
 
 
-def test_a_second_process_compiles_nothing_that_the_first_one_did(trained_store, tmp_path):
+def test_a_second_process_compiles_nothing_that_the_first_one_did(first):
+    hits, _ = load(first)
+    assert hits > 0
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_nothing_of_a_network_that_the_first_one_did(trained_store, tmp_path):
     store = without_compiled(trained_store.path, tmp_path / "store")
     hits, compiled = load(store, program=LOADING)
     assert compiled > 0, "it counts"
