@@ -10,7 +10,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.observability.loop_lag import LoopLag
 from service.observability.model_metrics import ModelMetrics
-from service.observability.process_metrics import ProcessMetrics
+from service.observability.process_metrics import ProcessMetrics, reserve_files
 from service.observability.request_metrics import RequestMetrics
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -20,12 +20,14 @@ class Metrics:
     """The metrics of one application: `requests`, `models` and `loop_lag`.
 
     Several workers share their metrics in `shared_folder`; the environment variable SHARED_FOLDER must have had this
-    value when prometheus_client was imported.
+    value when prometheus_client was imported. Raises OSError when the disk has no room for them.
     Not thread-safe: one event loop only.
     """
 
     def __init__(self, shared_folder: str | None = None) -> None:
         self._shared_folder = shared_folder
+        if shared_folder is not None:
+            reserve_files(shared_folder)
         self._registry = registry = CollectorRegistry()
         self.requests, self.models = RequestMetrics(registry), ModelMetrics(registry, shared=shared_folder is not None)
         self.loop_lag = LoopLag(registry)

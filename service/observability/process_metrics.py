@@ -1,8 +1,9 @@
-"""Process metrics: memory, processor time and open files of each worker process."""
+"""Process metrics, and the files in which each worker process shares its metrics with the others."""
 
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of the folder of shared metrics; prometheus_client reads it when it is imported."""
 SUFFIX: Final = ".pid"
+FILE_BYTES: Final = {"counter": 2**16, "gauge_livesum": 2**16, "gauge_livemax": 2**16, "histogram": 2**20}
+"""By kind, as prometheus_client names its files: room for all metrics of the service."""
+USED: Final = struct.Struct("i")
+"""The first number of such a file: its bytes in use."""
+HEADER_BYTES: Final = 8
 
 
 def note_process(folder: str, worker: str) -> None:
@@ -22,6 +28,24 @@ def note_process(folder: str, worker: str) -> None:
     temporary = Path(folder) / f"{worker}.new"
     temporary.write_text(str(os.getpid()))
     temporary.replace(temporary.with_suffix(SUFFIX))
+
+
+def reserve_files(folder: str) -> None:
+    """Makes the files of this process's metrics before prometheus_client does, with room on the disk.
+
+    prometheus_client would make sparse files and map them to memory: on a full disk, the first write to a page without
+    a place ends the process (SIGBUS). Raises OSError when the disk has no room.
+    """
+    for kind, size_bytes in FILE_BYTES.items():
+        with Path(folder, f"{kind}_{os.getpid()}.db").open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+
+
+def release_room(folder: str, pid: int) -> None:
+    """Gives back what the files of a dead process do not use; their counts stay."""
+    for path in Path(folder).glob(f"*_{pid}.db"):
+        with path.open("rb+") as file:
+            file.truncate(max(USED.unpack(file.read(USED.size))[0], HEADER_BYTES))
 
 
 class ProcessMetrics(Collector):

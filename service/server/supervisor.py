@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from service.observability.process_metrics import SHARED_FOLDER, note_process
+from service.observability.process_metrics import SHARED_FOLDER, note_process, release_room
 from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
 from service.server.socket_passing import (
     HEARTBEAT_INTERVAL_S,
@@ -369,6 +369,7 @@ class Supervisor:
             self._held.extend(worker.take_back())
         worker.close()
         mark_process_dead(worker.process.pid, self._shared_folder)  # type: ignore[no-untyped-call]
+        release_room(self._shared_folder, worker.process.pid or 0)
         self._workers.remove(worker)
         if self._stopping or replaced:
             return

@@ -70,8 +70,9 @@ def run_worker(
     from service.server.draining_server import DrainingServer
     from service.state import make_state
 
-    metrics, registry = Metrics(shared_folder), ModelRegistry()
+    registry = ModelRegistry()
     try:
+        metrics = Metrics(shared_folder)
         recent = RecentPredictions(settings.recent_predictions, place, shared_folder)
         watcher = StoreWatcher(Loader(settings, metrics), registry, metrics, thread, settings.poll_interval_s)
         asyncio.run(_alive(watcher.start(), connections))

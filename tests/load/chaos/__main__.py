@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import tempfile
 import threading
 import time
@@ -116,13 +117,13 @@ def main(
         requests = good_requests(answers, seed, VARIETY), refused_requests(MODEL), corrections(answers)
         figures: dict[str, Any] = {}
         if minutes:
-            with running(store, **environment) as (process, url), _drained(process):
+            with running(store, **environment) as (process, url), _drained(process) as log:
                 watched, outcomes = Watched(url, lambda: workers_of(process)), Outcomes()
                 disturbances = Disturbances(process, store, MODEL, disk, postgres)
                 memory = _chaos(
                     url, watched, outcomes, disturbances, requests, minutes * 60, clients, pause_ms, disturb_s
                 )
-                figures |= _figures(outcomes, disturbances, watched, memory)
+                figures |= _figures(outcomes, disturbances, watched, memory) | {"log": _said(log)}
         if fuzzed:
             with running(store, **environment) as (process, url), _drained(process), Progress(console=console) as bar:
                 task = bar.add_task("fuzzed requests", total=fuzzed)
@@ -148,7 +149,7 @@ def _postgres(stack: contextlib.ExitStack) -> Postgres | None:
 
 
 @contextlib.contextmanager
-def _drained(process: Any) -> Iterator[None]:
+def _drained(process: Any) -> Iterator[list[str]]:
     """Reads what the service writes, so that it never waits for that."""
     kept: list[str] = []
     readers = [
@@ -157,7 +158,7 @@ def _drained(process: Any) -> Iterator[None]:
     ]
     for reader in readers:
         reader.start()
-    yield
+    yield kept
 
 
 def _chaos(
@@ -223,6 +224,12 @@ def _figures(
         "resident MB of the workers when warm": memory[0],
         "resident MB of the workers at the end": memory[1],
     }
+
+
+def _said(log: list[str]) -> dict[str, int]:
+    """What the service has logged and how often, without numbers."""
+    events = (json.loads(line).get("event", line) if line.startswith("{") else line for line in log)
+    return dict(Counter(re.sub(r"\d+", "#", event.strip())[:150] for event in events).most_common(25))
 
 
 def _fuzz_figures(found: Fuzzed, watched: Watched) -> dict[str, Any]:

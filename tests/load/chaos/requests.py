@@ -218,6 +218,8 @@ def refused_requests(model: str) -> list[Known]:
     nested = b'{"instances":[' + b",".join([b'{"a":1}'] * 400_000) + b"]}"
     tensor = {"name": "pixels", "shape": [1, 783], "datatype": "UINT8", "data": flat}
 
+    wrong_correction = wire("/feedback", json.dumps({"pixels": flat, "digit": 10}).encode(), JSON)
+
     def of(name: str, status: int, path: str, body: bytes, media_type: str = JSON, **headers: str) -> Known:
         return Known(name, wire(path, body, media_type, **headers), frozenset((status, 503)))
 
@@ -244,6 +246,6 @@ def refused_requests(model: str) -> list[Known]:
         of("a deadline", 504, "/predict", json.dumps({"pixels": flat}).encode(), X_Timeout_Ms="0.0001"),
         of("a wrong row", 400, f"/v1/models/{model}:predict", b'{"instances": [[1, 2]]}'),
         of("a wrong tensor", 400, f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]}).encode()),
-        of("a wrong correction", 422, "/feedback", json.dumps({"pixels": flat, "digit": 10}).encode()),
+        Known("a wrong correction", wrong_correction, frozenset((422, 429, 503))),
         of("an unknown path", 404, "/nothing", b"{}"),
     ]

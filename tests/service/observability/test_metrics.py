@@ -7,7 +7,7 @@ import pytest
 
 from service.engine.batcher import Batch
 from service.observability.metrics import Metrics
-from service.observability.process_metrics import SHARED_FOLDER
+from service.observability.process_metrics import FILE_BYTES, SHARED_FOLDER, release_room
 from tests.support.application import app_with, client_of
 from tests.support.exposition import read
 from tests.support.fake_predictor import FakePredictor, picture
@@ -55,6 +55,30 @@ print(metrics.exposition().decode())
         for _ in range(2)
     ]
     assert [read(text)["digits_batch_rows_sum", LENET] for text in said] == [2, 4]
+
+
+def test_shared_metrics_have_their_room_on_the_disk(tmp_path):
+    """A worker once ended when it counted something new while the disk was full."""
+    code = f"""
+import os
+os.environ[{SHARED_FOLDER!r}] = {str(tmp_path)!r}
+from service.observability.metrics import Metrics
+metrics = Metrics({str(tmp_path)!r})
+for number in range(60):
+    metrics.requests.route("GET", f"/path/{{number}}").done(200, 0.1)
+metrics.refresh()
+print(os.getpid())
+"""
+    pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    found = {path.name.rpartition("_")[0]: path.stat() for path in tmp_path.glob("*.db")}
+    assert {name: stat.st_size for name, stat in found.items()} == FILE_BYTES
+    assert all(stat.st_blocks * 512 >= stat.st_size for stat in found.values()), "none is sparse"
+    before = (tmp_path / f"histogram_{pid}.db").read_bytes()
+    release_room(str(tmp_path), pid)
+    after = (tmp_path / f"histogram_{pid}.db").read_bytes()
+    assert before.startswith(after)
+    assert not before.removeprefix(after).strip(b"\0")
+    assert len(after) < len(before)
 
 
 def test_waiting_is_counted_for_each_request():
