@@ -85,13 +85,15 @@ def _serve() -> None:
     """What the helper runs: it computes what comes on stdin until that ends."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICENESS)
+    with contextlib.suppress(EOFError, BrokenPipeError, pickle.UnpicklingError):  # the other process has ended
+        _compute()
+
+
+def _compute() -> None:
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints does not mix with results
     while resident_bytes() < LARGE_MEMORY_BYTES:
-        try:
-            function, body = pickle.load(source)  # noqa: S301 - of the process that has started this one
-        except EOFError:
-            return
+        function, body = pickle.load(source)  # noqa: S301 - of the process that has started this one
         outcome: tuple[Any, Exception | None]
         try:
             outcome = function(body), None
