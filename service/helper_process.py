@@ -22,18 +22,21 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 NICENESS: Final = 5
+TIMEOUT_S: Final = 20.0
+"""A helper that takes longer for a piece of work is killed."""
 LARGE_MEMORY_BYTES: Final = 2**27
 """A helper that keeps this much memory ends after its work."""
 
 
 class HelperDied(Exception):
-    """The helper process has ended before its work, killed or for lack of memory."""
+    """The helper process has ended before its work: killed, too slow, or for lack of memory or file descriptors."""
 
 
 class HelperProcess:
     """Runs functions in a process of its own, one at a time. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,14 +46,20 @@ class HelperProcess:
         Raises the errors of the function, and HelperDied.
         """
         with self._lock:
-            process = self._started()
+            timer = None
             try:
+                process = self._started()
+                timer = threading.Timer(self._timeout_s, process.kill)  # it may stand still
+                timer.start()
                 pickle.dump((function, body), process.stdin, pickle.HIGHEST_PROTOCOL)  # type: ignore[arg-type]
                 process.stdin.flush()  # type: ignore[union-attr]
                 result, error = pickle.load(process.stdout)  # type: ignore[arg-type] # noqa: S301 - of our own process
             except (EOFError, OSError, pickle.UnpicklingError):
                 self._end()
                 raise HelperDied from None
+            finally:
+                if timer:
+                    timer.cancel()
         if error is not None:
             raise error
         return result

@@ -35,24 +35,37 @@ async def read_body(receive: Receive, headers: Headers, limit_bytes: int, offloa
     content_length = headers.get(b"content-length", b"")
     if content_length.isdigit() and _exceeds(content_length, limit_bytes):
         raise _too_large(f"{content_length.decode()} bytes", limit_bytes)
-    chunks: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit_bytes:
-            raise _too_large(f"more than {limit_bytes} bytes", limit_bytes)
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    body = b"".join(chunks) if len(chunks) > 1 else chunks[0]
+    body = await _received(receive, limit_bytes, offload)
     if not encoding:
         return body
     if len(body) <= INLINE_INFLATE_BYTES:
         return inflate(body, encoding, limit_bytes)
     return await offload.run(BODIES, lambda: inflate(body, encoding, limit_bytes), len(body))
+
+
+async def _received(receive: Receive, limit_bytes: int, offload: Offload) -> bytes:
+    """The body as it comes. Raises TooLarge, ClientDisconnect, and NotReady when too much is being received."""
+    chunks: list[bytes] = []
+    size = counted = 0
+    more = True
+    try:
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit_bytes:
+                raise _too_large(f"more than {limit_bytes} bytes", limit_bytes)
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+            if more:
+                counted += len(chunk)
+                offload.receive(len(chunk))
+    finally:
+        if counted:
+            offload.receive(-counted)
+    return b"".join(chunks) if len(chunks) > 1 else chunks[0]
 
 
 def _exceeds(content_length: bytes, limit_bytes: int) -> bool:

@@ -27,6 +27,8 @@ INLINE_BINARY_BYTES: Final = 2**20
 """Size up to which numbers in binary are decoded on the event loop."""
 LIMIT_WAITING: Final = 64
 """Maximum number of bodies of a kind that wait for a thread."""
+LIMIT_RECEIVING_BYTES: Final = 2**27
+"""Maximum total size of the bodies that are being received."""
 LIMIT_WAITING_BYTES: Final = 2**26
 """Maximum total size of the bodies of a kind that wait or are being worked on."""
 
@@ -59,6 +61,13 @@ class Offload:
         self._pools: dict[Kind, ThreadPool] = {}
         self._waiting_bytes: dict[Kind, int] = {}
         self._helper = HelperProcess()
+        self._receiving_bytes = 0
+
+    def receive(self, size_bytes: int) -> None:
+        """Counts bytes of a body while it is received; negative when it has ended. Raises NotReady above the limit."""
+        self._receiving_bytes += size_bytes
+        if size_bytes > 0 and self._receiving_bytes > LIMIT_RECEIVING_BYTES:
+            raise NotReady("queue_full", "too many bytes of bodies are being received; try again later")
 
     async def decode_json(
         self, decode: Callable[[bytes], Result], body: bytes, deadline_s: float | None = None

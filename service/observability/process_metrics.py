@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,16 +37,24 @@ def reserve_files(folder: str) -> None:
     prometheus_client would make sparse files and map them to memory: on a full disk, the first write to a page without
     a place ends the process (SIGBUS). Raises OSError when the disk has no room.
     """
-    for kind, size_bytes in FILE_BYTES.items():
-        with Path(folder, f"{kind}_{os.getpid()}.db").open("ab") as file:
-            os.posix_fallocate(file.fileno(), 0, size_bytes)
+    paths = {Path(folder, f"{kind}_{os.getpid()}.db"): size_bytes for kind, size_bytes in FILE_BYTES.items()}
+    try:
+        for path, size_bytes in paths.items():
+            with path.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, size_bytes)
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def release_room(folder: str, pid: int) -> None:
     """Gives back what the files of a dead process do not use; their counts stay."""
     for path in Path(folder).glob(f"*_{pid}.db"):
-        with path.open("rb+") as file:
-            file.truncate(max(USED.unpack(file.read(USED.size))[0], HEADER_BYTES))
+        with suppress(OSError), path.open("rb+") as file:
+            head = file.read(HEADER_BYTES)
+            if len(head) == HEADER_BYTES:
+                file.truncate(max(USED.unpack_from(head)[0], HEADER_BYTES))
 
 
 class ProcessMetrics(Collector):

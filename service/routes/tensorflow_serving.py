@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from service.errors import UnknownVerb, WrongValue, shortened
 from service.http.body import read_body
@@ -108,9 +109,18 @@ async def predict(request: Request) -> Response:
     return RawResponse(content, JSON, [*model_headers(prediction.version), *prediction.id_header])
 
 
-@router.api_route(f"{MODEL}:{{verb}}", methods=METHODS, include_in_schema=False)
-@router.api_route(f"{VERSION}:{{verb}}", methods=METHODS, include_in_schema=False)
-@router.api_route(f"{LABEL}:{{verb}}", methods=METHODS, include_in_schema=False)
+class Verb(StringConvertor):
+    """A verb of a path has no colon: a path of many colons is matched in linear time."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("verb", Verb())
+
+
+@router.api_route(f"{MODEL}:{{verb:verb}}", methods=METHODS, include_in_schema=False)
+@router.api_route(f"{VERSION}:{{verb:verb}}", methods=METHODS, include_in_schema=False)
+@router.api_route(f"{LABEL}:{{verb:verb}}", methods=METHODS, include_in_schema=False)
 async def other_verb(request: Request) -> None:
     """TensorFlow Serving's other verbs, and `:predict` by another method; no model has a colon in its name."""
     verb = request.path_params["verb"]

@@ -25,7 +25,12 @@ class ClientTransport:
         self.is_closing = transport.is_closing  # called for each answer: without the detour over __getattr__
 
     def write(self, data: bytes) -> None:
-        """Delays data that looks like the head of an answer; sends other data, behind a delayed head if any."""
+        """Delays data that looks like the head of an answer; sends other data, behind a delayed head if any.
+
+        Drops data behind the last answer.
+        """
+        if self._half_closed:
+            return
         if self._head:
             head, self._head = self._head, b""
             self._transport.writelines([head, data])

@@ -37,6 +37,7 @@ PRESENCE_S: Final = 1.0
 LINGER_S: Final = 5.0
 """How long the rest of a request is read and dropped after an answer that closes the connection. Without it, the kernel
 resets the connection, and a client that sends its whole body before it reads never sees the answer (RFC 9112, 9.6)."""
+TLS_LINGER_S: Final = 0.5
 PROBE_S: Final = 0.05
 """How long the first answer to a client that has closed its half of the connection may take before it is probed."""
 LONGEST_PROBE_S: Final = 1.0
@@ -44,9 +45,10 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 TCP_CLOSE: Final = 7
 """A state of Linux's TCP_INFO: the connection was reset."""
 END_OF_HEAD: Final = b"\r\n\r\n"
-REQUEST_LINE: Final = re.compile(rb"(?:\r\n)*[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
-"""The first line of a request (RFC 9112, 3), after empty lines that a server ignores (2.2). The parser also accepts
-HTTP/0.9, HTTP/2.0 and several spaces."""
+EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
+"""What a server ignores before a request (RFC 9112, 2.2)."""
+REQUEST_LINE: Final = re.compile(rb"[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
+"""The first line of a request (RFC 9112, 3). The parser also accepts HTTP/0.9, HTTP/2.0 and several spaces."""
 PIECES_AT_ONCE: Final = 256
 """A chunked body may be parsed in as many pieces before the event loop does something else."""
 FRAMING_PER_BYTE: Final = 8
@@ -56,6 +58,7 @@ UPGRADE: Final = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
 HTTP. Java's client sends it with its first request unless told otherwise."""
 UVICORN: Final = ">=0.54,<0.55"
 """The versions that are known to have the members below, which are not public; the same as in pyproject.toml."""
+CYCLE: Final = ("keep_alive", "response_started", "response_complete", "disconnected", "message_event")
 require_members(
     "uvicorn",
     UVICORN,
@@ -65,7 +68,7 @@ require_members(
     *("transport", "flow", "cycle", "headers", "parser", "_start_asgi_task"),
     *("loop", "logger", "server_state", "connections", "expect_100_continue"),
 )
-require_members("uvicorn", UVICORN, RequestResponseCycle, "keep_alive", "response_started", "response_complete")
+require_members("uvicorn", UVICORN, RequestResponseCycle, *CYCLE)
 require_members("uvicorn", UVICORN, FlowControl, "pause_reading", "resume_reading")
 require_members("uvicorn", UVICORN, ServerState, "connections", "total_requests")
 
@@ -155,13 +158,13 @@ class Received:
         self.tail = b"" if found >= 0 else (tail + data[start:end])[-3:]
         return end
 
-    def check_line(self, data: bytes, start: int) -> None:
-        """Checks the request line as soon as it has ended. Raises MalformedRequest."""
-        if not self.line and REQUEST_LINE.match(data, start):
+    def check_line(self, piece: bytes) -> None:
+        """Checks the request line when it has ended; `piece` is the next one of a head. Raises MalformedRequest."""
+        if not self.line and REQUEST_LINE.match(piece):
             self.line = None
         elif self.line is not None:
-            self.line += data[start : start + HEAD_LIMIT_BYTES]
-            if data.find(b"\n", start) >= 0 and b"\n" in self.line.lstrip(b"\r\n"):
+            self.line += piece
+            if piece.find(b"\n") >= 0:
                 if not REQUEST_LINE.match(self.line):
                     raise MalformedRequest(MALFORMED)
                 self.line = None
@@ -286,10 +289,15 @@ class HttpProtocol(HttpToolsProtocol):
         """Whether a connection that is to close has to read on first: the client may still be sending."""
         if self.server_state.draining or len(self.connections) > self.connection_limit:
             return False
-        if self._phase is BODY:
+        if self._phase is BODY or self._held:
             self._phase, self._since_s = LINGERING, self.loop.time()
+            self._held = b""
             self.flow.resume_reading()
-        return self._phase is LINGERING
+        if self._phase is not LINGERING:
+            return False
+        if self.transport.get_extra_info("ssl_object"):  # TLS has no half of a connection to close
+            self.loop.call_later(TLS_LINGER_S, self.transport.close)
+        return True
 
     def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads what it returns
         """A client that closes its half of the connection behind a request gets the answer; others are closed."""
@@ -327,7 +335,8 @@ class HttpProtocol(HttpToolsProtocol):
     def _hold(self, data: bytes, start: int) -> None:
         self._held, self._held_start = data, start
         self.flow.pause_reading()
-        self.cycle.keep_alive = self._keeps_alive  # a drain ends the connection with its last request
+        if self.cycle:  # a drain ends the connection with its last request
+            self.cycle.keep_alive = self._keeps_alive
 
     def _parse_held(self) -> None:
         data, self._held = self._held, b""
@@ -357,17 +366,19 @@ class HttpProtocol(HttpToolsProtocol):
         """Parses to the end of a head or of the data; returns where that is. Raises HttpParserError."""
         received = self._received
         if self._phase is not HEAD:
+            if data[start] in b"\r\n" and (empty := EMPTY_LINES.match(data, start)):
+                return empty.end()
             if self._phase is IDLE:
                 self._since_s = self.loop.time()
             self._phase = HEAD
             received.begin()
-        if received.line is not None:
-            received.check_line(data, start)
         end = received.find_end_of_head(data, start)
         piece = data[start:end]
         received.head += len(piece)
         if received.head > HEAD_LIMIT_BYTES:
             raise MalformedRequest(HEAD_TOO_LARGE)
+        if received.line is not None:
+            received.check_line(piece)
         if piece.find(b"pgrade") >= 0:
             piece = UPGRADE.sub(b"\r\nIgnored", piece)
         try:  # noqa: SIM105 - a context manager would be three calls more for each request
@@ -435,6 +446,9 @@ class HttpProtocol(HttpToolsProtocol):
         """Sends the error answer, unless the application has begun another one, and closes the connection."""
         self.count_refusal(refusal.code)
         answered = self._phase is BODY and self.cycle.response_started
+        if self._phase is BODY and not self.cycle.response_complete:  # the application is told that the client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self._phase, self._since_s = LINGERING, self.loop.time()
         self.flow.resume_reading()
         if not self.transport.is_closing():

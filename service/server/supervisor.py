@@ -181,21 +181,31 @@ class Supervisor:
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, self._stop)
         signal.signal(signal.SIGHUP, self._on_sighup)
-        for place in range(self._settings.workers):
-            self._start(place)
-        while self._workers or self._restarts:
-            events = self._wait()
-            if self._held or self._listener in events:
-                self._dispatch_connection()
-            if self._stopping and self._listening:
-                self._drain_step()
-            for worker in list(self._workers):
-                self._look_at(worker, events)
-            self._start_due()
-            self._kill_due()
+        try:
+            for place in range(self._settings.workers):
+                self._start(place)
+            while self._workers or self._restarts:
+                self._step()
+        finally:
+            for worker in self._workers:  # none is left but after an exception: nobody would look after them
+                worker.send_signal(signal.SIGKILL)
         if self._listen_error:
             raise self._listen_error
         return self._exit_code
+
+    def _step(self) -> None:
+        """Waits for events, and handles them."""
+        events = self._wait()
+        if self._listener in events:
+            self._dispatch_connection()
+        while self._held and self._dispatch_connection():
+            pass
+        if self._stopping and self._listening:
+            self._drain_step()
+        for worker in list(self._workers):
+            self._look_at(worker, events)
+        self._start_due()
+        self._kill_due()
 
     def _wait(self) -> Sequence[object]:
         """Waits for the next events, at most for a heartbeat interval.

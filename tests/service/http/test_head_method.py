@@ -24,7 +24,11 @@ def app(tmp_path_factory, keys_file):
 def paths_with(app, method):
     names = {"model": "lenet", "name": "lenet", "version": "3", "label": "champion", "verb": "classify"}
     return sorted(
-        {route.path.format(**names) for route in iter_route_contexts(app.routes) if method in (route.methods or ())}
+        {
+            route.path.replace(":verb}", "}").format(**names)
+            for route in iter_route_contexts(app.routes)
+            if method in (route.methods or ())
+        }
     )
 
 

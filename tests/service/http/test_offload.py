@@ -14,11 +14,13 @@ import pytest
 
 from service.engine.errors import DeadlineExceeded
 from service.errors import NotReady, TooLarge, WrongValue
+from service.helper_process import HelperProcess
 from service.http.offload import (
     BODIES,
     INLINE_BYTES,
     INLINE_ROWS,
     LARGE_PICTURES,
+    LIMIT_RECEIVING_BYTES,
     LIMIT_WAITING_BYTES,
     SMALL_PICTURES,
     Offload,
@@ -116,6 +118,34 @@ async def test_a_helper_that_is_killed_costs_one_answer(offload):
     with pytest.raises(NotReady, match="has ended; try again"):
         await waiting
     assert (await offload.decode_json(decode, GOOD)).images.shape == (1, 28, 28)
+
+
+@pytest.mark.anyio
+async def test_a_helper_that_stands_still_is_killed(offload):
+    offload._helper = HelperProcess(timeout_s=0.5)
+    await offload.decode_json(decode, GOOD)
+    os.kill(offload._helper._process.pid, signal.SIGSTOP)
+    with pytest.raises(NotReady, match="has ended; try again"):
+        await offload.decode_json(decode, GOOD)
+    offload._helper._timeout_s = 20
+    assert (await offload.decode_json(decode, GOOD)).images.shape == (1, 28, 28)
+
+
+@pytest.mark.anyio
+async def test_a_helper_that_cannot_be_started_is_no_failure(offload, monkeypatch):
+    monkeypatch.setattr("service.helper_process.subprocess.Popen", lambda *_, **__: Path("/nothing").read_bytes())
+    with pytest.raises(NotReady, match="has ended; try again"):
+        await offload.decode_json(decode, GOOD)
+
+
+@pytest.mark.anyio
+async def test_bodies_that_are_being_received_are_limited_together(offload):
+    """Unfinished bodies of 24 connections once took 400 MB."""
+    offload.receive(LIMIT_RECEIVING_BYTES)
+    with pytest.raises(NotReady, match="too many bytes of bodies are being received"):
+        offload.receive(1)
+    offload.receive(-LIMIT_RECEIVING_BYTES)
+    offload.receive(1)
 
 
 @pytest.mark.anyio

@@ -1,5 +1,7 @@
 """Prometheus metrics: batches, padding, waiting, refusals, and one exposition for several workers."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -7,7 +9,7 @@ import pytest
 
 from service.engine.batcher import Batch
 from service.observability.metrics import Metrics
-from service.observability.process_metrics import FILE_BYTES, SHARED_FOLDER, release_room
+from service.observability.process_metrics import FILE_BYTES, SHARED_FOLDER, release_room, reserve_files
 from tests.support.application import app_with, client_of
 from tests.support.exposition import read
 from tests.support.fake_predictor import FakePredictor, picture
@@ -79,6 +81,20 @@ print(os.getpid())
     assert before.startswith(after)
     assert not before.removeprefix(after).strip(b"\0")
     assert len(after) < len(before)
+
+
+def test_files_of_a_process_that_found_no_room_are_no_failure(tmp_path, monkeypatch):
+    """The supervisor once ended for an empty one, and left a service that nobody restarted."""
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    (tmp_path / "histogram_7.db").touch()
+    release_room(str(tmp_path), 7)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="no space left"):
+        reserve_files(str(tmp_path))
+    assert [path.name for path in tmp_path.glob("*.db")] == ["histogram_7.db"]
 
 
 def test_waiting_is_counted_for_each_request():

@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pytest
+from starlette.routing import compile_path
 
 from tests.support.application import app_following, app_with, client_of
 from tests.support.fake_predictor import FakePredictor, picture, trace_of
@@ -295,3 +296,10 @@ async def test_who_gets_no_answer_in_time_gets_504_and_a_full_queue_is_503_with_
         assert (await held).status_code == 200
         wrong = await client.post(PREDICT, json={}, headers={"X-Timeout-Ms": "soon"})
         refused(wrong, 400, "X-Timeout-Ms is 'soon', want a number of milliseconds")
+
+
+def test_paths_of_many_colons_are_matched_in_linear_time():
+    """16 KB of them once held the event loop for three seconds."""
+    pattern = compile_path("/v1/models/{model}:{verb:verb}")[0]
+    assert pattern.match("/v1/models/lenet:classify")
+    assert not pattern.match("/v1/models/" + ":" * 200_000 + "/")

@@ -52,6 +52,23 @@ def test_a_client_that_reads_only_when_it_has_sent_all_sees_why_its_body_is_refu
             assert json.load(answer)["error"]["code"] == "body_too_large"
 
 
+def test_after_a_refusal_the_application_does_not_answer_too(caplog):
+    """Its answer once met a connection that was half-closed: an exception, and over TLS a second answer."""
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        assert answers(connection, 1)[0][0] == 400
+        assert connection.recv(1) == b""
+    assert "Exception" not in caplog.text
+
+
+def test_pipelined_requests_behind_the_last_answer_do_not_reset_it():
+    with served(app_with(FakePredictor())) as address, connected(address) as connection:
+        last = request_with(GOOD).replace(b"Host: x", b"Host: x\r\nConnection: close")
+        connection.sendall(last + request_with(GOOD) * 50)
+        assert [status for status, _ in answers(connection, 1)] == [200]
+        assert connection.recv(1) == b""
+
+
 def test_a_client_that_goes_on_sending_is_read_for_a_moment_only(monkeypatch):
     monkeypatch.setattr("service.server.http_protocol.LINGER_S", 0.5)
     with served(app_with(FakePredictor(), body_limit_bytes=10_000)) as address, connected(address) as connection:

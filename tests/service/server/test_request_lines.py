@@ -58,6 +58,21 @@ def test_a_good_line_is_answered_after_empty_lines_too(address, line, size):
             assert answers(connection, 1)[0][0] == 200
 
 
+@pytest.mark.parametrize("before", [0, 1], ids=["first", "second"])
+def test_empty_lines_cost_nothing(address, before):
+    """2 KB of them once held the event loop for a second, and 64 KB for hours; 257 of them were an AttributeError."""
+    with connected(address) as connection, connected(address) as other:
+        connection.sendall((b"GET /healthz HTTP/1.1\r\n" + HEADERS) * before)
+        answers(connection, before)
+        connection.sendall(b"\r\n" * 2**17)
+        began = time.process_time()
+        other.sendall(b"GET /healthz HTTP/1.1\r\n" + HEADERS)
+        assert answers(other, 1)[0][0] == 200
+        assert time.process_time() - began < 1, "256 KB took 10 ms when this was written"
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HEADERS)
+        assert answers(connection, 1)[0][0] == 200
+
+
 def test_the_second_of_two_requests_is_checked_too(address):
     with connected(address) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HEADERS + b"GET  /healthz HTTP/1.1\r\n" + HEADERS)
