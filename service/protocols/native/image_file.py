@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from service.errors import MalformedBody, TooLarge, WrongMediaType, WrongValue, shortened
 from service.http.media_types import JPEG, PNG
 from service.http.offload import LARGE_PICTURES, SMALL_PICTURES
-from service.protocols.native.image_header import Size, Unreadable, check_jpeg, check_png, size_of
+from service.protocols.native.image_header import Size, Unreadable, essential_jpeg, essential_png, size_of
 from service.protocols.pictures import Decoded
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def decode_image(file: ImageFile, ink: Ink | None) -> Decoded:
     from training.picture import NoInk, prepare_levels
 
     try:
-        check_png(file.body) if file.media_type == PNG else check_jpeg(file.body, file.size)
-        grey = _levels(file, ink)
+        body = essential_png(file.body) if file.media_type == PNG else essential_jpeg(file.body, file.size)
+        grey = _levels(file._replace(body=body), ink)
     except WrongValue:
         raise
     except Exception as error:  # Pillow may raise any exception for a damaged file

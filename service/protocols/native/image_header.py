@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import Final, NamedTuple
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.http.media_types import PNG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LIMIT_CHUNKS: Final = 10_000
 """Maximum number of chunks of a PNG: 16 MB in chunks of 8 KiB, as libpng writes them, are 2,000. Pillow takes 5 µs for
@@ -29,6 +33,12 @@ FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """The second bytes of markers that begin a frame (SOF): its segment has the size of the picture."""
 ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 """The second bytes of markers without a segment."""
+METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
+"""The second bytes of markers of application data and comments (APPn, COM)."""
+NEEDED: Final = {0xE1: b"Exif\0\0", 0xEE: b"Adobe\0\x64"}
+"""Application data that are kept, by their beginning: the orientation, and the colours."""
+NEEDED_CHUNKS: Final = frozenset((b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"))
+"""Ancillary chunks that are kept: transparency, orientation, and those of an animation."""
 FILL: Final = re.compile(rb"\xff*")
 
 
@@ -53,22 +63,37 @@ def size_of(body: bytes, media_type: str) -> Size:
     return _png_size(body) if media_type == PNG else _jpeg_size(body)
 
 
-def check_png(body: bytes) -> None:
-    """Checks the number of chunks of a PNG file. Raises Unreadable."""
-    offset = len(SIGNATURE)
+def essential_png(body: bytes) -> bytes:
+    """A PNG file without the chunks that its pixels do not need. Raises Unreadable for too many chunks."""
+    kept, offset, cut = [body[: len(SIGNATURE)]], len(SIGNATURE), False
     for _ in range(LIMIT_CHUNKS):
         if offset + 8 > len(body):
-            return
-        offset += 12 + int.from_bytes(body[offset : offset + 4], "big")
+            return b"".join(kept) if cut else body
+        end = offset + 12 + int.from_bytes(body[offset : offset + 4], "big")
+        kind, chunk = body[offset + 4 : offset + 8], body[offset:end]
+        critical = kind[:1].isupper()
+        if critical or (kind in NEEDED_CHUNKS and zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]):
+            kept.append(chunk)
+        else:
+            cut = True
+        offset = end
     raise Unreadable(f"it has more than {LIMIT_CHUNKS} chunks, want at most {LIMIT_CHUNKS}")
 
 
-def check_jpeg(body: bytes, size: Size) -> None:
-    """Checks the number of scans of a JPEG file with a picture of this size. Raises Unreadable."""
-    scans = body.count(START_OF_SCAN)
-    limit = min(LIMIT_SCANS, LIMIT_SCANNED_PIXELS // max(size.pixels, 1))
-    if scans > limit:
-        raise Unreadable(f"it has {scans} scans, want at most {limit} for a picture of its size")
+def essential_jpeg(body: bytes, size: Size) -> bytes:
+    """A JPEG file without the segments that its pixels do not need. Raises Unreadable for too many scans."""
+    kept = [START_OF_IMAGE]
+    for marker, start, end in _segments(body):
+        content = body[start + 4 : end]
+        if marker == START_OF_SCAN[1]:
+            scans = body.count(START_OF_SCAN, start)
+            limit = min(LIMIT_SCANS, LIMIT_SCANNED_PIXELS // max(size.pixels, 1))
+            if scans > limit:
+                raise Unreadable(f"it has {scans} scans, want at most {limit} for a picture of its size")
+            return b"".join([*kept, body[start:]])
+        if marker not in METADATA or (marker in NEEDED and content.startswith(NEEDED[marker])):
+            kept.append(body[start:end])
+    return body
 
 
 def _png_size(body: bytes) -> Size:
@@ -80,20 +105,25 @@ def _png_size(body: bytes) -> Size:
 def _jpeg_size(body: bytes) -> Size:
     if not body.startswith(START_OF_IMAGE):
         raise Unreadable("not a JPEG file")
+    for marker, start, _ in _segments(body):
+        if marker in FRAMES and start + 9 <= len(body):
+            height, width = struct.unpack(">HH", body[start + 5 : start + 9])
+            return Size(width, height)
+    raise Unreadable("its size is not found")
+
+
+def _segments(body: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker segments of a JPEG, to its first scan or to damage: second byte of the marker, start, and end."""
     offset = len(START_OF_IMAGE)
     for _ in range(LIMIT_SEGMENTS):
         fill = FILL.match(body, offset, offset + LIMIT_FILL_BYTES + 1)
         offset = fill.end() if fill and fill.group() else len(body)
         if offset >= len(body) or body[offset] == 0xFF:
-            break
-        marker = body[offset]
+            return
+        marker, start = body[offset], offset - 1
         offset += 1
-        if marker in ALONE:
-            continue
-        if marker in FRAMES and offset + 7 <= len(body):
-            height, width = struct.unpack(">HH", body[offset + 3 : offset + 7])
-            return Size(width, height)
+        if marker not in ALONE:
+            offset += int.from_bytes(body[offset : offset + 2], "big")
+        yield marker, start, offset
         if marker == START_OF_SCAN[1]:
-            break
-        offset += int.from_bytes(body[offset : offset + 2], "big")
-    raise Unreadable("its size is not found")
+            return

@@ -37,9 +37,16 @@ def header(width, height):
         chunk(b"eXIf", b"II+\0\x08\0\0\0"),
         chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff"),
         chunk(b"tEXt", b"Raw profile type exif\0\nexif\n   4\nzzzz"),
+        chunk(b"eXIf", b"MM\0*\0\0\0\x08")[:-1] + b"!",
+        chunk(b"tEXt", b"a\0b")[:-1] + b"!",
+        chunk(b"iCCP", b"icc\0\1zzzz"),
+        chunk(b"zTXt", b"k\0\1zzzz"),
+        chunk(b"pHYs", b"\0"),
+        chunk(b"gAMA", b"\0"),
+        chunk(b"cHRM", b"\0"),
     ],
 )
-def test_exif_data_of_a_png_that_cannot_be_read_are_ignored(damage):
+def test_metadata_of_a_png_that_cannot_be_read_are_ignored(damage):
     """They once were a 500 with a traceback."""
     assert np.array_equal(decoded(with_chunks(damage)), decoded(encoded(BLACK)))
 
@@ -48,9 +55,31 @@ def test_exif_data_of_a_png_that_cannot_be_read_are_ignored(damage):
     "exif", [b"garbage", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
 )
 def test_exif_data_of_a_jpeg_that_cannot_be_read_are_ignored(exif):
+    assert np.array_equal(decoded(with_segment(0xE1, exif), JPEG), decoded(encoded(BLACK, "JPEG"), JPEG))
+
+
+def with_segment(kind, content):
     plain = encoded(BLACK, "JPEG")
-    segment = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
-    assert np.array_equal(decoded(plain[:2] + segment + plain[2:], JPEG), decoded(plain, JPEG))
+    return plain[:2] + bytes([0xFF, kind]) + struct.pack(">H", len(content) + 2) + content + plain[2:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (0xE0, b"JFIF"),
+        (0xE2, b"ICC_PROFILE\0"),
+        (0xED, b"Photoshop 3.0\0"),
+        (0xEE, b"Adobe"),
+        (0xE2, b"MPF\0zz"),
+        (0xFE, b""),
+    ],
+)
+def test_other_metadata_of_a_jpeg_that_cannot_be_read_are_ignored(kind, content):
+    assert np.array_equal(decoded(with_segment(kind, content), JPEG), decoded(encoded(BLACK, "JPEG"), JPEG))
+
+
+def test_scans_of_a_thumbnail_do_not_count():
+    decoded(with_segment(0xE1, b"Exif\0\0" + SOS * 100), JPEG)
 
 
 @pytest.mark.parametrize("size", [(8, 16384), (16384, 8), (1, 9000)])
