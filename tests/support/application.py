@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 JSON = {"Content-Type": "application/json"}
 ALIASES = {"lenet": {"champion": 3, "stable": 3, "previous": 2}, "mlp": {"champion": 1}}
+
+
+def path_of(template: str, **names: str) -> str:
+    """A path of a route, with names in place of its parameters."""
+    return re.sub(r":\w+}", "}", template).format(**names)
 
 
 def registry_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> ModelRegistry:

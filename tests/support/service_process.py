@@ -92,4 +92,7 @@ def workers_of(process):
 
 def gone(pid):
     """Whether a process has ended."""
-    return not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
+    try:
+        return " Z " in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True

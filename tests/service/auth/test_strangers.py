@@ -5,7 +5,7 @@ from fastapi.routing import iter_route_contexts
 
 from service.auth.middleware import METRICS
 from service.http.error_schemas import ERRORS
-from tests.support.application import app_following, client_of
+from tests.support.application import app_following, client_of, path_of
 from tests.support.fake_predictor import FakePredictor
 from tests.support.keys import AUTHORIZATION
 from tests.support.shelf import Shelf
@@ -40,7 +40,7 @@ async def test_no_answer_without_a_key_names_a_version_a_refusal_or_a_path(keys_
     """Any method at any route; the metrics have a right of their own, `metrics`."""
     app = guarded(keys_file)
     paths = {
-        route.path.format(model="lenet", name="lenet", version="41", label="champion", verb="classify", path="")
+        path_of(route.path, model="lenet", name="lenet", version="41", label="champion", verb="classify", path="")
         for route in iter_route_contexts(app.routes)
     } - {METRICS}
     assert {"/readyz", "/manage/reload", "/v1/models/lenet/versions/41", "/v2/repository/index"} <= paths

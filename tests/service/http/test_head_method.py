@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from tests.support.application import app_with, client_of, served
+from tests.support.application import app_with, client_of, path_of, served
 from tests.support.fake_predictor import FakePredictor
 from tests.support.keys import AUTHORIZATION
 
@@ -24,11 +24,7 @@ def app(tmp_path_factory, keys_file):
 def paths_with(app, method):
     names = {"model": "lenet", "name": "lenet", "version": "3", "label": "champion", "verb": "classify"}
     return sorted(
-        {
-            route.path.replace(":verb}", "}").format(**names)
-            for route in iter_route_contexts(app.routes)
-            if method in (route.methods or ())
-        }
+        {path_of(route.path, **names) for route in iter_route_contexts(app.routes) if method in (route.methods or ())}
     )
 
 

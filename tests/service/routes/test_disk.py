@@ -7,7 +7,7 @@ import threading
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from tests.support.application import app_with, client_of
+from tests.support.application import app_with, client_of, path_of
 from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.keys import AUTHORIZATION
 
@@ -24,7 +24,7 @@ async def test_the_event_loop_touches_no_file_during_a_request(keys_file, tmp_pa
         feedback_url=f"sqlite:///{tmp_path}/feedback.sqlite3",
     )
     paths = [
-        route.path.format(model="lenet", name="lenet", version="3", label="champion", verb="classify", path="page.js")
+        path_of(route.path, model="lenet", name="lenet", version="3", label="champion", verb="classify", path="page.js")
         for route in iter_route_contexts(app.routes)
     ]
     loop, touched, path = threading.current_thread(), [], ""
