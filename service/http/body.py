@@ -64,7 +64,7 @@ async def _received(receive: Receive, limit_bytes: int, offload: Offload) -> byt
                 offload.receive(len(chunk))
     finally:
         if counted:
-            offload.receive(-counted)
+            offload.received(counted)
     return b"".join(chunks) if len(chunks) > 1 else chunks[0]
 
 

@@ -25,6 +25,8 @@ INLINE_BYTES: Final = 2**17
 """Size up to which JSON is decoded on the event loop: 40 pictures, or 20 ms for the slowest JSON."""
 INLINE_BINARY_BYTES: Final = 2**20
 """Size up to which numbers in binary are decoded on the event loop."""
+INLINE_ROWS: Final = 512
+"""Number of answers up to which a response is encoded on the event loop: 10 ms for the slowest form."""
 LIMIT_WAITING: Final = 64
 """Maximum number of bodies of a kind that wait for a thread."""
 LIMIT_RECEIVING_BYTES: Final = 2**27
@@ -40,8 +42,6 @@ class Kind(NamedTuple):
     threads: int
 
 
-INLINE_ROWS: Final = 512
-"""Number of answers up to which a response is encoded on the event loop: 10 ms for the slowest form."""
 JSON_BODIES: Final = Kind("large JSON bodies", 1)
 BODIES: Final = Kind("large bodies", 1)
 """Numbers in binary, and compressed bodies: NumPy and zlib release the GIL."""
@@ -64,10 +64,14 @@ class Offload:
         self._receiving_bytes = 0
 
     def receive(self, size_bytes: int) -> None:
-        """Counts bytes of a body while it is received; negative when it has ended. Raises NotReady above the limit."""
+        """Counts bytes of a body that has not ended, until `received`. Raises NotReady above the limit."""
         self._receiving_bytes += size_bytes
-        if size_bytes > 0 and self._receiving_bytes > LIMIT_RECEIVING_BYTES:
+        if self._receiving_bytes > LIMIT_RECEIVING_BYTES:
             raise NotReady("queue_full", "too many bytes of bodies are being received; try again later")
+
+    def received(self, size_bytes: int) -> None:
+        """Stops to count the bytes of a body: it has ended, or is refused."""
+        self._receiving_bytes -= size_bytes
 
     async def decode_json(
         self, decode: Callable[[bytes], Result], body: bytes, deadline_s: float | None = None

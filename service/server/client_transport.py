@@ -15,12 +15,12 @@ class ClientTransport:
     """A transport that delays the head of an answer and sends it together with the first bytes of the body.
 
     So an answer takes one system call and wakes its client once. ASGI allows a server to delay "http.response.start".
-    `must_linger` is asked before the connection is closed: if so, only the sending half is closed; `abort` or another
-    `close` closes the other half. All other methods are those of the wrapped transport.
+    `linger` is called before the connection is closed: if it returns True, only the sending half is closed; `abort` or
+    another `close` closes the other half. All other methods are those of the wrapped transport.
     """
 
-    def __init__(self, transport: asyncio.Transport, must_linger: Callable[[], bool]) -> None:
-        self._transport, self._head, self._must_linger = transport, b"", must_linger
+    def __init__(self, transport: asyncio.Transport, linger: Callable[[], bool]) -> None:
+        self._transport, self._head, self._linger = transport, b"", linger
         self._half_closed = False
         self.is_closing = transport.is_closing  # called for each answer: without the detour over __getattr__
 
@@ -48,7 +48,7 @@ class ClientTransport:
     def close(self) -> None:
         """Closes the transport, or its sending half, when everything is sent."""
         self.flush()
-        if self._half_closed or not self._must_linger():
+        if self._half_closed or not self._linger():
             self._transport.close()
             return
         self._half_closed = True

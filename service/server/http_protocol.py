@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from service.headers import HEAD_LIMIT_BYTES, HEADERS_LIMIT
 from service.private_api import require_members
 from service.server.client_transport import ClientTransport
+from service.server.received import Received
 from service.server.refusals import (
     FRAMING_TOO_LARGE,
     HEAD_TOO_LARGE,
@@ -44,11 +45,8 @@ LONGEST_PROBE_S: Final = 1.0
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 TCP_CLOSE: Final = 7
 """A state of Linux's TCP_INFO: the connection was reset."""
-END_OF_HEAD: Final = b"\r\n\r\n"
 EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 """What a server ignores before a request (RFC 9112, 2.2)."""
-REQUEST_LINE: Final = re.compile(rb"[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
-"""The first line of a request (RFC 9112, 3). The parser also accepts HTTP/0.9, HTTP/2.0 and several spaces."""
 PIECES_AT_ONCE: Final = 256
 """A chunked body may be parsed in as many pieces before the event loop does something else."""
 FRAMING_PER_BYTE: Final = 8
@@ -66,7 +64,7 @@ require_members(
     *("connection_made", "data_received", "pause_writing", "resume_writing", "shutdown"),
     *("on_header", "on_headers_complete", "on_body", "on_message_complete", "on_response_complete"),
     *("transport", "flow", "cycle", "headers", "parser", "_start_asgi_task"),
-    *("loop", "logger", "server_state", "connections", "expect_100_continue"),
+    *("loop", "logger", "server_state", "connections"),
 )
 require_members("uvicorn", UVICORN, RequestResponseCycle, *CYCLE)
 require_members("uvicorn", UVICORN, FlowControl, "pause_reading", "resume_reading")
@@ -127,49 +125,6 @@ class Timeout(NamedTuple):
     expire: Callable[[HttpProtocol], None]
 
 
-class Received:
-    """What has been received of the current request, as far as it is limited or checked here."""
-
-    __slots__ = ("framing", "head", "line", "tail")
-
-    def __init__(self) -> None:
-        self.framing = 0
-        """Bytes around a chunked body: sizes of chunks and whatever else stands between these, less an allowance for
-        the body. Bodies are limited where they are read."""
-        self.begin()
-
-    def begin(self) -> None:
-        """Begins a head."""
-        self.head = 0
-        """Bytes of the head."""
-        self.line: bytearray | None = bytearray()
-        """The beginning of a request line that has not ended yet; None behind its end."""
-        self.tail = b""
-        """The last three bytes that were searched for END_OF_HEAD, which may come in two pieces."""
-
-    def find_end_of_head(self, data: bytes, start: int) -> int:
-        """The index in `data`, from `start` on, behind the next END_OF_HEAD; the end of the data if there is none."""
-        tail = self.tail
-        if tail and (found := (tail + data[start : start + 3]).find(END_OF_HEAD)) >= 0:
-            end = start + found + len(END_OF_HEAD) - len(tail)
-        else:
-            found = data.find(END_OF_HEAD, start)
-            end = found + len(END_OF_HEAD) if found >= 0 else len(data)
-        self.tail = b"" if found >= 0 else (tail + data[start:end])[-3:]
-        return end
-
-    def check_line(self, piece: bytes) -> None:
-        """Checks the request line when it has ended; `piece` is the next one of a head. Raises MalformedRequest."""
-        if not self.line and REQUEST_LINE.match(piece):
-            self.line = None
-        elif self.line is not None:
-            self.line += piece
-            if piece.find(b"\n") >= 0:
-                if not REQUEST_LINE.match(self.line):
-                    raise MalformedRequest(MALFORMED)
-                self.line = None
-
-
 class HttpProtocol(HttpToolsProtocol):
     """One connection. Not thread-safe: one event loop only.
 
@@ -212,7 +167,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Registers the connection."""
-        super().connection_made(cast("asyncio.Transport", ClientTransport(transport, self._must_linger)))
+        super().connection_made(cast("asyncio.Transport", ClientTransport(transport, self._linger)))
         self._received = Received()
         self._since_s = self.loop.time()
         if len(self.connections) > self.connection_limit:
@@ -285,8 +240,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing() and self.transport.get_extra_info("ssl_object"):
             self.loop.call_later(PRESENCE_S, self.transport.abort)
 
-    def _must_linger(self) -> bool:
-        """Whether a connection that is to close has to read on first: the client may still be sending."""
+    def _linger(self) -> bool:
+        """Begins to linger if the client may still be sending when the connection is to close; says whether it does."""
         if self.server_state.draining or len(self.connections) > self.connection_limit:
             return False
         if self._phase is BODY or self._held:
@@ -445,10 +400,12 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Sends the error answer, unless the application has begun another one, and closes the connection."""
         self.count_refusal(refusal.code)
-        answered = self._phase is BODY and self.cycle.response_started
-        if self._phase is BODY and not self.cycle.response_complete:  # the application is told that the client is gone
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        answered = False
+        if self._phase is BODY:
+            answered = self.cycle.response_started
+            if not self.cycle.response_complete:  # the application is told that the client is gone
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
         self._phase, self._since_s = LINGERING, self.loop.time()
         self.flow.resume_reading()
         if not self.transport.is_closing():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from service.errors import MalformedBody, TooLarge, WrongMediaType, WrongValue, shortened
 from service.http.media_types import JPEG, PNG
 from service.http.offload import LARGE_PICTURES, SMALL_PICTURES
-from service.protocols.native.image_header import Size, Unreadable, essential_jpeg, essential_png, size_of
+from service.protocols.native.image_header import SIGNATURE, Size, Unreadable, essential_jpeg, essential_png, size_of
 from service.protocols.pictures import Decoded
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ BLOCK_BYTES: Final = 2**27
 """Maximum size of Pillow's memory blocks. A picture in one block is returned to the system when closed; of Pillow's
 default blocks of 16 MB, the C library keeps some for each thread."""
 BEGINNINGS: Final = {
-    b"\x89PNG\r\n\x1a\n": PNG,
+    SIGNATURE: PNG,
     b"\xff\xd8\xff": JPEG,
     b"GIF8": "image/gif",
     b"BM": "image/bmp",

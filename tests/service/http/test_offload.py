@@ -144,7 +144,7 @@ async def test_bodies_that_are_being_received_are_limited_together(offload):
     offload.receive(LIMIT_RECEIVING_BYTES)
     with pytest.raises(NotReady, match="too many bytes of bodies are being received"):
         offload.receive(1)
-    offload.receive(-LIMIT_RECEIVING_BYTES)
+    offload.received(LIMIT_RECEIVING_BYTES)
     offload.receive(1)
 
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.server.supervisor import share
+from service.server.worker_process import share
 from tests.support.keys import AUTHORIZATION
 from tests.support.service_process import gone, running, running_plain, start_plain, workers_of
 from tests.support.variants import publish_variant
