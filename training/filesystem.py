@@ -58,11 +58,17 @@ def replace_file(path: epath.Path, content: bytes) -> None:
     flush(path.parent)
 
 
-def check_room(folder: epath.Path, size_bytes: int) -> None:
-    """Raises OSError when fewer than `size_bytes` bytes are free on the folder's disk."""
-    if is_mounted(folder) and (free_bytes := shutil.disk_usage(folder).free) < size_bytes:
+def file_size_bytes(path: epath.Path) -> int:
+    """The size of a file. Not `path.stat()`: epath looks up the owner's name, and in a container he may have none."""
+    with path.open("rb") as file:
+        return file.seek(0, os.SEEK_END)
+
+
+def check_room(folder: epath.Path, wanted_bytes: int) -> None:
+    """Raises OSError when fewer than `wanted_bytes` bytes are free on the folder's disk."""
+    if is_mounted(folder) and (free_bytes := shutil.disk_usage(folder).free) < wanted_bytes:
         raise OSError(
-            errno.ENOSPC, f"no room on the disk: want {size_bytes:,} bytes, {free_bytes:,} are free", str(folder)
+            errno.ENOSPC, f"no room on the disk: want {wanted_bytes:,} bytes, {free_bytes:,} are free", str(folder)
         )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from etils import epath
 
-from training.filesystem import flush, flush_tree, is_mounted, locked
+from training.filesystem import file_size_bytes, flush, flush_tree, is_mounted, locked
 from training.store import decisions, manifest
 from training.store.aliases import CHALLENGER, CHAMPION, FIRST, PREVIOUS, Aliases, AliasMoved
 from training.store.manifest import CorruptVersion, StoreError
@@ -112,7 +112,7 @@ class Store:
     def size_bytes(self, model: str, version: int | str) -> int:
         """The size of a version's files in bytes."""
         folder = self._version(model, version)
-        return sum((folder / name).stat().length for name in manifest.files(folder))
+        return sum(file_size_bytes(folder / name) for name in manifest.files(folder))
 
     def load(self, model: str, version: int | str) -> tuple[Card, Params]:
         """Card and weights of a version, every file compared with the manifest. Raises CorruptVersion."""

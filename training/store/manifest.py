@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from training.errors import DigitsError
+from training.filesystem import file_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,7 @@ def read_limited(path: epath.Path, limit_bytes: int) -> bytes:
 
 def _size_bytes(path: epath.Path) -> int:
     try:
-        return int(path.stat().length)
+        return file_size_bytes(path)
     except OSError:  # reading it says why
         return 0
 

@@ -91,6 +91,24 @@ def test_the_first_version_becomes_champion_and_the_second_does_not(store, train
     assert store.aliases("tiny") == {"champion": 1}
 
 
+def test_a_store_whose_owner_has_a_number_and_no_name_is_read_as_any_other(store, trained, monkeypatch):
+    def nobody(number: int) -> None:
+        raise KeyError(f"uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("grp.getgrgid", nobody)
+    store.publish(*trained)
+    store.promote("tiny", store.publish(*trained))
+    store.verify("tiny", 2)
+    assert store.aliases("tiny") == {"champion": 2, "previous": 1}
+    assert store.size_bytes("tiny", 2) == sum(
+        len(path.read_bytes())
+        for path in Path(store.path / "tiny" / "2").rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    )
+    assert store.load("tiny", 1)[0] == store.card("tiny", 1)
+
+
 def test_what_is_not_there_is_named_together_with_what_is(store, trained):
     with pytest.raises(UnknownModel, match=r"there is no model 'tiny' in the store .*; it holds no model at all"):
         store.resolve("tiny", 1)
