@@ -1,8 +1,9 @@
 """The engine: dynamic batching. Requests wait in one queue, and threads compute their rows batch by batch.
 
 Batches are formed by rows and without a timer. An idle engine starts at once; the rows that arrive while it computes
-form the next batch. Large requests are split across batches and small ones packed together, in order of arrival, so no
-request starves. The engine is independent of the meaning of a row, of the source of requests, and of the model.
+form the next batch. Large requests are split across batches and small ones packed together. Half of each batch belongs
+to the oldest requests, so no request starves, and half to the shortest, so a picture does not wait for thousands. The
+engine is independent of the meaning of a row, of the source of requests, and of the model.
 
 While one thread computes, a second thread starts only with a full batch: a few more rows are cheaper in the next batch
 than in a batch of their own. The threads and the event loop share Python's interpreter lock (GIL), and every thread

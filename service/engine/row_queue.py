@@ -1,21 +1,23 @@
-"""The engine's queue of rows: waiting requests in order of arrival, taken out as batches."""
+"""The engine's queue of rows: waiting requests, taken out as batches, half by age and half by size."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     OnBatch: TypeAlias = Callable[[float, float], None]
 
 Rows: TypeAlias = "np.ndarray[Any, Any]"
 """An array whose first axis counts rows."""
+LANES: Final = 13
+"""Sizes are told apart by their number of binary digits: 1 row, 2 and 3, 4 to 7, …, and at last 4,096 and more."""
 
 
 class Request:
@@ -55,15 +57,21 @@ class Part(NamedTuple):
 
 
 class RowQueue:
-    """First in, first out; a request may leave from the middle. Not thread-safe: one thread at a time."""
+    """Waiting requests by age and by size; a request may leave from the middle. Not thread-safe: one thread at a time.
+
+    Half of each batch belongs to the oldest requests, and half to the shortest. So a picture does not wait for all rows
+    of a long request, and no request waits for more than twice as many batches as first in, first out. Of requests of
+    about the same size the oldest is first: if they took turns, all would be finished as late as the last one.
+    """
 
     def __init__(self) -> None:
         self.rows = 0
-        self._requests: OrderedDict[Request, None] = OrderedDict()  # ordered, and removal is O(1)
+        self._by_age: OrderedDict[Request, None] = OrderedDict()  # ordered, and removal is O(1)
+        self._by_size: tuple[OrderedDict[Request, None], ...] = tuple(OrderedDict() for _ in range(LANES))
 
     def append(self, request: Request) -> None:
-        """Puts a request at the end."""
-        self._requests[request] = None
+        """Puts a request behind all others, and behind those of its size."""
+        self._by_age[request] = self._lane(request)[request] = None
         self.rows += request.size
 
     def take(self, room: int) -> list[Part]:
@@ -71,30 +79,43 @@ class RowQueue:
 
         Cancelled and expired requests are skipped.
         """
-        parts = []
-        while room and self._requests:
-            request = next(iter(self._requests))
-            if request.future.done():  # cancelled or expired, and `leave` not called yet
-                self.leave(request)
-                continue
-            part = Part(request, request.taken, min(request.size, request.taken + room))
-            parts.append(part)
-            room -= part.stop - part.start
-            self.rows -= part.stop - part.start
-            request.taken = part.stop
-            if request.taken == request.size:
-                del self._requests[request]
-        return parts
+        parts: dict[Request, Part] = {}
+        self._move((self._by_age,), room - room // 2, parts)
+        self._move(self._by_size, room // 2, parts)
+        return [*parts.values()]
 
     def leave(self, request: Request) -> None:
         """Takes a request's remaining rows out of the queue."""
-        if request in self._requests:
-            del self._requests[request]
+        if request in self._by_age:
+            self._remove(request)
             self.rows -= request.size - request.taken
 
     def clear(self) -> list[Request]:
         """Takes all requests out of the queue."""
-        requests = list(self._requests)
-        self._requests.clear()
-        self.rows = 0
+        requests = list(self._by_age)
+        for request in requests:
+            self.leave(request)
         return requests
+
+    def _move(self, lanes: Iterable[OrderedDict[Request, None]], room: int, parts: dict[Request, Part]) -> None:
+        """Moves at most `room` rows to the parts of a batch, from the front of the first lane that is not empty."""
+        for lane in lanes:
+            while room and lane:
+                request = next(iter(lane))
+                if request.future.done():  # cancelled or expired, and `leave` not called yet
+                    self.leave(request)
+                    continue
+                start, stop = request.taken, min(request.size, request.taken + room)
+                parts[request] = Part(request, parts[request].start if request in parts else start, stop)
+                room -= stop - start
+                self.rows -= stop - start
+                request.taken = stop
+                if stop == request.size:
+                    self._remove(request)
+
+    def _remove(self, request: Request) -> None:
+        del self._by_age[request], self._lane(request)[request]
+
+    def _lane(self, request: Request) -> OrderedDict[Request, None]:
+        """The requests with as many binary digits in their size."""
+        return self._by_size[min(request.size.bit_length(), LANES) - 1]

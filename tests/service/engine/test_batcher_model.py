@@ -1,9 +1,10 @@
-"""The engine against a model of it: a list from which rows are taken in their order.
+"""The engine against a model of it: a list from which each batch takes row by row, of the oldest, then the shortest.
 
 The engine computes a batch when a step allows it and not before, so that at every moment one knows what it must be at.
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections import Counter, defaultdict
@@ -19,6 +20,7 @@ from service.engine.errors import DeadlineExceeded, PredictFailed, QueueFull
 from tests.support.examples import examples
 
 BATCH, LIMIT = 4, 12
+HALF = BATCH // 2
 DEADLINE_S = 1000
 PATIENCE_S = 10
 
@@ -66,6 +68,7 @@ class Asked:
         self.numbers, self.task, self.impatient = numbers, task, impatient
         self.waiting = list(numbers)  # rows that are in no batch yet
         self.missing = len(numbers)
+        self.batches_left = math.inf  # after so many more batches, at most, no row of it waits
 
 
 class EngineMachine(RuleBasedStateMachine):
@@ -107,16 +110,17 @@ class EngineMachine(RuleBasedStateMachine):
         """Forms the next batches: one if there is none, and full ones as long as there is a thread for them."""
         began = []
         while self.queue and (not self.running or (self.waiting_rows() >= BATCH and len(self.running) < self.threads)):
-            room, batch = BATCH, []
-            while room and self.queue:
-                asked = self.queue[0]
-                numbers, asked.waiting = asked.waiting[:room], asked.waiting[room:]
-                batch.append((asked, numbers))
-                room -= len(numbers)
-                if not asked.waiting:
-                    self.queue.pop(0)
-            self.running.append(batch)
-            began.append(numbers_of(batch))
+            numbers = {}
+            for place in range(min(BATCH, self.waiting_rows())):
+                shortest = min(self.queue, key=lambda asked: len(asked.numbers).bit_length())
+                asked = self.queue[0] if place < HALF else shortest
+                numbers.setdefault(asked, []).append(asked.waiting.pop(0))
+                self.queue = [asked for asked in self.queue if asked.waiting]
+            for asked in self.queue:
+                asked.batches_left -= 1
+                assert asked.batches_left > 0
+            self.running.append([*numbers.items()])
+            began.append(numbers_of(self.running[-1]))
         before, self.batches = self.batches, self.batches + len(began)
         self.until(lambda: len(self.predict.begun) >= self.batches)
         assert sorted(self.predict.begun[before:]) == sorted(began)
@@ -155,6 +159,7 @@ class EngineMachine(RuleBasedStateMachine):
             self.compute_inline(numbers, task)
             return
         self.queue.append(Asked(numbers, task, impatient))
+        self.queue[-1].batches_left = math.ceil(self.waiting_rows() / HALF)
         self.take()
 
     def compute_inline(self, numbers, task):
