@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from service.errors import WrongValue, too_many_rows
 from service.protocols.pictures import Decoded
 from training.images import PIXELS, SIDE
+
+if TYPE_CHECKING:
+    from service.headers import Headers
+
+
+def count_pictures(headers: Headers, *, limit_rows: int) -> int:
+    """The number of pictures that a body has by its Content-Length; 1 where that says nothing, or says too many."""
+    length = headers.get(b"content-length", b"")
+    if b"content-encoding" in headers or not length.isdigit() or len(length) > 18:
+        return 1
+    rows = int(length) // PIXELS
+    return rows if 1 <= rows <= limit_rows else 1
 
 
 def decode_octets(body: bytes, *, limit_rows: int) -> Decoded:

@@ -57,13 +57,13 @@ class Call(NamedTuple):
         return Prediction(version, answers, [(ID_HEADER, prediction_id)] if prediction_id else [])
 
 
-def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion) -> Call:
-    """Begins the call of a request, before its body is read.
+def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion, rows: int = 1) -> Call:
+    """Begins the call of a request of at least `rows` pictures, before its body is read.
 
     Raises WrongValue for a wrong X-Timeout-Ms, and QueueFull, Closed or EngineDead (backpressure).
     """
     deadline_s = time.monotonic() + timeout_of(headers, state.settings.timeout_limit_ms)
-    version.batcher.check_room()
+    version.batcher.check_room(rows)
     return Call(state, headers, version, deadline_s)
 
 

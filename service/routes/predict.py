@@ -25,7 +25,7 @@ from service.protocols.native.query import PARAMETERS, parse_query
 from service.protocols.native.request import decode_json
 from service.protocols.native.response import encode_json, encode_npy, encode_octets
 from service.protocols.native.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture
-from service.protocols.octets import decode_octets
+from service.protocols.octets import count_pictures, decode_octets
 from service.routes.call import begin_call, model_headers
 from service.routes.dependencies import state_of
 
@@ -101,7 +101,8 @@ async def predict(request: Request) -> Response:
         headers = dict(scope["headers"])
         body_type, answer_type = type_of_body(headers), type_of_answer(headers)
         _check_coverage(query, answer_type)
-        call = begin_call(state, headers, version)
+        rows = count_pictures(headers, limit_rows=state.settings.request_limit_rows) if body_type == OCTETS else 1
+        call = begin_call(state, headers, version, rows)
         body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
         async with cancel_on_disconnect(request.receive):

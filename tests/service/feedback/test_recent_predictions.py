@@ -9,7 +9,14 @@ import pytest
 
 from service.errors import UnknownPrediction, WrongValue
 from service.feedback import recent_predictions as module
-from service.feedback.recent_predictions import RECORD_BYTES, SECRET_BYTES, RecentPrediction, RecentPredictions
+from service.feedback.recent_predictions import (
+    COLUMNS,
+    RECORD,
+    RECORD_BYTES,
+    SECRET_BYTES,
+    RecentPrediction,
+    RecentPredictions,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -64,6 +71,23 @@ def test_an_index_beyond_the_request_is_refused_though_there_is_a_picture(recent
     assert (caught.value.code, caught.value.field) == ("out_of_range", "index")
 
 
+def test_a_request_is_found_whole_though_it_goes_over_the_end_of_the_memory(recent):
+    remembered(recent, 1, 2, 3, 4, 5, 6)
+    images, number = remembered(recent, 7, 0, 9, 8, 1)
+    for index, digit in enumerate((7, 0, 9, 8, 1)):
+        assert recent.find(number, index) == RecentPrediction("lenet", 3, digit, images[index].tobytes())
+
+
+def test_a_picture_alone_and_several_are_written_alike(recent):
+    assert COLUMNS.itemsize == RECORD_BYTES
+    images, _ = remembered(recent, 7)
+    recent.remember(np.concatenate([images, images]), answers(7, 7), model="lenet", version=3)
+    records = [bytes(recent._ring[SECRET_BYTES + RECORD_BYTES * n :][:RECORD_BYTES]) for n in (1, 2, 3)]
+    assert [RECORD.unpack(record)[2:6] for record in records] == [RECORD.unpack(records[0])[2:6]] * 3
+    assert [RECORD.unpack(record)[:2] for record in records] == [(1, 1), (2, 2), (3, 2)]
+    assert [RECORD.unpack(record)[-1] for record in records] == [1, 2, 3]
+
+
 def test_only_the_last_ones_are_remembered(recent):
     numbers = [remembered(recent, n % 10)[1] for n in range(9)]
     assert is_unknown(recent, numbers[0]) == (
@@ -76,6 +100,9 @@ def test_of_a_request_that_is_larger_than_the_memory_nothing_is_mixed_up(recent)
     _, number = remembered(recent, *[n % 10 for n in range(12)])
     is_unknown(recent, number)
     is_unknown(recent, number, 11)
+    assert [RECORD.unpack_from(recent._ring, SECRET_BYTES + RECORD_BYTES * (n % 8))[0] for n in range(5, 13)] == [
+        *range(5, 13)
+    ]
     assert recent.find(remembered(recent, 4)[1]).predicted == 4
 
 

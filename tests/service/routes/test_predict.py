@@ -214,6 +214,35 @@ async def test_a_full_queue_refuses_before_it_reads_the_body_and_says_when_it_wi
         assert [(await task).status_code for task in held] == [200, 200]
 
 
+async def test_pictures_that_have_no_room_in_the_queue_are_refused_before_they_are_read():
+    """Seen under four times the load that can be sustained: most bodies were read, only to be refused."""
+    predictor, read = FakePredictor(), []
+
+    async def body(rows):
+        read.append(rows)
+        yield bytes(784 * rows)
+
+    app = app_with(predictor, queue_limit_rows=4, request_limit_rows=4)
+    batcher = app.state.service.registry.resolve().batcher
+    async with client_of(app) as client:
+
+        def ask(rows):
+            headers = {**OCTETS, "Content-Length": str(784 * rows)}
+            return asyncio.create_task(client.post("/predict", content=body(rows), headers=headers))
+
+        predictor.gate.clear()
+        held = [ask(1)]
+        await asyncio.to_thread(eventually, lambda: len(predictor.batches) == 1)
+        held.append(ask(2))
+        await asyncio.to_thread(eventually, lambda: batcher.waiting_rows == 2)
+        assert (await ask(3)).status_code == 503
+        assert read == [1, 2]
+        held.append(ask(2))
+        await asyncio.to_thread(eventually, lambda: batcher.waiting_rows == 4)
+        predictor.gate.set()
+        assert [(await task).status_code for task in held] == [200, 200, 200]
+
+
 async def test_the_documentation_names_every_kind_of_body_and_answer(client):
     document = json.loads((await client.get("/openapi.json")).content)
     post = document["paths"]["/predict"]["post"]
