@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from fastapi.telemetry import TelemetryConfig
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from service.auth.keys import Right
     from service.state import ServiceState
@@ -68,15 +68,27 @@ DESCRIPTION: Final = (
 """Errors of the server itself, on any path."""
 
 
-def create_app(state: ServiceState | None = None) -> FastAPI:
-    """The application on a state, which is `app.state.service`; by default the state of the environment's settings.
+class Application(FastAPI):
+    """FastAPI with the state of a process. Requests go straight to the middleware."""
+
+    service: ServiceState
+    middleware_stack: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request. FastAPI's own method asks its telemetry first, which is off here."""
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
+
+def create_app(state: ServiceState | None = None) -> Application:
+    """The application on a state, which is `app.service`; by default the state of the environment's settings.
 
     A registry that is still empty is loaded on startup. Everything is closed on shutdown. Raises DigitsError for a root
     path with which a route begins.
     """
     state = state or make_state(ServiceSettings())
     errors = ErrorResponses(state.metrics.requests.refused, lambda: state.registry.draining)
-    app = FastAPI(
+    app = Application(
         title="digits",
         summary="Handwritten digits in, answers with probabilities out",
         description=DESCRIPTION,
@@ -88,7 +100,7 @@ def create_app(state: ServiceState | None = None) -> FastAPI:
         redirect_slashes=False,
         telemetry=UNTRACED,
     )
-    app.state.service = state
+    app.service = state
     for route in ROUTES:
         app.include_router(route.router)
     app.mount("/page", page.files, "page")
@@ -110,8 +122,8 @@ def create_app(state: ServiceState | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    state: ServiceState = app.state.service
+async def _lifespan(app: Application) -> AsyncIterator[None]:
+    state = app.service
     watching = None
     if state.watcher:
         if not state.registry.loaded:
@@ -150,7 +162,7 @@ def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses, templ
         **{("POST", path): tensorflow_serving.predict for path in tensorflow_serving.PREDICT_PATHS},
         **{("POST", path): open_inference.infer for path in open_inference.INFER_PATHS},
     }
-    inner: ASGIApp = HeadMethod(FastPath(app.build_middleware_stack(), fast, errors.of_base_exception))
+    inner: ASGIApp = FastPath(HeadMethod(app.build_middleware_stack()), fast, errors.of_base_exception)
     if settings.require_key:
         inner = AuthenticationMiddleware(inner, state.keys, settings.require_key, errors.of_base_exception)
     if settings.cors_origins:

@@ -19,6 +19,7 @@ from service.observability.metrics import Metrics
 from service.observability.tracing import tracing_from_environment
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from service.observability.tracing import Tracing
@@ -42,6 +43,8 @@ class ServiceState:
     offload: Offload
     keys: Keys
     tracing: Tracing | None
+    requests: set[asyncio.Task[None]]
+    """The tasks of the requests in flight, which the server adds."""
     notify_workers: Callable[[], None]
     """Makes the other workers look at the store."""
 
@@ -83,4 +86,5 @@ def make_state(
         keys=Keys(settings.keys_file),
         tracing=tracing or tracing_from_environment(),
         notify_workers=notify_workers,
+        requests=set(),
     )

@@ -58,6 +58,17 @@ def replace_file(path: epath.Path, content: bytes) -> None:
     flush(path.parent)
 
 
+def read_limited(path: epath.Path, limit_bytes: int | None = None) -> bytes:
+    """The content of a file. Raises OSError for more than `limit_bytes` bytes, and when it cannot be read."""
+    if limit_bytes is None:
+        return path.read_bytes()
+    with path.open("rb") as file:
+        content: bytes = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {limit_bytes:,} bytes, which is the limit", str(path))
+    return content
+
+
 def file_size_bytes(path: epath.Path) -> int:
     """The size of a file. Not `path.stat()`: epath looks up the owner's name, and in a container he may have none."""
     with path.open("rb") as file:

@@ -159,6 +159,29 @@ class Batcher:
             if timer:
                 timer.cancel()
 
+    def compute_now(self, rows: Rows, deadline_s: float | None = None, on_batch: OnBatch | None = None) -> Rows | None:
+        """As `submit`, for a caller that knows of no other one: computed inline at once, without the queue.
+
+        None, and nothing is computed, if the engine is not idle or has no inline batches of so many rows.
+        """
+        if len(rows) > self._inline_rows:
+            return None
+        if deadline_s is not None and deadline_s <= time.monotonic():
+            raise DeadlineExceeded
+        with self._lock:
+            if self._starting or self._queue.rows or not self._is_idle():
+                return None
+            self._starting = True
+        try:
+            return self._measured(rows, [time.perf_counter()], [on_batch])
+        except Exception as error:
+            raise _failed(len(rows), error) from error
+        except BaseException as error:
+            self._die()
+            raise EngineDead from error
+        finally:
+            self._pass_on([])
+
     async def close(self, timeout_s: float | None = None) -> None:
         """Drains: refuses new requests and waits for the accepted ones, which get Closed after `timeout_s`."""
         with self._lock:
@@ -200,6 +223,10 @@ class Batcher:
                 self._batches.remove(before)
             self._starting = False
             self._wake_up()
+
+    def _is_idle(self) -> bool:
+        """Whether all threads wait for work and may get some. The caller holds the lock."""
+        return self._idle_threads == len(self._threads) and not self._closing and not self._dead
 
     def _wake_up(self) -> None:
         """Wakes an idle thread if a batch is due or the engine stops. The caller holds the lock."""
@@ -270,24 +297,28 @@ class Batcher:
     def _answers(self, batch: list[Part]) -> Rows:
         slices = [part.request.rows[part.start : part.stop] for part in batch]
         rows = slices[0] if len(slices) == 1 else _packed(slices)
-        began = time.perf_counter()
+        arrived_s = [part.request.arrived_s for part in batch if not part.start]
+        return self._measured(rows, arrived_s, [part.request.on_batch for part in batch])
+
+    def _measured(self, rows: Rows, arrived_s: list[float], on_batch: list[OnBatch | None]) -> Rows:
+        """Calls `predict` on a batch, and tells how long it took; `arrived_s` are of the requests that begin in it."""
+        size, began = len(rows), time.perf_counter()
         answers = self._predict(rows)
         seconds = time.perf_counter() - began
-        if len(answers) != len(rows):
-            raise RuntimeError(f"predict returned {len(answers)} rows for {len(rows)}")
+        if len(answers) != size:
+            raise RuntimeError(f"predict returned {len(answers)} rows for {size}")
         with self._lock:
-            for part in batch:
-                if part.request.on_batch:
-                    part.request.on_batch(began, began + seconds)
-            self._last_rows = len(rows)
-            rate = len(rows) / max(seconds, 1e-9) * len(self._batches)
+            for call in on_batch:
+                if call:
+                    call(began, began + seconds)
+            self._last_rows = size
+            rate = size / (seconds or 1e-9) * (len(self._batches) or 1)
             self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
-        self._observer(Batch(len(rows), seconds, [began - part.request.arrived_s for part in batch if not part.start]))
+        self._observer(Batch(size, seconds, [began - since for since in arrived_s]))
         return answers
 
     def _fail(self, request: Request, cause: Exception) -> Request:
-        request.error = PredictFailed(f"predict failed on a request of {request.size} rows: {cause!r}")
-        request.error.__cause__ = cause
+        request.error = _failed(request.size, cause)
         self._leave(request)
         return request
 
@@ -317,6 +348,12 @@ class Batcher:
         for request in requests:
             request.error = request.error or error()
         self._deliver(requests)
+
+
+def _failed(rows: int, cause: Exception) -> PredictFailed:
+    error = PredictFailed(f"predict failed on a request of {rows} rows: {cause!r}")
+    error.__cause__ = cause
+    return error
 
 
 def _packed(slices: list[Rows]) -> Rows:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 INLINE_INFLATE_BYTES: Final = 2**12
 """Size up to which a compressed body is inflated on the event loop: it has at most LIMIT_UNCHECKED_BYTES then."""
 
+LENGTH_DIGITS: Final = 18
+"""Digits of a Content-Length above which it is too large without being parsed."""
+
 
 async def read_body(receive: Receive, headers: Headers, limit_bytes: int, offload: Offload) -> bytes:
     """The body of a request, inflated if it is compressed: a small one at once, a large one by `offload`.
@@ -27,13 +30,9 @@ async def read_body(receive: Receive, headers: Headers, limit_bytes: int, offloa
     Raises TooLarge; WrongMediaType for an unknown Content-Encoding; MalformedBody for a body that cannot be inflated;
     ClientDisconnect when the client hangs up before the end of the body; and the errors of `Offload.run`.
     """
-    encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
-    if encoding == "identity":
-        encoding = ""
-    if encoding:
-        check_encoding(encoding)
-    content_length = headers.get(b"content-length", b"")
-    if content_length.isdigit() and _exceeds(content_length, limit_bytes):
+    encoding = _encoding(headers) if b"content-encoding" in headers else ""
+    content_length = headers.get(b"content-length", b"0")  # which the server has checked
+    if len(content_length) > LENGTH_DIGITS or int(content_length) > limit_bytes:
         raise _too_large(f"{content_length.decode()} bytes", limit_bytes)
     body = await _received(receive, limit_bytes, offload)
     if not encoding:
@@ -47,30 +46,32 @@ async def _received(receive: Receive, limit_bytes: int, offload: Offload) -> byt
     """The body as it comes. Raises TooLarge, ClientDisconnect, and NotReady when too much is being received."""
     chunks: list[bytes] = []
     size = counted = 0
-    more = True
     try:
-        while more:
+        while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             chunk = message.get("body", b"")
+            chunks.append(chunk)
             size += len(chunk)
             if size > limit_bytes:
                 raise _too_large(f"more than {limit_bytes} bytes", limit_bytes)
-            chunks.append(chunk)
-            more = message.get("more_body", False)
-            if more:
-                counted += len(chunk)
-                offload.receive(len(chunk))
+            if not message.get("more_body", False):
+                return chunk if size == len(chunk) else b"".join(chunks)
+            counted = size
+            offload.receive(len(chunk))
     finally:
         if counted:
             offload.received(counted)
-    return b"".join(chunks) if len(chunks) > 1 else chunks[0]
 
 
-def _exceeds(content_length: bytes, limit_bytes: int) -> bool:
-    """Whether a Content-Length is above the limit; a number of more than 18 digits is not parsed."""
-    return len(content_length) > 18 or int(content_length) > limit_bytes
+def _encoding(headers: Headers) -> str:
+    """The Content-Encoding; empty for `identity`. Raises WrongMediaType for an unknown one."""
+    encoding = headers[b"content-encoding"].decode("latin-1").strip().lower()
+    if encoding in ("", "identity"):
+        return ""
+    check_encoding(encoding)
+    return encoding
 
 
 def _too_large(found: str, limit_bytes: int) -> TooLarge:

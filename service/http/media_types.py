@@ -20,14 +20,17 @@ PNG: Final = "image/png"
 JPEG: Final = "image/jpeg"
 PICTURES: Final = (PNG, JPEG)
 """Media types of request bodies only."""
+JSON_HEADER: Final = JSON.encode()
+ANY: Final = b"*/*"
 FORM: Final = "application/x-www-form-urlencoded"
 
 
 def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *PICTURES)) -> str:
     """The media type in Content-Type. Raises WrongMediaType if it is none of `types`, or JSON not in UTF-8."""
-    header = headers.get(b"content-type", b"").decode("latin-1")
-    if header in types:
-        return header
+    given = headers.get(b"content-type", b"")
+    if given == JSON_HEADER:
+        return JSON
+    header = given.decode("latin-1")
     media_type, *parameters = (part.strip().lower() for part in header.split(";"))
     if media_type not in types:
         hint = f"; with curl: -H 'Content-Type: {JSON}'" if media_type in ("", FORM) else ""
@@ -58,9 +61,10 @@ def type_of_answer(headers: Headers) -> str:
 
     Raises NotAcceptable when Accept allows none of TYPES.
     """
-    header = headers.get(b"accept", b"*/*").decode("latin-1")
-    if header in ("*/*", JSON):
+    given = headers.get(b"accept", ANY)
+    if given in (ANY, JSON_HEADER):
         return JSON
+    header = given.decode("latin-1")
     weights = dict(_weighted(part) for part in header.lower().split(",") if part.strip())
     if not weights:
         return JSON

@@ -15,9 +15,12 @@ from service.concurrency import ThreadPool
 from service.engine.errors import DeadlineExceeded
 from service.errors import NotReady
 from service.helper_process import HelperDied, HelperProcess
+from service.http.disconnect import cancel_on_disconnect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.types import Receive
 
 Result = TypeVar("Result")
 
@@ -74,7 +77,11 @@ class Offload:
         self._receiving_bytes -= size_bytes
 
     async def decode_json(
-        self, decode: Callable[[bytes], Result], body: bytes, deadline_s: float | None = None
+        self,
+        decode: Callable[[bytes], Result],
+        body: bytes,
+        deadline_s: float | None = None,
+        receive: Receive | None = None,
     ) -> Result:
         """`decode(body)`: at once for a small body, in the helper process for a large one.
 
@@ -83,12 +90,16 @@ class Offload:
         if len(body) <= INLINE_BYTES:
             return decode(body)
         try:
-            return await self.run(JSON_BODIES, lambda: self._helper.run(decode, body), len(body), deadline_s)
+            return await self.run(JSON_BODIES, lambda: self._helper.run(decode, body), len(body), deadline_s, receive)
         except HelperDied:
             raise NotReady("decoder_died", "the process that decodes large bodies has ended; try again") from None
 
     async def decode_binary(
-        self, decode: Callable[[bytes], Result], body: bytes, deadline_s: float | None = None
+        self,
+        decode: Callable[[bytes], Result],
+        body: bytes,
+        deadline_s: float | None = None,
+        receive: Receive | None = None,
     ) -> Result:
         """`decode(body)`: at once for a small body, on a thread for a large one.
 
@@ -96,14 +107,20 @@ class Offload:
         """
         if len(body) <= INLINE_BINARY_BYTES:
             return decode(body)
-        return await self.run(BODIES, lambda: decode(body), len(body), deadline_s)
+        return await self.run(BODIES, lambda: decode(body), len(body), deadline_s, receive)
 
     async def run(
-        self, kind: Kind, work: Callable[[], Result], size_bytes: int, deadline_s: float | None = None
+        self,
+        kind: Kind,
+        work: Callable[[], Result],
+        size_bytes: int,
+        deadline_s: float | None = None,
+        receive: Receive | None = None,
     ) -> Result:
         """The result of `work` on a body of `size_bytes`; `deadline_s` is in `time.monotonic()` seconds.
 
-        Raises the errors of `work`, NotReady when too many bodies wait (backpressure), and DeadlineExceeded.
+        Raises the errors of `work`, NotReady when too many bodies wait (backpressure), DeadlineExceeded, and
+        ClientDisconnect when the client of `receive` hangs up.
         """
         pool, waiting_bytes = self._pool(kind), self._waiting_bytes[kind]
         if waiting_bytes + size_bytes > LIMIT_WAITING_BYTES:
@@ -115,7 +132,8 @@ class Offload:
             raise _busy(f"{self._limit_waiting} {kind.name}") from None
         self._waiting_bytes[kind] += size_bytes
         try:
-            async with asyncio.timeout(None if deadline_s is None else deadline_s - time.monotonic()):
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            async with cancel_on_disconnect(receive), asyncio.timeout(left_s):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise DeadlineExceeded from None

@@ -16,6 +16,7 @@ from training.answers import VERDICT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from service.engine.row_queue import OnBatch
     from service.observability.metrics import Metrics
     from service.observability.model_metrics import VersionMetrics
     from training.answers import Answers
@@ -59,7 +60,8 @@ class LoadedVersion:
 
         def compute(images: Images) -> NDArray[np.float32]:
             columns = predictor.columns(images)
-            if np.isnan(columns[:, VERDICT]).any():  # JSON has no NaN
+            verdicts = np.add.reduce(columns[:, VERDICT])
+            if verdicts != verdicts:
                 raise BrokenAnswer(
                     f"{predictor.name} version {predictor.version} answered with probabilities that are not finite"
                 )
@@ -93,18 +95,35 @@ class LoadedVersion:
 
         Raises the errors of `Batcher.submit`, and BrokenAnswer for probabilities that are not finite.
         """
-        context = CURRENT.get()
-        if context is not None:
-            context.model, context.version = self.name, self.version
-        timer = context.batch_timer() if context is not None and context.stages is not None else None
         try:
-            columns = await self.batcher.submit(images, deadline_s, timer)
+            columns = await self.batcher.submit(images, deadline_s, self._begin())
         except PredictFailed as failure:
-            self.metrics.failed()
-            if isinstance(failure.__cause__, BrokenAnswer):
-                raise failure.__cause__ from None
+            self._count_failure(failure)
             raise
         return self.predictor.read(columns)
+
+    def predict_now(self, images: Images, deadline_s: float) -> Answers | None:
+        """As `predict`, for the only request in flight: computed at once, or None if the engine would not do that."""
+        try:
+            columns = self.batcher.compute_now(images, deadline_s, self._begin())
+        except PredictFailed as failure:
+            self._count_failure(failure)
+            raise
+        return None if columns is None else self.predictor.read(columns)
+
+    def _begin(self) -> OnBatch | None:
+        """Notes the version in the request's context; returns the context's timer of batches, if it wants one."""
+        context = CURRENT.get()
+        if context is None:
+            return None
+        context.model, context.version = self.name, self.version
+        return None if context.stages is None else context.batch_timer()
+
+    def _count_failure(self, failure: PredictFailed) -> None:
+        """Counts a failed prediction. Raises BrokenAnswer if that is its cause."""
+        self.metrics.failed()
+        if isinstance(failure.__cause__, BrokenAnswer):
+            raise failure.__cause__ from None
 
     async def retire(self) -> None:
         """Waits for the requests in flight and closes the engine. The version must have left the registry before.

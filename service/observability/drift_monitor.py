@@ -41,7 +41,7 @@ class DriftMonitor:
         with self._lock:
             self._new.append(new)
             self._new_bytes += len(new)
-            while self._new_bytes - len(self._new[0]) >= self._window_bytes:  # rows beyond the window
+            while self._new_bytes >= self._window_bytes + len(self._new[0]):  # rows beyond the window
                 self._new_bytes -= len(self._new.popleft())
 
     def flush(self) -> None:

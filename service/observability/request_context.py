@@ -28,9 +28,8 @@ _process, _number = secrets.token_hex(6).encode(), count(1)
 class RequestContext:
     """Context of one request: id, trace, answering model and version, stage timings.
 
-    The seconds of each stage are added to `seconds`. `stages` are (name, begin, end) in `time.perf_counter()` seconds,
-    or None, which records no stages.
-    The callback of `batch_timer` may be called on other threads.
+    The seconds of each stage are added to `stage_seconds`. `stages` are (name, begin, end) in `time.perf_counter()`
+    seconds, or None, which records no stages. The callback of `batch_timer` may be called on other threads.
     Not thread-safe: one event loop only.
     """
 
@@ -40,9 +39,9 @@ class RequestContext:
     stages: list[tuple[str, float, float]] | None = None
     span: Any = None
 
-    def __init__(self, headers: Headers, seconds: dict[str, float]) -> None:
+    def __init__(self, headers: Headers, stage_seconds: dict[str, float]) -> None:
         self.began_s = perf_counter()
-        self._headers, self._seconds = headers, seconds
+        self._headers, self.stage_seconds = headers, stage_seconds
         given = headers.get(REQUEST_ID)
         self.id = given if given and WELL_FORMED_ID.fullmatch(given) else b"%b%08x" % (_process, next(_number))
 
@@ -65,13 +64,6 @@ class RequestContext:
         traceparent = self.traceparent
         return traceparent[3:35].decode() if traceparent else None
 
-    def note(self, stage: str, began_s: float) -> None:
-        """Counts the seconds of a stage that began at `began_s` and ends now."""
-        ended_s = perf_counter()
-        self._seconds[stage] += ended_s - began_s
-        if self.stages is not None:
-            self.stages.append((stage, began_s, ended_s))
-
     def batch_timer(self) -> Callable[[float, float], None]:
         """An `on_batch` callback for the engine: records each batch, and the queue time from now to the first batch."""
         stages = self.stages = self.stages or []
@@ -93,4 +85,7 @@ def note_stage(stage: str, began_s: float) -> None:
     """Counts a stage (`decode` or `encode`) that began at `began_s` in the current request, if there is one."""
     context = CURRENT.get()
     if context is not None:
-        context.note(stage, began_s)
+        ended_s = perf_counter()
+        context.stage_seconds[stage] += ended_s - began_s
+        if context.stages is not None:
+            context.stages.append((stage, began_s, ended_s))

@@ -9,9 +9,12 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.feedback.recent_predictions import HEADER
+from service.http.disconnect import cancel_on_disconnect
 from service.http.timeout import timeout_of
 
 if TYPE_CHECKING:
+    from starlette.types import Receive
+
     from service.headers import Headers
     from service.models.loaded_version import LoadedVersion
     from service.state import ServiceState
@@ -37,34 +40,40 @@ class Call(NamedTuple):
     headers: Headers
     version: LoadedVersion
     deadline_s: float
+    receive: Receive
 
     async def predict(self, images: Images, *, pinned: bool) -> Prediction:
         """The prediction for images uint8 [n, 28, 28]. A canary may answer unless `pinned` to the version.
 
-        Raises the errors of `LoadedVersion.predict`.
+        Raises the errors of `LoadedVersion.predict`, and ClientDisconnect.
         """
         state, version = self.state, self.version
-        if state.experiment and not pinned:
-            challenger = state.registry.model(version.name).challenger
-            version, answers = await state.experiment.predict(
-                version, challenger, images, self.deadline_s, self.headers
-            )
-        else:
-            answers = await version.predict(images, self.deadline_s)
+        experiment = None if pinned else state.experiment
+        is_alone = len(state.requests) == 1
+        answers = version.predict_now(images, self.deadline_s) if is_alone and not experiment else None
+        if answers is None:
+            async with cancel_on_disconnect(self.receive):
+                if experiment:
+                    challenger = state.registry.model(version.name).challenger
+                    version, answers = await experiment.predict(
+                        version, challenger, images, self.deadline_s, self.headers
+                    )
+                else:
+                    answers = await version.predict(images, self.deadline_s)
         prediction_id = state.recent.remember(
             images, answers.probabilities, model=version.name, version=version.version
         )
         return Prediction(version, answers, [(ID_HEADER, prediction_id)] if prediction_id else [])
 
 
-def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion, rows: int = 1) -> Call:
+def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion, receive: Receive, rows: int = 1) -> Call:
     """Begins the call of a request of at least `rows` pictures, before its body is read.
 
     Raises WrongValue for a wrong X-Timeout-Ms, and QueueFull, Closed or EngineDead (backpressure).
     """
     deadline_s = time.monotonic() + timeout_of(headers, state.settings.timeout_limit_ms)
     version.batcher.check_room(rows)
-    return Call(state, headers, version, deadline_s)
+    return Call(state, headers, version, deadline_s, receive)
 
 
 def model_headers(version: LoadedVersion) -> list[tuple[bytes, bytes]]:

@@ -20,7 +20,7 @@ bearer_credentials: Final = Depends(bearer)
 
 def state_of(request: Request) -> ServiceState:
     """The state of the process, from the application of the request."""
-    state: ServiceState = request.app.state.service
+    state: ServiceState = request.scope["app"].service
     return state
 
 

@@ -17,7 +17,6 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from service.errors import FollowsStore, WrongValue, wrong_type
 from service.http.body import read_body
-from service.http.disconnect import cancel_on_disconnect
 from service.http.error_schemas import plain_error_answers
 from service.http.media_types import JSON, OCTETS
 from service.http.offload import INLINE_BYTES
@@ -153,17 +152,16 @@ async def infer(request: Request) -> Response:
     """
     state, headers = state_of(request), dict(request.scope["headers"])
     with state.registry.resolve(**request.path_params) as version:
-        call = begin_call(state, headers, version)
-        body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
+        call = begin_call(state, headers, version, request.receive)
+        body = await read_body(call.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
-        async with cancel_on_disconnect(request.receive):
-            decode = partial(decode_inference, headers=headers, limit_rows=state.settings.request_limit_rows)
-            size = json_bytes(headers)
-            in_binary = size is not None and size <= INLINE_BYTES
-            decode_body = state.offload.decode_binary if in_binary else state.offload.decode_json
-            decoded = await decode_body(decode, body, call.deadline_s)
-            note_stage("decode", began_s)
-            prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
+        decode = partial(decode_inference, headers=headers, limit_rows=state.settings.request_limit_rows)
+        size = json_bytes(headers)
+        in_binary = size is not None and size <= INLINE_BYTES
+        decode_body = state.offload.decode_binary if in_binary else state.offload.decode_json
+        decoded = await decode_body(decode, body, call.deadline_s, call.receive)
+        note_stage("decode", began_s)
+        prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     version, answers, id_header = prediction
     began_s = time.perf_counter()
     encode = partial(encode_inference, decoded, answers.probabilities, name=version.name, version=version.version)

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request, Response
 from service.errors import WrongValue
 from service.feedback.recent_predictions import HEADER as ID_HEADER
 from service.http.body import read_body
-from service.http.disconnect import cancel_on_disconnect
 from service.http.error_schemas import error_answers
 from service.http.media_types import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
 from service.http.openapi import TIMEOUT, one_of
@@ -102,16 +101,13 @@ async def predict(request: Request) -> Response:
         body_type, answer_type = type_of_body(headers), type_of_answer(headers)
         _check_coverage(query, answer_type)
         rows = count_pictures(headers, limit_rows=state.settings.request_limit_rows) if body_type == OCTETS else 1
-        call = begin_call(state, headers, version, rows)
-        body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
+        call = begin_call(state, headers, version, request.receive, rows)
+        body = await read_body(call.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
-        async with cancel_on_disconnect(request.receive):
-            if body_type in PICTURES:
-                pictures = await _decode_image(body, body_type, query, call)
-            else:
-                pictures = await _decode(body, body_type, query, call)
-            note_stage("decode", began_s)
-            prediction = await call.predict(pictures.images, pinned=query.version is not None)
+        decode = _decode_image if body_type in PICTURES else _decode
+        pictures = await decode(body, body_type, query, call)
+        note_stage("decode", began_s)
+        prediction = await call.predict(pictures.images, pinned=query.version is not None)
     began_s = time.perf_counter()
     encode = partial(_encode, prediction, pictures, answer_type, query)
     response = await state.offload.encode(encode, len(pictures.images), call.deadline_s)
@@ -137,7 +133,7 @@ async def _decode(body: bytes, media_type: str, query: Query, call: Call) -> Dec
         raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
     if media_type == NPY:
         decode = partial(decode_npy, limit_rows=limit_rows, scale=query.full_ink)
-        return await offload.decode_binary(decode, body, call.deadline_s)
+        return await offload.decode_binary(decode, body, call.deadline_s, call.receive)
     if query.scale is not None:
         raise _unknown_scale(
             query.scale,
@@ -148,7 +144,8 @@ async def _decode(body: bytes, media_type: str, query: Query, call: Call) -> Dec
         return decode_octets(body, limit_rows=limit_rows)
     if fast := whole_numbers(body, limit_rows=limit_rows):
         return fast
-    return await offload.decode_json(partial(decode_json, limit_rows=limit_rows), body, call.deadline_s)
+    decode = partial(decode_json, limit_rows=limit_rows)
+    return await offload.decode_json(decode, body, call.deadline_s, call.receive)
 
 
 async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Decoded:
@@ -156,7 +153,8 @@ async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) 
     if query.scale is not None:
         raise _unknown_scale(query.scale, media_type, "none")
     file = open_image(body, media_type, call.state.settings.picture_limit_pixels)
-    return await call.state.offload.run(file.kind, lambda: decode_image(file, query.ink), len(body), call.deadline_s)
+    prepare = partial(decode_image, file, query.ink)
+    return await call.state.offload.run(file.kind, prepare, len(body), call.deadline_s, call.receive)
 
 
 def _unknown_scale(scale: float, media_type: str, wanted: str) -> WrongValue:

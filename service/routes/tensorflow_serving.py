@@ -17,7 +17,6 @@ from starlette.convertors import StringConvertor, register_url_convertor
 
 from service.errors import UnknownVerb, WrongValue, shortened
 from service.http.body import read_body
-from service.http.disconnect import cancel_on_disconnect
 from service.http.error_schemas import plain_error_answers
 from service.http.media_types import JSON
 from service.http.openapi import TIMEOUT, one_of, path_parameters
@@ -94,14 +93,13 @@ async def predict(request: Request) -> Response:
     """
     state, headers = state_of(request), dict(request.scope["headers"])
     with _resolve(request) as version:
-        call = begin_call(state, headers, version)
-        body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
+        call = begin_call(state, headers, version, request.receive)
+        body = await read_body(call.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
-        async with cancel_on_disconnect(request.receive):
-            decode = partial(decode_rows, limit_rows=state.settings.request_limit_rows)
-            decoded = await state.offload.decode_json(decode, body, call.deadline_s)
-            note_stage("decode", began_s)
-            prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
+        decode = partial(decode_rows, limit_rows=state.settings.request_limit_rows)
+        decoded = await state.offload.decode_json(decode, body, call.deadline_s, call.receive)
+        note_stage("decode", began_s)
+        prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
     began_s = time.perf_counter()
     encode = partial(encode_rows, prediction.answers.probabilities, columns=decoded.columns)
     content = await state.offload.encode(encode, len(decoded.images), call.deadline_s)

@@ -95,11 +95,12 @@ class DrainingServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,  # a client could make up its address
                 http=self._protocol,
+                interface="asgi3",
                 ws="none",
             )
         )
         self._state, self._on_ready, self._drain_pause_s = state, on_ready, settings.drain_pause_s
-        self.server_state = self._shared = SharedState()
+        self.server_state = self._shared = SharedState(state.requests)
         self._connections, self._on_sighup = connections, on_sighup
         self._on_end, self._on_stop = on_end, on_stop
         self._channel_closed = asyncio.Event()
@@ -153,7 +154,7 @@ class DrainingServer(uvicorn.Server):
             loop.remove_reader(connections)
             self._channel_closed.set()
             return
-        protocol = self._protocol(self.config, self.server_state, self.lifespan.state, loop)
+        protocol = self._protocol(self.config, self._shared, self.lifespan.state, loop)
         opening = loop.create_task(loop.connect_accepted_socket(lambda: protocol, connection, ssl=self.config.ssl))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)

@@ -1,20 +1,22 @@
-"""One HTTP/1.1 connection: uvicorn's httptools protocol with timeouts, size limits and errors of the common form."""
+"""One HTTP/1.1 connection on httptools' parser: phases, timeouts, size limits, and errors of the common form."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 import socket
 from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
+from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
 from service.headers import HEAD_LIMIT_BYTES, HEADERS_LIMIT
 from service.private_api import require_members
-from service.server.client_transport import ClientTransport
+from service.server.exchange import CONTINUE, Exchange
 from service.server.received import Received
 from service.server.refusals import (
     FRAMING_TOO_LARGE,
@@ -30,8 +32,10 @@ from service.server.refusals import (
 )
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Mapping
+
+    from starlette.types import ASGIApp
+    from uvicorn import Config
 
 PRESENCE_S: Final = 1.0
 """How long a connection over the connection limit may stay open: for its first byte and for its error answer."""
@@ -42,7 +46,6 @@ TLS_LINGER_S: Final = 0.5
 PROBE_S: Final = 0.05
 """How long the first answer to a client that has closed its half of the connection may take before it is probed."""
 LONGEST_PROBE_S: Final = 1.0
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 TCP_CLOSE: Final = 7
 """A state of Linux's TCP_INFO: the connection was reset."""
 EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
@@ -56,19 +59,9 @@ UPGRADE: Final = re.compile(rb"\r\nupgrade(?=:)", re.IGNORECASE)
 HTTP. Java's client sends it with its first request unless told otherwise."""
 UVICORN: Final = ">=0.54,<0.55"
 """The versions that are known to have the members below, which are not public; the same as in pyproject.toml."""
-CYCLE: Final = ("keep_alive", "response_started", "response_complete", "disconnected", "message_event")
-require_members(
-    "uvicorn",
-    UVICORN,
-    HttpToolsProtocol,
-    *("connection_made", "data_received", "pause_writing", "resume_writing", "shutdown"),
-    *("on_header", "on_headers_complete", "on_body", "on_message_complete", "on_response_complete"),
-    *("transport", "flow", "cycle", "headers", "parser", "_start_asgi_task"),
-    *("loop", "logger", "server_state", "connections"),
-)
-require_members("uvicorn", UVICORN, RequestResponseCycle, *CYCLE)
-require_members("uvicorn", UVICORN, FlowControl, "pause_reading", "resume_reading")
-require_members("uvicorn", UVICORN, ServerState, "connections", "total_requests")
+require_members("uvicorn", UVICORN, ServerState, "connections", "tasks", "default_headers", "total_requests")
+ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+log = logging.getLogger("uvicorn.error")
 
 
 class ConnectionLimits(NamedTuple):
@@ -81,9 +74,17 @@ class ConnectionLimits(NamedTuple):
 
 
 class SharedState(ServerState):
-    """The state that all connections of a server share. Not thread-safe: one event loop only."""
+    """The state that all connections of a server share. Not thread-safe: one event loop only.
+
+    `tasks` are those of the requests in flight.
+    """
 
     draining = False
+
+    def __init__(self, tasks: set[asyncio.Task[None]] | None = None) -> None:
+        super().__init__()
+        if tasks is not None:
+            self.tasks = tasks
 
     def drain(self) -> None:
         """Makes the next answer of every connection its last one, with `Connection: close`."""
@@ -125,7 +126,7 @@ class Timeout(NamedTuple):
     expire: Callable[[HttpProtocol], None]
 
 
-class HttpProtocol(HttpToolsProtocol):
+class HttpProtocol(asyncio.Protocol):
     """One connection. Not thread-safe: one event loop only.
 
     Requests are parsed one at a time: what comes behind a request (pipelining) is held unparsed until the request is
@@ -133,11 +134,13 @@ class HttpProtocol(HttpToolsProtocol):
     `check_timeouts` of every connection now and then, which costs less than a timer for each request.
     """
 
-    transport: ClientTransport  # type: ignore[assignment]
-    server_state: SharedState
     connection_limit: ClassVar[int]
     timeouts: ClassVar[Mapping[Phase, Timeout]]
 
+    exchange: Exchange | None = None
+    """The last request, and its answer."""
+    writable: asyncio.Event | None = None
+    """While the client has to read (backpressure): set when it has."""
     _phase = CONNECTED
     _since_s = 0.0
     """When the phase began, in the loop's time."""
@@ -145,11 +148,27 @@ class HttpProtocol(HttpToolsProtocol):
     """When the phase UNREAD began, if the connection is in that."""
     _held, _held_start = b"", 0
     """What has been read and is not parsed yet, from `_held_start` on."""
+    _url = b""
+    _headers: list[tuple[bytes, bytes]]
     _body_left = 0
     """Bytes of the body still to come, by Content-Length."""
     _keeps_alive = True
     """Whether the client of the last request wants more answers on the connection."""
-    _client_has_sent_all = False
+    _client_has_sent_all = _half_closed = _is_paused = False
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: SharedState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.server_state, self.connections, self._tasks = server_state, server_state.connections, server_state.tasks
+        self._app: ASGIApp = config.loaded_app
+        self._app_state = app_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser: Any = HttpRequestParser(self)
+        self._received = Received()
 
     @classmethod
     def with_limits(cls, limits: ConnectionLimits, count_refusal: Callable[[str], None]) -> type[HttpProtocol]:
@@ -165,41 +184,100 @@ class HttpProtocol(HttpToolsProtocol):
     def count_refusal(code: str, /) -> None:
         """Counts an error answer that no application has seen."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    # What asyncio calls for the connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Registers the connection."""
-        super().connection_made(cast("asyncio.Transport", ClientTransport(transport, self._linger)))
-        self._received = Received()
-        self._since_s = self.loop.time()
+        self.transport = cast("asyncio.Transport", transport)
+        self._is_tls = transport.get_extra_info("ssl_object") is not None
+        self._server, self._client = get_local_addr(self.transport), get_remote_addr(self.transport)
+        self._since_s = self._loop.time()
+        self.connections.add(self)  # type: ignore[arg-type] # uvicorn's own protocols are named there
         if len(self.connections) > self.connection_limit:
             self._phase = OVER_LIMIT
 
-    def on_response_complete(self) -> None:
-        """Waits for the next request, or parses the one that was held behind this one.
-
-        The same as uvicorn's, but without its keep-alive timer and its queue of parsed requests.
-        """
-        self.transport.flush()  # an answer without a body is complete with its head
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        if self._phase is ANSWERING:
-            self._phase, self._since_s = IDLE, self.loop.time()
-        if self._held:
-            self._parse_held()
-        else:
-            self.flow.resume_reading()
-            if self._client_has_sent_all:
-                self.transport.close()
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio names it
+        """Tells the application that the client is gone, and forgets the connection."""
+        self.connections.discard(self)
+        if self.exchange:
+            self.exchange.disconnect()
+        self.resume_writing()
+        self.exchange = self._parser = None  # both refer to the connection
 
     def pause_writing(self) -> None:
         """Backpressure: too much has been sent that the client has not read."""
-        super().pause_writing()
-        self._unread_since_s = self.loop.time()
+        self.writable = asyncio.Event()
+        self._unread_since_s = self._loop.time()
 
     def resume_writing(self) -> None:
         """End of backpressure: the client has read."""
-        super().resume_writing()
-        self._unread_since_s = None
+        if self.writable:
+            self.writable.set()
+        self.writable = self._unread_since_s = None
+
+    def eof_received(self) -> bool:
+        """A client that closes its half of the connection behind a request gets the answer; others are closed."""
+        if self._phase is not ANSWERING or self._is_tls:
+            return False
+        self._client_has_sent_all = True
+        self._loop.call_later(PROBE_S, self._probe, PROBE_S)
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what has arrived, holds it, or refuses the request."""
+        phase = self._phase
+        if self._held or phase is ANSWERING:
+            self._hold(self._held[self._held_start :] + data, 0)
+        elif phase is OVER_LIMIT:
+            self._refuse(TOO_MANY_CONNECTIONS)
+        elif phase is not LINGERING:
+            self._parse_until_answered(data, 0)
+
+    # What an exchange calls.
+
+    def write(self, *parts: bytes) -> None:
+        """Sends bytes with one system call; drops bytes behind the last answer."""
+        if not self._half_closed:
+            self.transport.writelines(parts)
+
+    def pause_reading(self) -> None:
+        """Stops reading from the socket."""
+        if not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Reads from the socket again, unless what was read before waits to be parsed."""
+        if self._is_paused and not self._held:
+            self._is_paused = False
+            self.transport.resume_reading()
+
+    def end_exchange(self, exchange: Exchange) -> None:
+        """After an answer: closes the connection, parses the request that was held, or waits for the next one."""
+        self.server_state.total_requests += 1
+        if not exchange.keep_alive:
+            self.close()
+        if self.transport.is_closing():
+            return
+        if self._phase is ANSWERING:
+            self._phase, self._since_s = IDLE, self._loop.time()
+        if self._held:
+            self._parse_held()
+        else:
+            self.resume_reading()
+            if self._client_has_sent_all:
+                self.close()
+
+    def close(self) -> None:
+        """Closes the connection, or its sending half while the client may still be sending."""
+        if self._half_closed or not self._linger():
+            self.transport.close()
+            return
+        self._half_closed = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    # Timeouts and the end of a connection.
 
     def check_timeouts(self, now_s: float) -> None:
         """Ends the connection if its phase has lasted longer than `timeouts` allow; `now_s` is the loop's time."""
@@ -215,51 +293,39 @@ class HttpProtocol(HttpToolsProtocol):
         """Closes the connection at once; what the client has not read is lost."""
         self.transport.abort()
 
-    def close(self) -> None:
-        """Closes the connection without an error answer: no request has begun."""
-        self.transport.close()
-
     def refuse_slow_head(self) -> None:
         """Refuses a request whose head does not end."""
         self._refuse(too_slow("head", self.timeouts[HEAD].limit_s))
 
     def refuse_slow_body(self) -> None:
         """Refuses a request whose body does not end, or closes the connection if the request is answered already."""
-        if self.cycle.response_complete:
+        if self.exchange and self.exchange.complete:
             self.transport.abort()
         else:
             self._refuse(too_slow("body", self.timeouts[BODY].limit_s))
 
     def shutdown(self) -> None:
         """Closes the connection behind the answer that is due; a TLS client gets a second for its close_notify."""
-        super().shutdown()
-        if self._phase is LINGERING:
-            self.transport.close()
-        if self._held:  # the last request is not parsed yet
-            self.cycle.keep_alive = self._keeps_alive
-        if self.transport.is_closing() and self.transport.get_extra_info("ssl_object"):
-            self.loop.call_later(PRESENCE_S, self.transport.abort)
+        exchange = self.exchange
+        if exchange is None or exchange.complete or self._phase is LINGERING:
+            self.close()
+        else:  # more requests may be held
+            exchange.keep_alive = bool(self._held) and self._keeps_alive
+        if self.transport.is_closing() and self._is_tls:
+            self._loop.call_later(PRESENCE_S, self.transport.abort)
 
     def _linger(self) -> bool:
         """Begins to linger if the client may still be sending when the connection is to close; says whether it does."""
         if self.server_state.draining or len(self.connections) > self.connection_limit:
             return False
         if self._phase is BODY or self._held:
-            self._phase, self._since_s = LINGERING, self.loop.time()
+            self._phase, self._since_s = LINGERING, self._loop.time()
             self._held = b""
-            self.flow.resume_reading()
+            self.resume_reading()
         if self._phase is not LINGERING:
             return False
-        if self.transport.get_extra_info("ssl_object"):  # TLS has no half of a connection to close
-            self.loop.call_later(TLS_LINGER_S, self.transport.close)
-        return True
-
-    def eof_received(self) -> bool:  # type: ignore[override] # asyncio reads what it returns
-        """A client that closes its half of the connection behind a request gets the answer; others are closed."""
-        if self._phase is not ANSWERING or self.transport.get_extra_info("ssl_object"):
-            return False
-        self._client_has_sent_all = True
-        self.loop.call_later(PROBE_S, self._probe, PROBE_S)
+        if self._is_tls:  # TLS has no half of a connection to close
+            self._loop.call_later(TLS_LINGER_S, self.close)
         return True
 
     def _probe(self, wait_s: float) -> None:
@@ -268,37 +334,27 @@ class HttpProtocol(HttpToolsProtocol):
         Closing one half looks the same as closing a socket. Only a socket that is closed answers data with a reset, and
         a client ignores an interim answer (RFC 9110, 15.2).
         """
-        if self.transport.is_closing() or self._phase is not ANSWERING:
+        exchange = self.exchange
+        if self.transport.is_closing() or exchange is None or self._phase is not ANSWERING:
             return
-        if wait_s == PROBE_S and not self.cycle.response_started and self.cycle.scope["http_version"] == "1.1":
-            self.transport.write(CONTINUE)
+        if wait_s == PROBE_S and not exchange.started and exchange.scope["http_version"] == "1.1":
+            self.write(CONTINUE)
         if _was_reset(self.transport.get_extra_info("socket")):
             self.transport.abort()
         else:
-            self.loop.call_later(wait_s, self._probe, min(2 * wait_s, LONGEST_PROBE_S))
-
-    def data_received(self, data: bytes) -> None:
-        """Parses what has arrived, holds it, or refuses the request."""
-        phase = self._phase
-        if self._held or phase is ANSWERING:
-            self._hold(self._held[self._held_start :] + data, 0)
-        elif phase is OVER_LIMIT:
-            self._refuse(TOO_MANY_CONNECTIONS)
-        elif phase is not LINGERING:
-            self._parse_until_answered(data, 0)
+            self._loop.call_later(wait_s, self._probe, min(2 * wait_s, LONGEST_PROBE_S))
 
     def _hold(self, data: bytes, start: int) -> None:
         self._held, self._held_start = data, start
-        self.flow.pause_reading()
-        if self.cycle:  # a drain ends the connection with its last request
-            self.cycle.keep_alive = self._keeps_alive
+        self.pause_reading()
+        if self.exchange:  # a drain ends the connection with its last request
+            self.exchange.keep_alive = self._keeps_alive
 
     def _parse_held(self) -> None:
         data, self._held = self._held, b""
         if self._phase is not LINGERING and not self.transport.is_closing():
             self._parse_until_answered(data, self._held_start)
-        if not self._held:
-            self.flow.resume_reading()
+        self.resume_reading()
 
     def _parse_until_answered(self, data: bytes, start: int) -> None:
         """Parses `data` from `start` to the end of a request that is not answered yet, and holds the rest."""
@@ -308,14 +364,14 @@ class HttpProtocol(HttpToolsProtocol):
                 start = self._parse_body(data, start) if self._phase is BODY else self._parse_head(data, start)
                 pieces += 1
         except HttpParserError as error:
-            self.logger.warning("Invalid HTTP request received.")
+            log.warning("Invalid HTTP request received.")
             cause = error if isinstance(error, MalformedRequest) else error.__context__  # what a callback has raised
             self._refuse(cause.refusal if isinstance(cause, MalformedRequest) else MALFORMED)
             return
         if start < size:
             self._hold(data, start)
             if self._phase is not ANSWERING:
-                self.loop.call_soon(self._parse_held)
+                self._loop.call_soon(self._parse_held)
 
     def _parse_head(self, data: bytes, start: int) -> int:
         """Parses to the end of a head or of the data; returns where that is. Raises HttpParserError."""
@@ -324,8 +380,9 @@ class HttpProtocol(HttpToolsProtocol):
             if data[start] in b"\r\n" and (empty := EMPTY_LINES.match(data, start)):
                 return empty.end()
             if self._phase is IDLE:
-                self._since_s = self.loop.time()
+                self._since_s = self._loop.time()
             self._phase = HEAD
+            self._url, self._headers, self._body_left = b"", [], 0
             received.begin()
         end = received.find_end_of_head(data, start)
         piece = data[start:end]
@@ -334,10 +391,10 @@ class HttpProtocol(HttpToolsProtocol):
             raise MalformedRequest(HEAD_TOO_LARGE)
         if received.line is not None:
             received.check_line(piece)
-        if piece.find(b"pgrade") >= 0:
+        if b"pgrade" in piece:
             piece = UPGRADE.sub(b"\r\nIgnored", piece)
         try:  # noqa: SIM105 - a context manager would be three calls more for each request
-            self.parser.feed_data(piece)
+            self._parser.feed_data(piece)
         except HttpParserUpgrade:  # the parser stops behind such a head, which is where the piece ends
             pass
         return end
@@ -345,26 +402,32 @@ class HttpProtocol(HttpToolsProtocol):
     def _parse_body(self, data: bytes, start: int) -> int:
         """Parses to the end of a body, of the data or of a piece; returns where that is. Raises HttpParserError."""
         if self._body_left:
-            end = min(start + self._body_left, len(data))
+            end = start + self._body_left
+            if end > len(data):
+                end = len(data)
             self._body_left -= end - start
         else:  # chunked: there is an END_OF_HEAD behind the last chunk, too
             end = self._received.find_end_of_head(data, start)
             self._received.framing += end - start
-        self.parser.feed_data(data[start:end])
+        self._parser.feed_data(data[start:end])
         if self._received.framing > HEAD_LIMIT_BYTES:
             raise MalformedRequest(FRAMING_TOO_LARGE)
         return end
+
+    # What the parser calls.
+
+    def on_url(self, url: bytes) -> None:
+        """Adds a part of the request's target."""
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Adds a header. Raises MalformedRequest for a trailer, which RFC 9110, 6.5.1, forbids to merge with those."""
         if self._phase is BODY:
             raise MalformedRequest(TRAILERS)
-        super().on_header(name, value)
-
-    def on_body(self, body: bytes) -> None:
-        """Adds a part of the body, which allows for some framing."""
-        self._received.framing -= (1 + FRAMING_PER_BYTE) * len(body)
-        super().on_body(body)
+        name = name.lower()
+        self._headers.append((name, value))
+        if name == b"content-length":
+            self._body_left = int(value)
 
     def on_headers_complete(self) -> None:
         """Starts the application.
@@ -372,46 +435,74 @@ class HttpProtocol(HttpToolsProtocol):
         Raises MalformedRequest for too many headers, and for a body that the parser would take for the next request:
         one behind an Upgrade header that came in several pieces.
         """
-        if len(self.headers) > HEADERS_LIMIT:
+        headers, parser = self._headers, self._parser
+        if len(headers) > HEADERS_LIMIT:
             raise MalformedRequest(TOO_MANY_HEADERS)
-        self._body_left = _content_length(self.headers)
-        if self.parser.should_upgrade() and (self._body_left or _is_chunked(self.headers)):
+        given = dict(headers)
+        if parser.should_upgrade() and (self._body_left or b"transfer-encoding" in given):
             raise MalformedRequest(UPGRADE_WITH_BODY)
-        super().on_headers_complete()
-        self._phase, self._since_s = BODY, self.loop.time()
-        self._keeps_alive = self.cycle.keep_alive
+        target, http_version = parse_url(self._url), parser.get_http_version()
+        raw_path = target.path or b"/"
+        path = raw_path.decode("ascii")
+        scope = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": http_version,
+            "method": parser.get_method().decode("ascii"),
+            "scheme": "https" if self._is_tls else "http",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": target.query or b"",
+            "root_path": "",
+            "headers": headers,
+            "server": self._server,
+            "client": self._client,
+            "state": self._app_state.copy(),
+        }
+        self._keeps_alive = http_version == "1.1" and parser.should_keep_alive()
+        exchange = self.exchange = Exchange(
+            self,
+            scope,
+            keep_alive=self._keeps_alive,
+            expects_continue=b"expect" in given and given[b"expect"].lower() == b"100-continue",
+        )
+        task = self._loop.create_task(exchange.run(self._app))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._phase, self._since_s = BODY, self._loop.time()
         if self.server_state.draining:
             self.end_with_last_request()
 
     def end_with_last_request(self) -> None:
         """Closes the connection after the last request that has come, unless another one comes before its answer."""
-        if self.cycle and not self.cycle.response_started and not self._held:
-            self.cycle.keep_alive = False
+        if self.exchange and not self.exchange.started and not self._held:
+            self.exchange.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Adds a part of the body, which allows for some framing."""
+        self._received.framing -= (1 + FRAMING_PER_BYTE) * len(body)
+        if self.exchange and not self.exchange.complete:
+            self.exchange.add_body(body)
 
     def on_message_complete(self) -> None:
         """Ends a request: the next bytes are the head of another one."""
-        if self.cycle.response_complete:  # answered before its body had come
-            self._phase, self._since_s = IDLE, self.loop.time()
-        else:
-            self._phase = ANSWERING
         self._received.framing = 0
-        super().on_message_complete()
+        if self.exchange and not self.exchange.complete:
+            self._phase = ANSWERING
+            self.exchange.end_body()
+        else:  # answered before its body had come
+            self._phase, self._since_s = IDLE, self._loop.time()
 
     def _refuse(self, refusal: Refusal) -> None:
         """Sends the error answer, unless the application has begun another one, and closes the connection."""
         self.count_refusal(refusal.code)
-        answered = False
-        if self._phase is BODY:
-            answered = self.cycle.response_started
-            if not self.cycle.response_complete:  # the application is told that the client is gone
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
-        self._phase, self._since_s = LINGERING, self.loop.time()
-        self.flow.resume_reading()
+        answered = self._phase is BODY and self.exchange is not None and self.exchange.disconnect()
+        self._phase, self._since_s = LINGERING, self._loop.time()
+        self.resume_reading()
         if not self.transport.is_closing():
             if not answered:
-                self.transport.write(refusal.answer)
-            self.transport.close()
+                self.write(refusal.answer)
+            self.close()
 
 
 def timeouts(limits: ConnectionLimits) -> dict[Phase, Timeout]:
@@ -425,18 +516,6 @@ def timeouts(limits: ConnectionLimits) -> dict[Phase, Timeout]:
         LINGERING: Timeout(LINGER_S, HttpProtocol.abort),
         UNREAD: Timeout(limits.body_timeout_s, HttpProtocol.abort),
     }
-
-
-def _content_length(headers: list[tuple[bytes, bytes]]) -> int:
-    """The Content-Length, which the parser has checked; 0 without one."""
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value)
-    return 0
-
-
-def _is_chunked(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"transfer-encoding" for name, _ in headers)
 
 
 def _was_reset(connection: socket.socket) -> bool:

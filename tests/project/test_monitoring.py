@@ -36,7 +36,7 @@ def without_variables(expression):
 async def scraped():
     """Names of the samples of /metrics with their labels, of a service to which everything has happened."""
     app = app_with(FakePredictor(version=3), FakePredictor(version=2), FakePredictor(version=4))
-    state = app.state.service
+    state = app.service
     registry, metrics = state.registry, state.metrics.models
     metrics.set_loaded((version.name, version.version, "other") for version in registry.versions())
     async with client_of(app) as client:

@@ -292,7 +292,7 @@ async def test_a_full_queue_is_503_and_says_when_to_come_back():
         while not predictor.batches:
             await asyncio.sleep(0.001)
         waiting = asyncio.create_task(client.post("/predict", json={"instances": [flat(2)] * 3}))
-        while app.state.service.registry.resolve().batcher.waiting_rows != 3:
+        while app.service.registry.resolve().batcher.waiting_rows != 3:
             await asyncio.sleep(0.001)
         response = await client.post("/predict", json={"instances": [flat(3)] * 2})
         message = "3 pictures are waiting, and the limit is 4; try again later"
@@ -351,11 +351,11 @@ async def test_healthy_and_ready():
 async def test_draining_fails_readiness_first_and_still_answers():
     app = app_with(FakePredictor())
     async with client_of(app) as client:
-        app.state.service.registry.drain()
+        app.service.registry.drain()
         problem(await client.get("/readyz"), 503, "draining", "the service is shutting down")
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.post("/predict", json={"pixels": flat(7)})).json()["digit"] == 7
-        await app.state.service.registry.close()
+        await app.service.registry.close()
         response = await client.post("/predict", json={"pixels": flat(7)})
         problem(response, 503, "draining", "the service is shutting down")
 
@@ -377,8 +377,8 @@ async def test_a_dead_engine_fails_liveness(caplog):
 
 async def test_before_anything_is_loaded_it_is_alive_and_not_ready():
     app = app_with(FakePredictor())
-    await app.state.service.registry.close()
-    app.state.service = replace(app.state.service, registry=ModelRegistry())
+    await app.service.registry.close()
+    app.service = replace(app.service, registry=ModelRegistry())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         assert (await client.get("/healthz")).status_code == 200
         problem(await client.get("/readyz"), 503, "loading", "the service is loading its model")

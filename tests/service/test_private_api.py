@@ -40,13 +40,6 @@ def test_a_missing_member_is_named_with_the_version_found_and_the_versions_wante
 @pytest.mark.parametrize(
     ("owner", "member", "module", "library", "supported"),
     [
-        (
-            "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol",
-            "_start_asgi_task",
-            "service.server.http_protocol",
-            "uvicorn",
-            UVICORN,
-        ),
         ("uvicorn:Server", "on_tick", "service.server.draining_server", "uvicorn", UVICORN),
         (
             "prometheus_client:Histogram",

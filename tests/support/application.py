@@ -85,7 +85,7 @@ def served(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         ready = threading.Event()
-        server = DrainingServer(app, app.state.service, ready.set, connections, **hooks)
+        server = DrainingServer(app, app.service, ready.set, connections, **hooks)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         assert ready.wait(10)

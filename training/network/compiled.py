@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -98,13 +99,15 @@ class CompiledNetwork:
 
     def columns(self, images: Images) -> NDArray[np.float32]:
         """The columns of `training.answers`, float32 [n, 16], for images uint8 [n, 28, 28], n >= 1."""
+        if compiled := self._compiled.get(len(images)):
+            return np.asarray(compiled(images))
         largest = self.row_sizes[-1]
         parts = [self._batch(images[first : first + largest]) for first in range(0, len(images), largest)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def padded(self, rows: int) -> int:
         """The batch size that so many rows are padded to; `rows` is at most the largest size."""
-        return next(size for size in self.row_sizes if size >= rows)
+        return self.row_sizes[bisect_left(self.row_sizes, rows)]
 
     def _batch(self, images: Images) -> NDArray[np.float32]:
         rows = len(images)

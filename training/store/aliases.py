@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from training.filesystem import file_size_bytes, locked, replace_file
+from training.filesystem import locked, read_limited, replace_file
 from training.store.manifest import StoreError
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ def operator() -> str:
 
 def _read(path: epath.Path, limit_bytes: int | None = None) -> bytes | None:
     try:
-        if limit_bytes is not None and (found_bytes := file_size_bytes(path)) > limit_bytes:
-            raise StoreError(f"{path} has {found_bytes:,} bytes, want at most {limit_bytes:,}")
-        return path.read_bytes()
+        return read_limited(path, limit_bytes)
     except FileNotFoundError:
         return None
     except OSError as error:

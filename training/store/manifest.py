@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from training.errors import DigitsError
-from training.filesystem import file_size_bytes
+from training.filesystem import file_size_bytes, read_limited
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +61,10 @@ def verify(folder: epath.Path) -> None:
 def read_verified(folder: epath.Path, name: str, limit_bytes: int) -> bytes:
     """The content of one file.
 
-    Raises CorruptVersion when it differs from the manifest, and StoreError when it has more than `limit_bytes`.
+    Raises CorruptVersion when it differs from the manifest or has more than `limit_bytes` bytes.
     """
     wanted = _read(folder).get(name)
-    content = read_limited(folder / name, limit_bytes)
+    content = _content(folder / name, limit_bytes)
     _compare(folder / name, _sha256(content), wanted)
     return content
 
@@ -85,7 +85,7 @@ def files(folder: epath.Path, under: str = "") -> Iterator[str]:
 
 def _read(folder: epath.Path) -> dict[str, str]:
     path = folder / MANIFEST
-    content = read_limited(path, MANIFEST_LIMIT_BYTES)
+    content = _content(path, MANIFEST_LIMIT_BYTES)
     try:
         hashes = msgspec.json.decode(content, type=_Manifest).files
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -104,14 +104,6 @@ def _hashes(folder: epath.Path) -> dict[str, str]:
     return {name: _sha256(_content(folder / name)) for name in sorted(files(folder))}
 
 
-def read_limited(path: epath.Path, limit_bytes: int) -> bytes:
-    """The content of a file. Raises StoreError when it has more bytes, and CorruptVersion when it cannot be read."""
-    size_bytes = _size_bytes(path)
-    if size_bytes > limit_bytes:
-        raise StoreError(f"{path} has {size_bytes:,} bytes, want at most {limit_bytes:,}")
-    return _content(path)
-
-
 def _size_bytes(path: epath.Path) -> int:
     try:
         return file_size_bytes(path)
@@ -119,9 +111,9 @@ def _size_bytes(path: epath.Path) -> int:
         return 0
 
 
-def _content(path: epath.Path) -> bytes:
+def _content(path: epath.Path, limit_bytes: int | None = None) -> bytes:
     try:
-        return path.read_bytes()
+        return read_limited(path, limit_bytes)
     except FileNotFoundError:
         raise CorruptVersion(f"{path} is missing") from None
     except OSError as error:

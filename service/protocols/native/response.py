@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 
 from service.protocols.json_body import OPTIONS
-from training.answers import ACCEPTED, CONFIDENCE, REASONS, Answers
+from service.protocols.native.query import DEFAULT_FIELDS
+from training.answers import ACCEPTED, CONFIDENCE, DIGIT, REASONS, VERDICT, Answers
 from training.images import CLASSES
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ PIECE_ROWS: Final = 128
 """Predictions in one call of orjson, which keeps the GIL, and so delays the event loop: by 1 ms with `pixels`."""
 
 
+JUDGED: Final = tuple((verdict == ACCEPTED, reason) for verdict, reason in enumerate(REASONS))
+"""By verdict: the fields `accepted` and `reason`."""
+
+
 def encode_json(
     answers: Answers,
     images: Images,
@@ -69,6 +74,8 @@ def encode_json(
 
     `sets` are prediction sets, bool [n, 10], or None for null.
     """
+    if not many and fields is DEFAULT_FIELDS:
+        return orjson.dumps(_one(answers) | {"model": {"name": name, "version": version}}, option=OPTIONS)
     model = {"name": name, "version": version}
     if not many:
         (prediction,) = _predictions(answers, images, sets, fields)
@@ -87,6 +94,19 @@ def encode_json(
 def _predictions(answers: Answers, images: Images, sets: Sets | None, fields: Collection[str]) -> list[dict[str, Any]]:
     columns = [COLUMNS[field](answers, images, sets) for field in fields]
     return [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _one(answers: Answers) -> dict[str, Any]:
+    """The fields by default of the first answer: a tenth of the time that a table of one row takes."""
+    row = answers.columns[0]
+    accepted, reason = JUDGED[int(row[VERDICT])] if answers.judged else (None, None)
+    return {
+        "digit": int(row[DIGIT]),
+        "confidence": row[CONFIDENCE],
+        "probabilities": row[:CLASSES],
+        "accepted": accepted,
+        "reason": reason,
+    }
 
 
 def encode_octets(probabilities: Probabilities) -> bytes:

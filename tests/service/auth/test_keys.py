@@ -77,7 +77,7 @@ async def test_a_key_that_is_taken_out_of_the_file_opens_no_more(tmp_path, monke
 
 async def test_a_file_of_keys_that_cannot_be_read_closes(tmp_path, keys_file):
     app = app_following(Shelf({"lenet": {1: FakePredictor(version=1)}}), keys_file=keys_file)
-    app.state.service = replace(app.state.service, keys=Keys(tmp_path / "gone"))
+    app.service = replace(app.service, keys=Keys(tmp_path / "gone"))
     async with client_of(app) as client:
         response = await client.post("/manage/reload", headers=AUTHORIZATION)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "management_closed")

@@ -46,7 +46,7 @@ async def test_no_answer_without_a_key_names_a_version_a_refusal_or_a_path(keys_
     assert {"/readyz", "/manage/reload", "/v1/models/lenet/versions/41", "/v2/repository/index"} <= paths
     async with client_of(app) as client:
         if not ready:
-            app.state.service.registry.drain()
+            app.service.registry.drain()
         for path in [*sorted(paths), "/nothing", "/readyz?verbose", "/v2/health/ready?verbose"]:
             for method in ("GET", "POST", "HEAD", "DELETE"):
                 answer = await client.request(method, path, headers={"Content-Type": "application/json"})

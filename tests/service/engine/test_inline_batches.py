@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import threading
+import time
 
 import pytest
 
 from service.engine.batcher import Batcher
-from service.engine.errors import EngineDead, PredictFailed
+from service.engine.errors import DeadlineExceeded, EngineDead, PredictFailed
 from tests.support.engine import Engine, Squares, answer, rows, until
 
 pytestmark = pytest.mark.anyio
@@ -96,3 +97,81 @@ async def test_a_row_alone_is_computed_on_the_event_loop_only_if_all_threads_res
         assert (await alone).tolist() == answer(9)
         assert threading.get_ident() not in engine.predict.threads
         await held
+
+
+async def test_a_caller_without_others_gets_its_answer_without_waiting():
+    async with Engine(inline_rows=2) as engine:
+        for number in range(5):
+            assert engine.batcher.compute_now(rows(number, 1)).tolist() == answer(number, 1)
+        assert engine.predict.threads == {threading.get_ident()}
+        assert (await engine.submit(7)).tolist() == answer(7)
+
+
+async def test_an_engine_that_is_not_idle_computes_nothing_at_once():
+    async with Engine(inline_rows=1) as engine:
+        assert engine.batcher.compute_now(rows(1, 2)) is None, "too many rows"
+        waiting = engine.submit(1)
+        await asyncio.sleep(0)
+        assert engine.batcher.compute_now(rows(2)) is None, "another one came before"
+        await waiting
+        engine.predict.gate.clear()
+        held = engine.submit(3, 4)
+        await until(lambda: engine.predict.batches[-1] == [3, 4])
+        assert engine.batcher.compute_now(rows(2)) is None, "a thread computes"
+        engine.predict.gate.set()
+        await held
+        await until(lambda: engine.batcher.compute_now(rows(2)) is not None)
+        engine.predict.batches.clear()
+    assert engine.batcher.compute_now(rows(3)) is None, "it is closed"
+    assert engine.predict.batches == []
+
+
+async def test_what_is_due_is_not_computed_at_once_either():
+    observed = []
+    async with Engine(inline_rows=1, observer=observed.append) as engine:
+        with pytest.raises(DeadlineExceeded):
+            engine.batcher.compute_now(rows(1), time.monotonic())
+        assert engine.predict.batches == []
+        calls = []
+        engine.batcher.compute_now(rows(1), time.monotonic() + 10, lambda *seconds: calls.append(seconds))
+        assert len(calls) == 1
+        assert [batch.rows for batch in observed] == [1]
+
+
+async def test_what_fails_at_once_fails_alone():
+    async with Engine(Squares(poison=[13]), inline_rows=1) as engine:
+        with pytest.raises(PredictFailed, match="a request of 1 rows: ValueError") as caught:
+            engine.batcher.compute_now(rows(13))
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert engine.batcher.compute_now(rows(2)).tolist() == answer(2)
+
+
+async def test_rows_of_another_thread_that_come_meanwhile_are_computed_behind():
+    async with Engine(inline_rows=1) as engine:
+        engine.predict.gate.clear()
+
+        def submit():
+            async def one():
+                engine_answer = asyncio.create_task(engine.batcher.submit(rows(5)))
+                await asyncio.sleep(0)
+                engine.predict.gate.set()
+                return await engine_answer
+
+            return asyncio.run(one())
+
+        other = asyncio.create_task(asyncio.to_thread(submit))
+        await asyncio.sleep(0)
+        assert engine.batcher.compute_now(rows(1)).tolist() == answer(1)
+        assert (await other).tolist() == answer(5)
+
+
+async def test_a_death_at_once_is_no_less_a_death(caplog):
+    def die(_):
+        raise SystemExit
+
+    batcher = Batcher(die, max_batch_rows=1, queue_limit_rows=8, inline_rows=1)
+    await until(lambda: batcher._idle_threads == 1)
+    with caplog.at_level(logging.CRITICAL), pytest.raises(EngineDead):
+        batcher.compute_now(rows(1))
+    assert not batcher.alive
+    assert batcher.compute_now(rows(1)) is None

@@ -126,7 +126,7 @@ async def test_a_folder_that_has_vanished_is_503_and_not_made_anew(tmp_path, bef
     folder = tmp_path / "store"
     folder.mkdir()
     async with client_with(f"sqlite:///{folder}/f.sqlite3", feedback_retention_days=retention_days) as client:
-        corrections = client._transport.app.state.service.corrections
+        corrections = client._transport.app.service.corrections
         await asyncio.to_thread(eventually, lambda: corrections._corrections is not None)
         if before == "a correction":
             assert (await client.post("/feedback", json=WHOLE)).status_code == 201
@@ -161,7 +161,7 @@ async def test_while_the_database_hangs_predictions_go_on_and_few_requests_wait(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         app, url = app_with(FakePredictor()), f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/db"
         corrections = AsyncCorrections(url, 0, limit_waiting=4, timeout_s=0.5)
-        app.state.service = replace(app.state.service, corrections=corrections)
+        app.service = replace(app.service, corrections=corrections)
         async with client_of(app) as client:
             waiting = [asyncio.create_task(client.post("/feedback", json=WHOLE)) for _ in range(20)]
             for _ in range(50):

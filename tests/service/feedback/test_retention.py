@@ -53,9 +53,7 @@ async def test_it_is_forgotten_again_and_again(file, monkeypatch):
 async def test_nothing_is_made_on_the_disk_before_there_is_a_correction(file, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     async with client_with(file) as client:
-        await asyncio.to_thread(
-            eventually, lambda: client._transport.app.state.service.corrections._corrections is not None
-        )
+        await asyncio.to_thread(eventually, lambda: client._transport.app.service.corrections._corrections is not None)
         assert await predicts(client)
     assert list(tmp_path.iterdir()) == []
     assert "corrections" not in caplog.text

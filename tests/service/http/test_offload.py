@@ -14,7 +14,6 @@ import pytest
 
 from service.engine.errors import DeadlineExceeded
 from service.errors import NotReady, TooLarge, WrongValue
-from service.helper_process import HelperProcess
 from service.http.offload import (
     BODIES,
     INLINE_BYTES,
@@ -122,8 +121,8 @@ async def test_a_helper_that_is_killed_costs_one_answer(offload):
 
 @pytest.mark.anyio
 async def test_a_helper_that_stands_still_is_killed(offload):
-    offload._helper = HelperProcess(timeout_s=0.5)
     await offload.decode_json(decode, GOOD)
+    offload._helper._timeout_s = 0.5
     os.kill(offload._helper._process.pid, signal.SIGSTOP)
     with pytest.raises(NotReady, match="has ended; try again"):
         await offload.decode_json(decode, GOOD)

@@ -137,7 +137,7 @@ async def test_another_challenger_gets_a_trial_of_its_own():
         await versions(client, 10)
         client.shelf.on_it["lenet"][3] = FakePredictor(version=3)
         client.shelf.aliases["lenet"]["challenger"] = 3
-        await client.app.state.service.watcher.sync()
+        await client.app.service.watcher.sync()
         assert await versions(client, 10) == {3: 10}
 
 
@@ -178,7 +178,7 @@ async def test_the_shadow_compares_and_its_answers_are_never_returned():
     async with trying(Contrary(version=2), shadow_share=1.0) as client:
         for _ in range(5):
             assert await versions(client, 1) == {1: 1}
-            await client.app.state.service.experiment._shadow._comparing
+            await client.app.service.experiment._shadow._comparing
         assert await metric(client, "digits_compared_pictures_total") == 5
         assert await metric(client, "digits_differing_pictures_total") == 5
 
@@ -195,7 +195,7 @@ async def test_the_shadow_is_dropped_while_it_is_busy_and_delays_nobody():
 
 async def test_the_shadow_is_dropped_while_requests_wait():
     async with trying(shadow_share=1.0) as client:
-        registry = client.app.state.service.registry
+        registry = client.app.service.registry
         registry.resolve().predictor.gate.clear()
         held = [asyncio.create_task(client.post("/predict", json=SEVEN))]
         async with asyncio.timeout(5):
@@ -204,7 +204,7 @@ async def test_the_shadow_is_dropped_while_requests_wait():
             held.append(asyncio.create_task(client.post("/predict", json=SEVEN)))
             while registry.resolve().batcher.waiting_rows != 1:
                 await asyncio.sleep(0.001)
-        client.app.state.service.experiment._shadow.copy(
+        client.app.service.experiment._shadow.copy(
             registry.resolve(), registry.model("lenet").challenger, picture(1)[None], None
         )
         assert await metric(client, "digits_shadow_dropped_requests_total") == 1
@@ -217,7 +217,7 @@ async def test_a_challenger_that_fails_in_the_shadow_is_counted_and_nobody_notic
     broken.poison = 7
     async with trying(broken, shadow_share=1.0) as client:
         assert await versions(client, 1) == {1: 1}
-        if comparing := client.app.state.service.experiment._shadow._comparing:
+        if comparing := client.app.service.experiment._shadow._comparing:
             await comparing
         assert await metric(client, "digits_failed_requests_total") == 1
 
@@ -229,6 +229,6 @@ async def test_a_comparison_that_hangs_delays_the_end_only_so_long(monkeypatch):
     async with trying(slow, shadow_share=1.0) as client:
         assert await versions(client, 1) == {1: 1}
         async with asyncio.timeout(5):
-            await client.app.state.service.experiment.close()
-        assert client.app.state.service.experiment._shadow._comparing
+            await client.app.service.experiment.close()
+        assert client.app.service.experiment._shadow._comparing
         slow.gate.set()

@@ -22,7 +22,7 @@ async def test_a_picture_is_answered_shown_and_remembered():
         assert answer.status_code == 200, answer.text
         assert answer.json()["pixels"] == prepare(BLACK).ravel().tolist()
         prediction = answer.headers["X-Prediction-Id"]
-        recent = client._transport.app.state.service.recent
+        recent = client._transport.app.service.recent
         assert recent.find(prediction).pixels == prepare(BLACK).tobytes()
 
 

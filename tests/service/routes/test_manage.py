@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 async def test_reload_brings_what_is_new_and_says_what_is_loaded(shelf, keys_file):
     app = app_following(shelf, keys_file=keys_file, poll_interval_s=0)
     told = []
-    app.state.service = replace(app.state.service, notify_workers=lambda: told.append(True))
+    app.service = replace(app.service, notify_workers=lambda: told.append(True))
     async with client_of(app) as client:
         shelf.aliases["lenet"] = {"champion": 2, "previous": 1}
         response = await client.post("/manage/reload", headers=AUTHORIZATION)

@@ -392,7 +392,7 @@ async def test_health_is_that_of_the_service():
         assert (await client.get("/v2/health/live")).json() == {"live": True}
         assert (await client.get("/v2/health/ready")).json() == {"ready": True}
         assert (await client.get("/v2/models/lenet/ready")).json() == {"name": "lenet", "ready": True}
-        app.state.service.registry.drain()
+        app.service.registry.drain()
         assert (await client.get("/v2/health/live")).status_code == 200
         for path in ("/v2/health/ready", "/v2/models/lenet/ready"):
             refused(await client.get(path), 503, "the service is shutting down")
@@ -401,7 +401,7 @@ async def test_health_is_that_of_the_service():
 async def test_a_dead_worker_is_not_reported_alive():
     app = app_with(FakePredictor())
     async with client_of(app) as client:
-        app.state.service.registry.resolve().batcher._die()
+        app.service.registry.resolve().batcher._die()
         for path in ("/v2/health/live", "/v2/health/ready"):
             refused(await client.get(path), 503, "the engine of a model has stopped")
 
@@ -424,7 +424,7 @@ async def test_an_unknown_model_or_version_is_404(client, end):
 async def test_load_looks_at_the_store_and_the_index_says_what_there_is(shelf, keys_file):
     app = app_following(shelf, keys_file=keys_file, poll_interval_s=0)
     told = []
-    app.state.service = replace(app.state.service, notify_workers=lambda: told.append(True))
+    app.service = replace(app.service, notify_workers=lambda: told.append(True))
     async with client_of(app) as client:
         shelf.aliases["lenet"] = {"champion": 2}
         response = await client.post("/v2/repository/models/lenet/load", json={}, headers=AUTHORIZATION)
@@ -492,7 +492,7 @@ async def test_hundreds_of_requests_of_all_protocols_each_get_their_own_answer()
             return trace_of((await client.post(INFER, json=wanted)).json()["outputs"][0]["data"][0])
 
         answers = asyncio.gather(*map(ask, range(300)))
-        batcher = app.state.service.registry.resolve().batcher
+        batcher = app.service.registry.resolve().batcher
         await asyncio.to_thread(eventually, lambda: sum(predictor.batches) + batcher.waiting_rows == 300)
         predictor.gate.set()
         assert await answers == [*range(300)]

@@ -179,7 +179,7 @@ async def test_who_gets_no_answer_in_time_gets_504_and_frees_the_rows(settings, 
             response = await client.post("/predict", content=body, headers={**OCTETS, **headers})
             assert response.status_code == 504
             assert response.json()["error"]["code"] == "deadline_exceeded"
-        assert app.state.service.registry.resolve().batcher.waiting_rows == 0
+        assert app.service.registry.resolve().batcher.waiting_rows == 0
         predictor.gate.set()
         response = await client.post("/predict", content=PICTURES.tobytes(), headers=OCTETS)
         assert [p["digit"] for p in found(response)["predictions"]] == [7, 2, 1]
@@ -198,7 +198,7 @@ async def test_the_limit_holds_for_whoever_asks_for_more():
 async def test_a_full_queue_refuses_before_it_reads_the_body_and_says_when_it_will_be_empty():
     predictor = FakePredictor()
     app = app_with(predictor, queue_limit_rows=3, request_limit_rows=3)
-    batcher = app.state.service.registry.resolve().batcher
+    batcher = app.service.registry.resolve().batcher
     async with client_of(app) as client:
         await client.post("/predict", content=bytes(784), headers=OCTETS)
         predictor.gate.clear()

@@ -248,7 +248,7 @@ async def test_a_version_that_could_not_be_loaded_is_at_its_end_with_the_reason(
 async def test_a_model_of_a_service_that_shuts_down_is_not_ready():
     app = app_with(FakePredictor())
     async with client_of(app) as client:
-        app.state.service.registry.drain()
+        app.service.registry.drain()
         assert (await client.get("/v1/models/lenet")).json()["ready"] is False
 
 
@@ -282,7 +282,7 @@ async def test_a_failing_model_is_500_and_not_200_with_an_error_inside(caplog):
 async def test_who_gets_no_answer_in_time_gets_504_and_a_full_queue_is_503_with_retry_after():
     predictor = FakePredictor()
     app = app_with(predictor, queue_limit_rows=2, request_limit_rows=2)
-    batcher = app.state.service.registry.resolve().batcher
+    batcher = app.service.registry.resolve().batcher
     async with client_of(app) as client:
         predictor.gate.clear()
         late = await client.post(PREDICT, json={"instances": [FLAT]}, headers={"X-Timeout-Ms": "30"})

@@ -26,7 +26,7 @@ def test_a_client_that_hangs_up_frees_its_rows(path):
     """Seen elsewhere: work done for clients that have already left."""
     predictor = FakePredictor()
     app = app_with(predictor)
-    batcher = app.state.service.registry.resolve().batcher
+    batcher = app.service.registry.resolve().batcher
     body = asked_of(path, [9] * 5)
     with served(app) as address:
         predictor.gate.clear()
@@ -49,7 +49,7 @@ def test_stopping_the_server_fails_readiness_first_and_finishes_accepted_request
 
     def let_it_finish():
         try:
-            app.state.service.registry.check_ready()
+            app.service.registry.check_ready()
         except NotReady as failure:
             failures.append(failure.code)
         predictor.gate.set()
@@ -101,7 +101,7 @@ def test_a_pause_after_the_signal_takes_new_requests_though_readiness_fails():
     found = []
 
     def ask(address):
-        eventually(lambda: app.state.service.registry.draining)
+        eventually(lambda: app.service.registry.draining)
         found.append(answers_well(address))
 
     with served(app) as address:
@@ -122,7 +122,7 @@ def supervised():
 
 def test_the_event_loop_sends_heartbeats_until_it_ends_and_none_while_it_is_blocked(supervised):
     of_supervisor, of_worker = supervised
-    registry = (app := app_with(FakePredictor(), drain_pause_s=3)).state.service.registry
+    registry = (app := app_with(FakePredictor(), drain_pause_s=3)).service.registry
     drain, found = registry.drain, []
 
     def block_and_drain():  # on the event loop
@@ -150,14 +150,14 @@ def test_the_event_loop_sends_heartbeats_until_it_ends_and_none_while_it_is_bloc
 def test_the_first_signal_is_told_at_once_and_once():
     app = app_with(FakePredictor())
     told = []
-    server = DrainingServer(app, app.state.service, lambda: None, on_stop=lambda: told.append(True))
+    server = DrainingServer(app, app.service, lambda: None, on_stop=lambda: told.append(True))
     for _ in range(2):
         server.handle_exit(signal.SIGTERM, None)
     assert (told, server.should_exit, server.force_exit) == ([True], True, True)
 
 
 def test_the_end_of_the_drain_is_told_though_a_thread_of_the_event_loop_hangs():
-    registry = (app := app_with(FakePredictor())).state.service.registry
+    registry = (app := app_with(FakePredictor())).service.registry
     drain, go_on, hanging = registry.drain, threading.Event(), []
 
     def hang_and_drain():  # on the event loop, which waits for this thread before it closes
@@ -173,7 +173,7 @@ def test_the_end_of_the_drain_is_told_though_a_thread_of_the_event_loop_hangs():
 
 def test_connections_that_a_supervisor_has_sent_are_served_though_it_never_closes_the_channel(supervised):
     of_supervisor, of_worker = supervised
-    registry = (app := app_with(FakePredictor())).state.service.registry
+    registry = (app := app_with(FakePredictor())).service.registry
     drain, clients = registry.drain, []
 
     def send_and_drain():  # on the event loop, which receives nothing meanwhile
@@ -455,7 +455,7 @@ def test_what_stands_between_chunks_is_limited(endless):
         ((status, content),) = answers(connection, 1)
         assert (status, content["error"]["code"]) == (400, "invalid_http")
         assert "between its chunks" in content["error"]["message"]
-        assert b'digits_refused_requests_total{code="invalid_http"} 1.0' in app.state.service.metrics.exposition()
+        assert b'digits_refused_requests_total{code="invalid_http"} 1.0' in app.service.metrics.exposition()
         answers_well(address)
 
 

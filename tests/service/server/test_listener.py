@@ -33,7 +33,7 @@ def test_connections_that_wait_to_be_accepted_when_the_server_stops_are_served()
     app = app_with(predictor)
     waiting = []
     with served(app) as address:
-        live = app.state.service.registry
+        live = app.service.registry
         drain = live.drain
 
         def drain_late():  # on the event loop, which accepts nothing meanwhile
@@ -59,16 +59,16 @@ def test_answers_during_the_pause_say_that_the_connection_ends_and_pipelined_req
                 connection.connect(address)
                 connection.sendall(request_with(GOOD))
                 answers(connection, 1)
-            drain = app.state.service.registry.drain
+            drain = app.service.registry.drain
 
             def drain_and_ask():
-                app.state.service.registry.drain = drain  # it is called again when all is over
+                app.service.registry.drain = drain  # it is called again when all is over
                 drain()
                 stays.sendall(request_with(GOOD))
                 pipelines.sendall(request_with(GOOD) * 3)
 
-            app.state.service.registry.drain = drain_and_ask
-        eventually(lambda: app.state.service.registry.draining)
+            app.service.registry.drain = drain_and_ask
+        eventually(lambda: app.service.registry.draining)
         held = b""
         while data := stays.recv(10_000):
             held += data

@@ -398,14 +398,14 @@ def test_what_is_too_large_is_refused_before_it_is_read(store, trained, monkeypa
             file.truncate(limit + 1)  # a sparse file
         if name == "card.json":
             manifest.write(folder)
-        with pytest.raises(StoreError, match=rf"/tiny/1\S* has [0-9,]+ bytes.*, want at most {limit:,}$"):
+        with pytest.raises(StoreError, match=rf"/tiny/1\S* .*\bhas .*\b{limit:,}\b"):
             store.load("tiny", 1)
         path.unlink() if before is None else path.write_bytes(before)
         manifest.write(folder)
     aliases = Path(store.path / "tiny" / "aliases.json")
     with aliases.open("ab") as file:
         file.truncate(2**20 + 1)
-    with pytest.raises(StoreError, match=r"aliases\.json has 1,048,577 bytes, want at most 1,048,576$"):
+    with pytest.raises(StoreError, match=r"aliases\.json cannot be read: it has more than 1,048,576 bytes"):
         store.aliases("tiny")
 
 

@@ -15,6 +15,9 @@ from service.protocols.native.fast_json import LIMIT_BYTES, whole_numbers
 PICTURE = [value % 256 for value in range(784)]
 ONE = json.dumps({"pixels": PICTURE}).encode()
 TWO = json.dumps({"instances": [PICTURE, PICTURE[::-1]]}).encode()
+ROWS = np.reshape(PICTURE, (28, 28)).tolist()
+ONE_OF_ROWS = json.dumps({"pixels": ROWS}).encode()
+MIXED = json.dumps({"instances": [ROWS, PICTURE, ROWS]}).encode()
 PIECES = [
     b"[",
     b"]",
@@ -49,14 +52,17 @@ def same(body: bytes) -> bool:
     return found is None or (np.array_equal(found[0], wanted[0]) and found[1] == wanted[1])
 
 
-@pytest.mark.parametrize(("body", "many"), [(ONE, False), (TWO, True), (ONE.replace(b" ", b"\n"), False)])
-def test_what_most_clients_send_is_read_this_way(body, many):
-    images, found = whole_numbers(body, limit_rows=10**6)
-    assert (images.shape, images.dtype, found) == ((1 + many, 28, 28), np.uint8, many)
-    assert images[0].ravel().tolist() == PICTURE
+@pytest.mark.parametrize(
+    ("body", "rows"), [(ONE, 1), (TWO, 2), (ONE.replace(b" ", b"\n"), 1), (ONE_OF_ROWS, 1), (MIXED, 3)]
+)
+def test_what_most_clients_send_is_read_this_way(body, rows):
+    images, many = whole_numbers(body, limit_rows=10**6)
+    assert (images.shape, images.dtype, many) == ((rows, 28, 28), np.uint8, rows > 1)
+    assert images[0].tolist() == ROWS
+    assert same(body)
 
 
-@given(st.sampled_from([ONE, TWO]), st.data())
+@given(st.sampled_from([ONE, TWO, ONE_OF_ROWS, MIXED]), st.data())
 def test_a_body_with_something_else_in_it_is_never_read_otherwise(body, data):
     for _ in range(data.draw(st.integers(1, 3))):
         place, piece = data.draw(st.integers(0, len(body))), data.draw(st.sampled_from(PIECES))
@@ -74,6 +80,12 @@ def test_a_body_with_something_else_in_it_is_never_read_otherwise(body, data):
         b"[" + ONE + b"]",
         json.dumps({"pixels": [PICTURE]}).encode(),
         json.dumps({"pixels": [[], *PICTURE]}).encode(),
+        json.dumps({"pixels": ROWS[1:]}).encode(),
+        json.dumps({"pixels": [*ROWS[1:], PICTURE[:27]]}).encode(),
+        json.dumps({"pixels": [*ROWS[1:], [*PICTURE[:27], [0]]]}).encode(),
+        json.dumps({"pixels": [*ROWS[1:], 0]}).encode(),
+        json.dumps({"pixels": np.reshape(PICTURE, (28, 28, 1)).tolist()}).encode(),
+        json.dumps({"instances": [ROWS, ROWS[0]]}).encode(),
         json.dumps({"instances": [PICTURE[1:], [*PICTURE, 0]]}).encode(),
         json.dumps({"instances": [PICTURE, [*PICTURE[:-1], [7]]]}).encode(),
         json.dumps({"instances": [[*PICTURE[:-1], []], PICTURE]}).encode(),

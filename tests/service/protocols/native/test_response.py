@@ -1,5 +1,6 @@
-"""Response bodies of `POST /predict`: predictions of a large request, encoded piece by piece."""
+"""Response bodies of `POST /predict`: many predictions are encoded piece by piece, and one without a table."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,9 +8,10 @@ import orjson
 import pytest
 
 from service.protocols.native import response
-from service.protocols.native.query import FIELDS
+from service.protocols.native.query import DEFAULT_FIELDS, FIELDS
 from service.protocols.native.response import PIECE_ROWS, encode_json
-from training.answers import COLUMNS, DIGIT, VERDICT, Answers
+from tests.support.fake_predictor import columns_of, picture
+from training.answers import ACCEPTED, COLUMNS, DIGIT, NOT_A_DIGIT, UNCERTAIN, VERDICT, Answers
 
 RNG = np.random.default_rng(0)
 
@@ -51,3 +53,22 @@ def test_no_call_of_orjson_encodes_many_predictions(monkeypatch):
     )
     encoded(3 * PIECE_ROWS + 1)
     assert encoded_at_once[:-1] == [PIECE_ROWS] * 3 + [1]
+
+
+def answers(verdict: int, *, judged: bool = True) -> Answers:
+    columns = columns_of(np.array([[0.1, 0.7, 0.05, 1e-7, 0.15, 0, 0, 0, 0, 0]], np.float32))
+    columns[:, VERDICT] = verdict
+    return Answers(columns, judged)
+
+
+@pytest.mark.parametrize("judged", [True, False])
+@pytest.mark.parametrize("verdict", [ACCEPTED, UNCERTAIN, NOT_A_DIGIT])
+def test_one_answer_is_written_as_a_table_of_one_row_would_be(verdict, judged):
+    def encoded(fields: list[str] | tuple[str, ...]) -> bytes:
+        images = picture(1)[None]
+        return encode_json(answers(verdict, judged=judged), images, name="lenet", version=3, many=False, fields=fields)
+
+    found = encoded(DEFAULT_FIELDS)
+    assert found == encoded([*DEFAULT_FIELDS])
+    assert json.loads(found)["digit"] == 1
+    assert b"1e-7" in found, "numbers are written with the digits of float32"
