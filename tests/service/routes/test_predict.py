@@ -223,7 +223,7 @@ async def test_pictures_that_have_no_room_in_the_queue_are_refused_before_they_a
         yield bytes(784 * rows)
 
     app = app_with(predictor, queue_limit_rows=4, request_limit_rows=4)
-    batcher = app.state.service.registry.resolve().batcher
+    batcher = app.service.registry.resolve().batcher
     async with client_of(app) as client:
 
         def ask(rows):
