@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from service.engine.row_queue import OnBatch, Part, Rows
 
 SMOOTHING = 0.9
-"""Weight of the old rate in the moving average of rows per second, updated by each batch."""
+"""Weight of the old value in the moving average of seconds for each row, updated by each full batch."""
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,14 @@ class Batcher:
         self._inline_rows = inline_rows
         self._predict, self._observer = predict, observer
         self._wake: SimpleQueue[None] = SimpleQueue()
-        self._lock = threading.Lock()  # guards all attributes below
+        self._lock = threading.RLock()  # guards all attributes below
         self._queue = RowQueue()
         self._idle_threads = 0  # threads that wait in `_wake`
         self._starting = False  # an event loop is about to compute inline
         self._batches: list[list[Part]] = []  # in computation
         self._closing = self._dead = False
-        self._rows_per_s = 0.0
+        self._row_s = 0.0  # seconds that a row takes in full batches; 0 before the first one
+        self._busy_since_s = 0.0  # the end of the last batch; 0 if the engine was idle then
         self._last_rows = 0
         self._threads = [threading.Thread(target=self._run, name=f"{name}-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
@@ -103,7 +104,7 @@ class Batcher:
         """Number of rows in the queue, without the rows in computation."""
         return self._queue.rows
 
-    def check_room(self, rows: int = 1) -> None:
+    def check_room(self, rows: int = 1, deadline_s: float | None = None) -> None:
         """Backpressure: raises the error of `submit` for this number of rows, to be called before the body is read.
 
         Raises QueueFull, Closed, EngineDead.
@@ -114,8 +115,25 @@ class Batcher:
             raise EngineDead
         waiting = self._queue.rows
         if waiting + rows > self.queue_limit_rows:
-            seconds = waiting / self._rows_per_s if self._rows_per_s else 1.0
-            raise QueueFull(waiting=waiting, limit=self.queue_limit_rows, retry_after_s=max(1, math.ceil(seconds)))
+            raise QueueFull(waiting=waiting, limit=self.queue_limit_rows, retry_after_s=self._seconds_for(waiting))
+        if deadline_s is not None and waiting and self._row_s:
+            self._check_time(rows, deadline_s)
+
+    def _check_time(self, rows: int, deadline_s: float) -> None:
+        """Raises QueueFull for rows that might not be computed before their deadline because of the rows before them.
+
+        Under overload most rows would expire in the queue, many of them after a part of their request was computed.
+        """
+        with self._lock:
+            before = self._queue.rows_before(rows)
+        rows_in_time = (deadline_s - time.monotonic()) / self._row_s
+        limit = max(0, int(rows_in_time - rows) // 2)  # shorter requests that come later may take half of each batch
+        if before > limit:
+            seconds = self._seconds_for(before)
+            raise QueueFull(waiting=before, limit=limit, retry_after_s=seconds, for_deadline=True)
+
+    def _seconds_for(self, rows: int) -> int:
+        return max(1, math.ceil(rows * self._row_s))
 
     async def submit(self, rows: Rows, deadline_s: float | None = None, on_batch: OnBatch | None = None) -> Rows:
         """Answers [n, …] for rows [n, …], n >= 1. The rows are not copied: the caller must not change them meanwhile.
@@ -133,7 +151,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         request = Request(rows, loop, on_batch)
         with self._lock:
-            self.check_room(request.size)
+            self.check_room(request.size, deadline_s)
             self._queue.append(request)
             first = bool(self._inline_rows) and not self._starting and self._idle_threads == len(self._threads)
             self._starting = self._starting or first
@@ -312,10 +330,19 @@ class Batcher:
                 if call:
                     call(began, began + seconds)
             self._last_rows = size
-            rate = size / (seconds or 1e-9) * (len(self._batches) or 1)
-            self._rows_per_s = SMOOTHING * self._rows_per_s + (1 - SMOOTHING) * rate if self._rows_per_s else rate
+            if size == self.max_batch_rows:
+                self._update_rate(began, began + seconds)
+            self._busy_since_s = began + seconds if self._queue.rows or len(self._batches) > 1 else 0.0
         self._observer(Batch(size, seconds, [began - since for since in arrived_s]))
         return answers
+
+    def _update_rate(self, began_s: float, ended_s: float) -> None:
+        """Notes how long a full batch took: all threads together, and with what is done between batches.
+
+        The caller holds the lock.
+        """
+        row_s = (ended_s - (self._busy_since_s or began_s)) / self.max_batch_rows
+        self._row_s = SMOOTHING * self._row_s + (1 - SMOOTHING) * row_s if self._row_s else row_s
 
     def _fail(self, request: Request, cause: Exception) -> Request:
         request.error = _failed(request.size, cause)

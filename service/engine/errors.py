@@ -4,13 +4,14 @@ from __future__ import annotations
 
 
 class QueueFull(Exception):
-    """Backpressure: `waiting` rows are in the queue, and at most `limit` may wait.
+    """Backpressure: `waiting` rows are in the queue, and `limit` is the limit, for the request's deadline or for all.
 
-    `retry_after_s`: seconds until the queue is empty at the rate of the last batches.
+    `retry_after_s`: seconds until the queue is empty at the rate of the last full batches.
     """
 
-    def __init__(self, *, waiting: int, limit: int, retry_after_s: int) -> None:
-        super().__init__(f"{waiting} rows are waiting, and the limit is {limit}")
+    def __init__(self, *, waiting: int, limit: int, retry_after_s: int, for_deadline: bool = False) -> None:
+        self.limit_is = f"the limit {'for this deadline ' if for_deadline else ''}is {limit}"
+        super().__init__(f"{waiting} rows are waiting, and {self.limit_is}")
         self.waiting, self.limit, self.retry_after_s = waiting, limit, retry_after_s
 
 

@@ -71,8 +71,13 @@ class RowQueue:
 
     def append(self, request: Request) -> None:
         """Puts a request behind all others, and behind those of its size."""
-        self._by_age[request] = self._lane(request)[request] = None
+        self._by_age[request] = self._by_size[_lane(request.size)][request] = None
         self.rows += request.size
+
+    def rows_before(self, size: int) -> int:
+        """Rows of the waiting requests that are at most about as long as a new request of `size` rows."""
+        lanes = self._by_size[: _lane(size) + 1]
+        return sum(request.size - request.taken for lane in lanes for request in lane)
 
     def take(self, room: int) -> list[Part]:
         """The next batch of at most `room` rows: large requests are split, small ones packed together.
@@ -114,8 +119,8 @@ class RowQueue:
                     self._remove(request)
 
     def _remove(self, request: Request) -> None:
-        del self._by_age[request], self._lane(request)[request]
+        del self._by_age[request], self._by_size[_lane(request.size)][request]
 
-    def _lane(self, request: Request) -> OrderedDict[Request, None]:
-        """The requests with as many binary digits in their size."""
-        return self._by_size[min(request.size.bit_length(), LANES) - 1]
+
+def _lane(size: int) -> int:
+    return min(size.bit_length(), LANES) - 1

@@ -147,7 +147,7 @@ class ErrorResponses:
             )
         message = status.message
         if isinstance(error, QueueFull):
-            message = f"{error.waiting} pictures are waiting, and the limit is {error.limit}; try again later"
+            message = f"{error.waiting} pictures are waiting, and {error.limit_is}; try again later"
         return _response(request, status.code, status.name, message, headers=headers)
 
     async def of_base_exception(self, request: Request, error: BaseException) -> Response:

@@ -72,7 +72,7 @@ def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion, re
     Raises WrongValue for a wrong X-Timeout-Ms, and QueueFull, Closed or EngineDead (backpressure).
     """
     deadline_s = time.monotonic() + timeout_of(headers, state.settings.timeout_limit_ms)
-    version.batcher.check_room(rows)
+    version.batcher.check_room(rows, deadline_s)
     return Call(state, headers, version, deadline_s, receive)
 
 

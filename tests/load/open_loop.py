@@ -25,6 +25,8 @@ MOST_CONNECTIONS = 4096
 GRACE_S = 10.0
 """How long answers are waited for after the last question."""
 UNANSWERED, UNASKED = "unanswered", "unasked"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+HEALTH_PER_S = 10
 
 
 @dataclass
@@ -41,16 +43,23 @@ class Outcome:
     """How far the generator itself fell behind, at worst."""
 
 
-def offer(port: int, question: Question, per_s: float, seconds: float, halfway: Callable[[], None]) -> Outcome:
-    """Asks at this rate for so long; `halfway` is called in the middle."""
+def offer(
+    port: int, question: Question, per_s: float, seconds: float, halfway: Callable[[], None]
+) -> tuple[Outcome, Outcome]:
+    """Asks at this rate for so long, and for the health meanwhile; `halfway` is called in the middle."""
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
-        return uvloop.run(_Load(port, _request(question), per_s, seconds, halfway).run())
+        load = _Load(port, _request(question), per_s, seconds, halfway)
+        return uvloop.run(_both(load, _Load(port, HEALTH, HEALTH_PER_S, seconds, lambda: None)))
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+async def _both(load: _Load, health: _Load) -> tuple[Outcome, Outcome]:
+    return await asyncio.gather(load.run(), health.run())
 
 
 def _request(question: Question) -> bytes:

@@ -29,6 +29,7 @@ CLIENTS = (4, 8, 16)
 """The sustainable rate is the best that so many clients get, who each ask again as soon as they are answered."""
 CALIBRATION_S = 5
 DEADLINE_MS = 1000
+HEALTH_DEADLINE_MS = 100
 WANTED_GOODPUT, MOST_GROWTH = 0.90, 1.10
 ANSWERS = ("200", "503", "504")
 
@@ -48,6 +49,8 @@ class Overload:
     p99_ms: float | None
     resident_mb: tuple[float, float, float]
     """At the start, in the middle and at the end."""
+    health_ms: float | None
+    """The longest time that an answer of `/healthz` took; None if one failed."""
     longest_delay_ms: float
     """How far the generator itself fell behind, at worst."""
 
@@ -70,6 +73,7 @@ class Overload:
     def goals(self) -> dict[str, bool]:
         """What was wanted, with what was found, and whether the two agree."""
         p99 = "unknown" if self.p99_ms is None else f"{self.p99_ms:,.0f} ms"
+        health = "not always answered" if self.health_ms is None else f"answered within {self.health_ms:,.0f} ms"
         return {
             f"goodput {self.goodput:.2f} of the sustainable rate, wanted at least {WANTED_GOODPUT:.2f}": (
                 self.goodput >= WANTED_GOODPUT
@@ -80,6 +84,9 @@ class Overload:
             ),
             f"memory at the end {self.growth:.2f} times that at the start, wanted at most {MOST_GROWTH:.2f}": (
                 self.growth <= MOST_GROWTH
+            ),
+            f"/healthz {health}, wanted at most {HEALTH_DEADLINE_MS:,} ms": (
+                self.health_ms is not None and self.health_ms <= HEALTH_DEADLINE_MS
             ),
         }
 
@@ -140,11 +147,11 @@ def _overload(champion: "Champion", seconds: int, times: float) -> Overload:
         sustainable = max(_rate(server, plain, clients) for clients in CLIENTS)
         resident = [server.resident_mb()]
         progress.update(task, description=f"offering {times:g} times as much")
-        outcome = offer(
+        outcome, health = offer(
             server.port, question, times * sustainable, seconds, lambda: resident.append(server.resident_mb())
         )
         resident.append(server.resident_mb())
-    return _summed_up(outcome, sustainable, times, seconds, resident)
+    return _summed_up(outcome, health, sustainable, times, seconds, resident)
 
 
 def _rate(server: "Server", question: "Question", clients: int) -> float:
@@ -153,7 +160,9 @@ def _rate(server: "Server", question: "Question", clients: int) -> float:
     return measured.requests_per_s
 
 
-def _summed_up(outcome: Outcome, sustainable: float, times: float, seconds: int, resident: list[float]) -> Overload:
+def _summed_up(
+    outcome: Outcome, health: Outcome, sustainable: float, times: float, seconds: int, resident: list[float]
+) -> Overload:
     p50, p99 = (
         float(np.percentile(outcome.seconds_of_200, q)) * 1e3 if outcome.seconds_of_200 else None for q in (50, 99)
     )
@@ -166,6 +175,7 @@ def _summed_up(outcome: Outcome, sustainable: float, times: float, seconds: int,
         p50_ms=p50,
         p99_ms=p99,
         resident_mb=(resident[0], resident[1], resident[2]),
+        health_ms=max(health.seconds_of_200) * 1e3 if health.ends["200"] == health.asked else None,
         longest_delay_ms=outcome.longest_delay_s * 1e3,
     )
 

@@ -138,13 +138,16 @@ def test_a_contestant_that_fails_stays_in_the_table_with_the_reason():
 
 @contextmanager
 def peculiar_server():
-    """Answers 200 and 503 in turns, and hangs up on every fifth connection's question."""
+    """Is healthy; answers 200 and 503 in turns, and hangs up on every fifth connection's question."""
     asked = iter(range(10**6))
     ready, port = threading.Event(), []
 
     async def answer(reader, writer):
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
+                if head.startswith(b"GET /healthz"):
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    continue
                 await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
                 number = next(asked)
                 if number % 5 == 4:
@@ -181,8 +184,9 @@ def peculiar_server():
 def test_the_open_loop_offers_its_rate_and_counts_how_every_request_ended():
     halfway = []
     with peculiar_server() as port:
-        outcome = offer(port, plain("raw", np.zeros((1, 784), np.uint8)), 200, 0.5, lambda: halfway.append(1))
+        outcome, health = offer(port, plain("raw", np.zeros((1, 784), np.uint8)), 200, 0.5, lambda: halfway.append(1))
     assert (outcome.asked, halfway) == (100, [1])
     assert outcome.ends == {"200": 40, "503": 40, UNANSWERED: 20}
     assert len(outcome.seconds_of_200) == 40
     assert all(0 < seconds < 5 for seconds in outcome.seconds_of_200)
+    assert (health.asked, health.ends["200"]) == (5, 5)

@@ -296,12 +296,15 @@ def test_any_sizes_of_requests_and_batches_come_out_right(sizes, max_batch_rows)
 
 
 class Clock:
-    """Stands still, but for predictions: half a second for each row."""
+    """Stands still, but for predictions: half a second for each row, unless told otherwise."""
 
     now_s = 0.0
 
+    def __init__(self, row_s=0.5):
+        self.row_s = row_s
+
     def __call__(self, numbers):
-        self.now_s += len(numbers) / 2
+        self.now_s += len(numbers) * self.row_s
         return numbers
 
 
@@ -328,6 +331,46 @@ async def test_a_full_queue_says_how_long_its_rows_take_at_the_rate_of_the_last_
     with pytest.raises(QueueFull) as refusal:
         await batcher.submit(rows(1, 2))
     assert (refusal.value.waiting, refusal.value.retry_after_s) == (5, 3)
+    gate.set()
+    await asyncio.gather(*asked)
+    await batcher.close()
+
+
+async def test_who_might_not_be_answered_in_time_is_refused_at_once_because_of_requests_as_short_or_shorter(
+    monkeypatch,
+):
+    """Seen under overload: most rows expired in the queue, and many others were computed for nothing."""
+    clock, gate, begun = Clock(row_s=50), threading.Event(), []
+
+    def predict(numbers):
+        begun.append(len(numbers))
+        assert gate.wait(10)
+        return clock(numbers)
+
+    monkeypatch.setattr("service.engine.batcher.time.perf_counter", lambda: clock.now_s)
+    batcher = Batcher(predict, max_batch_rows=4, queue_limit_rows=100)
+    in_450_s = time.monotonic() + 450  # nine rows
+    held = asyncio.create_task(batcher.submit(rows(1, 2, 3, 4)))
+    await until(lambda: begun)
+    asked = [asyncio.create_task(batcher.submit(rows(*range(n)), in_450_s)) for n in (5, 7)]
+    await asyncio.sleep(0)
+    assert batcher.waiting_rows == 12, "how long a batch takes is not known yet"
+    gate.set()
+    await asyncio.gather(held, *asked)
+    gate.clear()
+    asked = [asyncio.create_task(batcher.submit(rows(1)))]
+    await until(lambda: begun[-1] == 1)
+    asked.append(asyncio.create_task(batcher.submit(rows(*range(20)), time.monotonic() + 450)))
+    await asyncio.sleep(0)
+    assert batcher.waiting_rows == 20, "nobody waits before it"
+    asked.append(asyncio.create_task(batcher.submit(rows(1, 2, 3, 4, 5), time.monotonic() + 450)))
+    await asyncio.sleep(0)
+    assert batcher.waiting_rows == 25, "nobody as short waits before it"
+    with pytest.raises(QueueFull, match=r"^5 rows are waiting, and the limit for this deadline is 2$") as refusal:
+        batcher.check_room(4, time.monotonic() + 450)
+    assert refusal.value.retry_after_s == 250
+    batcher.check_room(4, time.monotonic() + 850)
+    batcher.check_room(3, time.monotonic() + 450)
     gate.set()
     await asyncio.gather(*asked)
     await batcher.close()
