@@ -4,7 +4,6 @@ import errno
 import os
 import pty
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,8 @@ from service.__main__ import app
 from service.protocols.native.examples import SEVEN, drawn
 from service.server.worker import _end_at_last, run_worker
 from service.settings import ServiceSettings
-from tests.support.service_process import outcome, start
+from tests.support.fake_service import fake_store
+from tests.support.service_process import FAKE, outcome, start
 from tests.support.waiting import eventually
 from training.errors import DigitsError
 
@@ -56,13 +56,13 @@ def test_a_port_that_is_taken_while_workers_load_is_one_line_too(monkeypatch, tm
     )
 
 
-def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(trained_store, monkeypatch):
+def test_a_store_that_cannot_be_read_is_not_blamed_on_the_port(tmp_path, monkeypatch):
     def load(settings, metrics):
         raise OSError("the disk is gone")
 
     monkeypatch.setattr("service.models.loader.Loader", load)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    settings = ServiceSettings(store=str(trained_store.path), model="tiny")
+    settings = ServiceSettings(store=str(fake_store(tmp_path).path), model="tiny")
     with socket.socket() as listener, pytest.raises(DigitsError, match=r"^the disk is gone$"):
         run_worker(settings, print, listener=listener)
 
@@ -74,8 +74,7 @@ def test_a_setting_that_is_wrong_is_one_line_that_names_it():
     assert stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store, stop):
+def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store):
     process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0")
     try:
         line = process.stdout.readline()
@@ -89,7 +88,20 @@ def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store, st
             assert answer["confidence"] == max(answer["probabilities"]) == answer["probabilities"][answer["digit"]]
             card = client.get("/models/tiny/versions/champion").json()["card"]
             assert card["recipe"]["epochs"] == trained_store.card("tiny", 1).recipe.epochs
-            process.send_signal(stop)
+            process.terminate()
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_ends_it_with_0_too(tmp_path):
+    process = start("--store", str(fake_store(tmp_path).path), "--model", "tiny", "--port", "0", module=FAKE)
+    try:
+        url = re.search(r"ready at (\S+)", process.stdout.readline())[1]
+        assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
+        process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20) == ("", "")
         assert process.returncode == 0
     finally:
@@ -115,9 +127,8 @@ def test_sigterm_while_loading_ends_it_at_once_with_0(trained_store, delay_s):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_at_once_though_the_store_hangs_before_anything_is_loaded(trained_store, tmp_path, stop):
-    shutil.copytree(trained_store.path / "tiny", tmp_path / "tiny")
-    process = start("--store", str(tmp_path), "--model", "tiny", "--port", "0")
+def test_a_signal_ends_it_at_once_though_the_store_hangs_before_anything_is_loaded(tmp_path, stop):
+    process = start("--store", str(fake_store(tmp_path).path), "--model", "tiny", "--port", "0")
     try:
         with hanging(tmp_path / "tiny" / "aliases.json"):
             process.send_signal(stop)
@@ -128,16 +139,16 @@ def test_a_signal_ends_it_at_once_though_the_store_hangs_before_anything_is_load
         process.communicate()
 
 
-def test_a_store_that_hangs_delays_neither_answers_nor_the_end(trained_store, tmp_path):
+def test_a_store_that_hangs_delays_neither_answers_nor_the_end(tmp_path):
     """The process ended when the store answered: never."""
-    shutil.copytree(trained_store.path, tmp_path / "store")
     process = start(
-        *("--store", str(tmp_path / "store"), "--model", "tiny", "--port", "0"),
+        *("--store", str(fake_store(tmp_path).path), "--model", "tiny", "--port", "0"),
+        module=FAKE,
         DIGITS_POLL_INTERVAL_S="0.1",
     )
     try:
         url = re.search(r"ready at (\S+)", process.stdout.readline())[1]
-        with hanging(tmp_path / "store" / "tiny" / "aliases.json"):
+        with hanging(tmp_path / "tiny" / "aliases.json"):
             assert httpx.get(f"{url}/models").json()["models"][0]["version"] == 1
             process.send_signal(signal.SIGTERM)
             assert process.communicate(timeout=20) == ("", "")
@@ -186,16 +197,14 @@ DrainingServer.startup = startup
 """Python waits for it, as it does for the threads of executors."""
 
 
-@pytest.mark.parametrize(
-    "change", [pytest.param(BEFORE_IT_SERVES, marks=pytest.mark.slow), WITH_A_THREAD_THAT_NEVER_ENDS]
-)
-def test_a_signal_is_obeyed(trained_store, change):
+@pytest.mark.parametrize("change", [BEFORE_IT_SERVES, WITH_A_THREAD_THAT_NEVER_ENDS])
+def test_a_signal_is_obeyed(tmp_path, change):
     code = f"""
 import os, signal, threading, time
-from service.__main__ import app
 from service.server.draining_server import DrainingServer
+from tests.support.fake_service import app
 {change}
-app(["--store", {str(trained_store.path)!r}, "--model", "tiny", "--port", "0"])
+app(["--store", {str(fake_store(tmp_path).path)!r}, "--model", "tiny", "--port", "0"])
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -215,8 +224,9 @@ def test_the_kernel_ends_a_service_that_does_not_end_after_its_drain():
         signal.alarm(0)
 
 
-def test_a_second_sigterm_ends_it_at_once(trained_store):
-    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0", DIGITS_DRAIN_PAUSE_S="60")
+def test_a_second_sigterm_ends_it_at_once(tmp_path):
+    options = ("--store", str(fake_store(tmp_path).path), "--model", "tiny", "--port", "0")
+    process = start(*options, module=FAKE, DIGITS_DRAIN_PAUSE_S="60")
     try:
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
@@ -230,11 +240,10 @@ def test_a_second_sigterm_ends_it_at_once(trained_store):
         process.communicate()
 
 
-@pytest.mark.slow
-def test_a_terminal_that_is_closed_ends_the_service_that_was_started_in_it(trained_store):
+def test_a_terminal_that_is_closed_ends_the_service_that_was_started_in_it(tmp_path):
     """SIGHUP means two things; whoever closes a window does not mean "load what is new"."""
     terminal, its = pty.openpty()
-    command = [sys.executable, "-m", "service", "--store", str(trained_store.path), "--model", "tiny", "--port", "0"]
+    command = [sys.executable, "-m", FAKE, "--store", str(fake_store(tmp_path).path), "--model", "tiny", "--port", "0"]
     process = subprocess.Popen(["setsid", "--ctty", *command], stdin=its, stdout=subprocess.PIPE, text=True)
     os.close(its)
     try:

@@ -1,4 +1,4 @@
-"""`python -m service` as a process of its own and with several workers; a supervisor of workers without JAX."""
+"""`python -m service` as a process of its own and with several workers, real or with fakes; plain workers."""
 
 import os
 import re
@@ -11,6 +11,8 @@ from pathlib import Path
 from tests.support.compiled import SHARING
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DIGITS_")}
+FAKE = "tests.support.fake_service"
+"""The module to start in place of `service`, where the networks do not matter."""
 FEW_PREDICTIONS = {"DIGITS_RECENT_PREDICTIONS": "64"}
 """The memory that workers share for recent predictions is small: a process that is killed leaves it behind."""
 
@@ -35,11 +37,11 @@ def outcome(*options, **environment):
 
 
 @contextmanager
-def running(store, **environment):
+def running(store, module="service", **environment):
     """A parent of two workers, which read what others have compiled, and its URL once it is ready."""
     options = ["--store", str(store.path), "--model", "tiny", "--port", "0", "--workers", "2"]
     ready = r"tiny version 1 is ready at (\S+) \(\S+/docs\) after \d+\.\d s, 2 workers\n"
-    with _ended(start(*options, **(SHARING | FEW_PREDICTIONS | environment))) as process:
+    with _ended(start(*options, module=module, **(SHARING | FEW_PREDICTIONS | environment))) as process:
         yield process, _url(process, ready)
 
 

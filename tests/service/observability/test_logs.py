@@ -14,7 +14,8 @@ import pytest
 from service.observability.logs import EXTRA, formatter
 from tests.support.application import app_with, client_of
 from tests.support.fake_predictor import FakePredictor, picture
-from tests.support.service_process import start
+from tests.support.fake_service import fake_store
+from tests.support.service_process import FAKE, start
 
 pytestmark = pytest.mark.anyio
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -163,8 +164,11 @@ def test_people_read_a_line_without_the_variables_of_a_traceback():
     assert pixels
 
 
-def test_a_process_writes_json_to_stderr_and_nothing_but_its_announcement_to_stdout(trained_store):
-    process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0", DIGITS_LOG_LEVEL="debug")
+@pytest.mark.parametrize("module", [FAKE, pytest.param("service", marks=pytest.mark.slow)])
+def test_a_process_writes_json_to_stderr_and_nothing_but_its_announcement_to_stdout(request, tmp_path, module):
+    store = fake_store(tmp_path) if module == FAKE else request.getfixturevalue("trained_store")
+    options = ("--store", str(store.path), "--model", "tiny", "--port", "0")
+    process = start(*options, module=module, DIGITS_LOG_LEVEL="debug")
     try:
         line = process.stdout.readline()
         url = re.fullmatch(r"tiny version 1 is ready at (\S+) \(\S+/docs\) after \S+ s\n", line)[1]

@@ -1,6 +1,5 @@
 """The supervisor: restarts, signals and the sharing out of connections; what real workers share."""
 
-import hashlib
 import json
 import os
 import re
@@ -17,8 +16,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.server.worker_process import share
+from tests.support.fake_service import fake_store
 from tests.support.keys import AUTHORIZATION
-from tests.support.service_process import gone, running, running_plain, start_plain, workers_of
+from tests.support.service_process import FAKE, gone, running, running_plain, start_plain, workers_of
 from tests.support.variants import publish_variant
 from tests.support.waiting import eventually
 from training.store import Store
@@ -357,13 +357,20 @@ def test_sigterm_while_they_load_ends_them_all(tmp_path):
     assert all(map(gone, workers))
 
 
-@pytest.fixture(scope="module")
-def service(trained_store, tmp_path_factory):
-    """A service of two real workers for several tests: its store, its parent process, and its URL."""
+@pytest.fixture(scope="module", params=[FAKE, pytest.param("service", marks=pytest.mark.slow)])
+def service(request, tmp_path_factory, keys_file):
+    """A service of two real workers for several tests: its store, its parent process, and its URL.
+
+    The networks are fakes, or those of the store `trained_store`.
+    """
     folder = tmp_path_factory.mktemp("service")
-    store, keys = Store(shutil.copytree(trained_store.path, folder / "store")), folder / "keys"
-    keys.write_text(f"anna {hashlib.sha256(b'secret').hexdigest()}\n")
-    with running(store, DIGITS_KEYS_FILE=str(keys), DIGITS_POLL_INTERVAL_S="0") as (process, url):
+    if request.param == FAKE:
+        store = fake_store(folder)
+    else:
+        store = Store(shutil.copytree(request.getfixturevalue("trained_store").path, folder / "store"))
+        publish_variant(store, "tiny", 0.5)
+    settings = {"DIGITS_KEYS_FILE": str(keys_file), "DIGITS_POLL_INTERVAL_S": "0"}
+    with running(store, request.param, **settings) as (process, url):
         yield store, process, url
         workers = workers_of(process)
         process.send_signal(signal.SIGTERM)
@@ -447,10 +454,9 @@ def connections_of(pid, port):
     return len(held & {f"socket:[{inode}]" for inode in inodes})
 
 
-@pytest.mark.parametrize("how", ["by SIGHUP to the parent", "by a request to one worker"])
-def test_all_workers_load_a_new_version(service, how):
+@pytest.mark.parametrize(("how", "version"), [("by SIGHUP to the parent", 2), ("by a request to one worker", 1)])
+def test_all_workers_load_another_version(service, how, version):
     store, process, url = service
-    version = publish_variant(store, "tiny", 0.5)
     store.promote("tiny", version)
     if how == "by SIGHUP to the parent":
         process.send_signal(signal.SIGHUP)

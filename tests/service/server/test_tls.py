@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from service.settings import ServiceSettings
 from tests.support.application import app_with, served
 from tests.support.fake_predictor import FakePredictor, picture
-from tests.support.service_process import outcome, start
+from tests.support.fake_service import fake_store
+from tests.support.service_process import FAKE, outcome, start
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -49,11 +50,12 @@ def test_a_client_that_trusts_the_certificate_is_answered_and_another_one_is_not
             httpx.get(f"http://{host}:{port}/healthz")
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_the_service_speaks_tls_with_one_worker_and_with_several(trained_store, certificate, workers):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_service_speaks_tls_with_one_worker_and_with_several(tmp_path, certificate, workers):
     cert, key = certificate
-    options = ["--store", str(trained_store.path), "--model", "tiny", "--port", "0", "--workers", str(workers)]
-    process = start(*options, "--tls-cert", str(cert), "--tls-key", str(key), DIGITS_RECENT_PREDICTIONS="64")
+    options = ["--store", str(fake_store(tmp_path).path), "--model", "tiny", "--port", "0", "--workers", str(workers)]
+    options += ["--tls-cert", str(cert), "--tls-key", str(key)]
+    process = start(*options, module=FAKE, DIGITS_RECENT_PREDICTIONS="64")
     try:
         line = process.stdout.readline()
         match = re.match(r"tiny version 1 is ready at (https://127\.0\.0\.1:\d+) \(\1/docs\) after ", line)

@@ -1,0 +1,40 @@
+"""`python -m service` whose networks are fakes: it does without JAX, and starts in a third of the processor time.
+
+Only where a test is about JAX, networks or their cards does it need the real one. Importing this makes networks fake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from service.__main__ import app
+from service.models.loader import Loader, _Runtime
+from tests.support.fake_predictor import FakePredictor
+from training.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class FakeNetworks:
+    """In the place of `training.predictor.Predictor`: a version is a folder, and nothing is read from it."""
+
+    @staticmethod
+    def load(store: Store, model: str, version: int, *, row_sizes: Sequence[int]) -> FakePredictor:
+        return FakePredictor(model, store.resolve(model, version), row_sizes=tuple(row_sizes))
+
+
+def fake_store(folder: Path) -> Store:
+    """A store with the versions 1 and 2 of `tiny`, of which 1 is the champion; they have no files."""
+    for version in (1, 2):
+        (folder / "tiny" / str(version)).mkdir(parents=True)
+    store = Store(folder)
+    store.promote("tiny", 1)
+    return store
+
+
+Loader._runtime = _Runtime(FakeNetworks, (1, 4, 16), 1)  # also in workers, which import this module again
+
+if __name__ == "__main__":
+    app(prog_name="python -m tests.support.fake_service")
