@@ -9,7 +9,7 @@ While one thread computes, a second thread starts only with a full batch: a few 
 than in a batch of their own. The threads and the event loop share Python's interpreter lock (GIL), and every thread
 waits for the GIL after releasing it. Therefore the work for a batch is done once per batch, in calls that keep the
 GIL; and batches of at most `inline_rows` rows, faster to compute than a thread is to wake up, are computed inline, on
-the event loop.
+the event loop, also while the threads compute longer requests.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Batcher:
     """Computes rows for many callers at once, on `threads` threads of its own. Thread-safe.
 
     `predict` takes rows [n, …], 1 <= n <= max_batch_rows, and returns a new array of n rows, of one dtype and width at
-    every call. Up to `threads` threads call `predict` at the same time. An idle engine computes at most `inline_rows`
-    rows inline: `predict` is then called by the event loop's thread alone. At most `queue_limit_rows` rows wait.
+    every call. Up to `threads` threads call `predict` at the same time, and the event loop: at most `inline_rows` rows
+    are computed inline, if the engine is idle or busy with longer requests. At most `queue_limit_rows` rows wait.
     """
 
     def __init__(
@@ -177,19 +177,24 @@ class Batcher:
             if timer:
                 timer.cancel()
 
-    def compute_now(self, rows: Rows, deadline_s: float | None = None, on_batch: OnBatch | None = None) -> Rows | None:
-        """As `submit`, for a caller that knows of no other one: computed inline at once, without the queue.
+    def compute_now(
+        self, rows: Rows, deadline_s: float | None = None, on_batch: OnBatch | None = None, *, alone: bool = True
+    ) -> Rows | None:
+        """As `submit`, but without the queue: computed inline at once, or None if that is not possible.
 
-        None, and nothing is computed, if the engine is not idle or has no inline batches of so many rows.
+        At most `inline_rows` rows are computed so by an idle engine, for a caller that knows of no other one (`alone`),
+        and by an engine that is busy with longer requests only: they are overtaken.
         """
         if len(rows) > self._inline_rows:
             return None
         if deadline_s is not None and deadline_s <= time.monotonic():
             raise DeadlineExceeded
         with self._lock:
-            if self._starting or self._queue.rows or not self._is_idle():
-                return None
-            self._starting = True
+            overtakes = bool(self._batches) and self._is_busy_with_long()
+            if not overtakes:
+                if not alone or self._starting or self._queue.rows or not self._is_idle():
+                    return None
+                self._starting = True
         try:
             return self._measured(rows, [time.perf_counter()], [on_batch])
         except Exception as error:
@@ -198,7 +203,8 @@ class Batcher:
             self._die()
             raise EngineDead from error
         finally:
-            self._pass_on([])
+            if not overtakes:
+                self._pass_on([])
 
     async def close(self, timeout_s: float | None = None) -> None:
         """Drains: refuses new requests and waits for the accepted ones, which get Closed after `timeout_s`."""
@@ -245,6 +251,13 @@ class Batcher:
     def _is_idle(self) -> bool:
         """Whether all threads wait for work and may get some. The caller holds the lock."""
         return self._idle_threads == len(self._threads) and not self._closing and not self._dead
+
+    def _is_busy_with_long(self) -> bool:
+        """Whether all other requests have more than `inline_rows` rows. The caller holds the lock."""
+        if self._starting or self._closing or self._dead:
+            return False
+        sizes = (part.request.size for batch in self._batches for part in batch)
+        return min(sizes) > self._inline_rows and not self._queue.rows_before(self._inline_rows)
 
     def _wake_up(self) -> None:
         """Wakes an idle thread if a batch is due or the engine stops. The caller holds the lock."""

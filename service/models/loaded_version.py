@@ -102,10 +102,10 @@ class LoadedVersion:
             raise
         return self.predictor.read(columns)
 
-    def predict_now(self, images: Images, deadline_s: float) -> Answers | None:
-        """As `predict`, for the only request in flight: computed at once, or None if the engine would not do that."""
+    def predict_now(self, images: Images, deadline_s: float, *, alone: bool) -> Answers | None:
+        """As `predict`, but computed at once, or None if the engine would not. `alone`: no other request is there."""
         try:
-            columns = self.batcher.compute_now(images, deadline_s, self._begin())
+            columns = self.batcher.compute_now(images, deadline_s, self._begin(), alone=alone)
         except PredictFailed as failure:
             self._count_failure(failure)
             raise

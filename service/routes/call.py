@@ -49,8 +49,8 @@ class Call(NamedTuple):
         """
         state, version = self.state, self.version
         experiment = None if pinned else state.experiment
-        is_alone = len(state.requests) == 1
-        answers = version.predict_now(images, self.deadline_s) if is_alone and not experiment else None
+        alone = len(state.requests) == 1
+        answers = None if experiment else version.predict_now(images, self.deadline_s, alone=alone)
         if answers is None:
             async with cancel_on_disconnect(self.receive):
                 if experiment:

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from service.engine.batcher import Batcher
@@ -115,15 +116,49 @@ async def test_an_engine_that_is_not_idle_computes_nothing_at_once():
         assert engine.batcher.compute_now(rows(2)) is None, "another one came before"
         await waiting
         engine.predict.gate.clear()
-        held = engine.submit(3, 4)
+        held = [engine.submit(3), engine.submit(4)]
         await until(lambda: engine.predict.batches[-1] == [3, 4])
         assert engine.batcher.compute_now(rows(2)) is None, "a thread computes"
         engine.predict.gate.set()
-        await held
+        await asyncio.gather(*held)
+        await until(lambda: engine.batcher._idle_threads == 1)
+        assert engine.batcher.compute_now(rows(2), alone=False) is None, "others come, maybe"
         await until(lambda: engine.batcher.compute_now(rows(2)) is not None)
         engine.predict.batches.clear()
     assert engine.batcher.compute_now(rows(3)) is None, "it is closed"
     assert engine.predict.batches == []
+
+
+class HeldOnThreads(Squares):
+    """The gate does not hold the event loop's thread."""
+
+    def __init__(self):
+        super().__init__()
+        self.loop_thread = threading.get_ident()
+
+    def __call__(self, rows):
+        if threading.get_ident() != self.loop_thread:
+            return super().__call__(rows)
+        self.batches.append(rows[:, 0].tolist())
+        return np.concatenate([rows, rows**2], axis=1)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+async def test_a_row_overtakes_longer_requests_and_none_as_short(threads):
+    async with Engine(HeldOnThreads(), threads=threads, inline_rows=1) as engine:
+        engine.predict.gate.clear()
+        long = engine.submit(*range(40))
+        await until(lambda: len(engine.predict.batches) == threads)
+        engine.predict.batches.clear()
+        for number in (50, 51):
+            assert engine.batcher.compute_now(rows(number), alone=False).tolist() == answer(number)
+        assert engine.predict.batches == [[50], [51]]
+        short = engine.submit(60)
+        await until(lambda: engine.batcher.waiting_rows == 40 - 8 * threads + 1)
+        assert engine.batcher.compute_now(rows(70), alone=False) is None, "one as short waits"
+        engine.predict.gate.set()
+        assert (await short).tolist() == answer(60)
+        assert (await long).tolist() == answer(*range(40))
 
 
 async def test_what_is_due_is_not_computed_at_once_either():
