@@ -124,10 +124,12 @@ class Batcher:
 
         Under overload most rows would expire in the queue, many of them after a part of their request was computed.
         """
-        with self._lock:
-            before = self._queue.rows_before(rows)
         rows_in_time = (deadline_s - time.monotonic()) / self._row_s
         limit = max(0, int(rows_in_time - rows) // 2)  # shorter requests that come later may take half of each batch
+        if self._queue.rows <= limit:
+            return
+        with self._lock:
+            before = self._queue.rows_before(rows)
         if before > limit:
             seconds = self._seconds_for(before)
             raise QueueFull(waiting=before, limit=limit, retry_after_s=seconds, for_deadline=True)

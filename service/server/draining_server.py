@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 import uvicorn
@@ -15,6 +16,7 @@ from service.memory import GarbageCollection
 from service.private_api import require_members
 from service.server.http_protocol import UVICORN, ConnectionLimits, HttpProtocol, SharedState
 from service.server.listener import STOP_ACCEPTING_GRACE_S, stop_accepting
+from service.server.refusals import TOO_MANY_CONNECTIONS
 from service.server.socket_passing import (
     HEARTBEAT_INTERVAL_S,
     receive_connection,
@@ -99,6 +101,7 @@ class DrainingServer(uvicorn.Server):
                 ws="none",
             )
         )
+        self._handshake_timeout_s = settings.header_timeout_s if settings.tls_cert else None
         self._state, self._on_ready, self._drain_pause_s = state, on_ready, settings.drain_pause_s
         self.server_state = self._shared = SharedState(state.requests)
         self._connections, self._on_sighup = connections, on_sighup
@@ -116,11 +119,12 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to listen. Models are loaded before; what they allocate is excluded from garbage collection."""
-        await super().startup(sockets)
+        await super().startup([])
         if self.started:
+            loop = asyncio.get_running_loop()
+            self.servers = [await self._listen(loop, listener) for listener in sockets or []]
             self._garbage.start()
             sys.setswitchinterval(SWITCH_S)
-            loop = asyncio.get_running_loop()
             self._state.metrics.loop_lag.start(loop)
             if self._connections:
                 loop.add_reader(self._connections, self._serve_next, self._connections)
@@ -128,6 +132,19 @@ class DrainingServer(uvicorn.Server):
             if self._on_sighup:
                 loop.add_signal_handler(signal.SIGHUP, self._handle_sighup, Terminal(), self._on_sighup)
             self._on_ready()
+
+    async def _listen(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> asyncio.Server:
+        """Accepts connections. A TLS handshake has as much time as a request's head; uvicorn gives it a minute."""
+        return await loop.create_server(
+            lambda: self._make_protocol(loop),
+            sock=listener,
+            backlog=self.config.backlog,
+            ssl=self.config.ssl,
+            ssl_handshake_timeout=self._handshake_timeout_s,
+        )
+
+    def _make_protocol(self, loop: asyncio.AbstractEventLoop) -> HttpProtocol:
+        return self._protocol(self.config, self._shared, self.lifespan.state, loop)
 
     def _beat(self, connections: socket.socket) -> None:
         """Sends a heartbeat, now and at intervals until the event loop ends."""
@@ -154,10 +171,22 @@ class DrainingServer(uvicorn.Server):
             loop.remove_reader(connections)
             self._channel_closed.set()
             return
-        protocol = self._protocol(self.config, self._shared, self.lifespan.state, loop)
-        opening = loop.create_task(loop.connect_accepted_socket(lambda: protocol, connection, ssl=self.config.ssl))
+        if len(self._opening) >= self._protocol.connection_limit:  # of TLS, which have not shaken hands
+            self._protocol.count_refusal(TOO_MANY_CONNECTIONS.code)
+            connection.close()
+            return
+        opening = loop.create_task(self._open(loop, connection))
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        with suppress(OSError):  # no handshake, or none in time
+            await loop.connect_accepted_socket(
+                lambda: self._make_protocol(loop),
+                connection,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=self._handshake_timeout_s,
+            )
 
     async def on_tick(self, counter: int) -> bool:
         """Checks the timeouts of all connections, and updates the metrics that the workers share."""

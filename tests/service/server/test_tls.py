@@ -1,15 +1,19 @@
 """TLS, with a certificate that the test has made."""
 
 import re
+import socket
 import ssl
 import subprocess
+from contextlib import ExitStack
 
 import httpx
 import pytest
 from pydantic import ValidationError
 
+from service.server.socket_passing import channel, send_connection
 from service.settings import ServiceSettings
 from tests.support.application import app_with, served
+from tests.support.connections import connected
 from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.fake_service import fake_store
 from tests.support.service_process import FAKE, outcome, start
@@ -91,3 +95,29 @@ def test_a_certificate_that_cannot_be_used_is_said_before_anything_starts(certif
     assert "the key is encrypted, want one that is not" in refused(tls_cert=locked_cert, tls_key=locked_key)
     code, stderr = outcome("--tls-cert", str(cert))
     assert (code, stderr) == (1, "error: tls_cert and tls_key go together, want both or none\n")
+
+
+def test_a_client_that_does_not_shake_hands_is_cut_off(certificate):
+    """It once had a minute, and was not counted as a connection."""
+    cert, key = certificate
+    app = app_with(FakePredictor(), tls_cert=cert, tls_key=key, header_timeout_s=1)
+    with served(app) as address, connected(address) as silent:
+        assert silent.recv(1) == b""
+
+
+def test_connections_of_a_supervisor_that_do_not_shake_hands_are_cut_off_and_limited(certificate):
+    cert, key = certificate
+    app = app_with(FakePredictor(), tls_cert=cert, tls_key=key, header_timeout_s=2, connection_limit=2)
+    ours, theirs = channel()
+    with socket.create_server(("127.0.0.1", 0)) as listener, ours, theirs, served(app, theirs), ExitStack() as stack:
+        clients = []
+        for _ in range(3):
+            clients.append(stack.enter_context(connected(listener.getsockname())))
+            accepted, _ = listener.accept()
+            with accepted:
+                assert send_connection(accepted, [ours])
+        assert clients[2].recv(1) == b""
+        assert b'digits_refused_requests_total{code="too_many_connections"} 1.0' in app.service.metrics.exposition()
+        for client in clients[:2]:
+            assert client.recv(1) == b""
+        ours.close()
