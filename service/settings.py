@@ -119,8 +119,8 @@ class ServiceSettings(StoreSettings):
     header_timeout_s: float = Field(
         10,
         gt=0,
-        description="Seconds a client may take for the TLS handshake, and to send the request line and the headers; a slower "
-        "request gets a 408",
+        description="Seconds a client may take for the TLS handshake, and to send the request line and the headers; a "
+        "slower request gets a 408",
     )
     body_timeout_s: float = Field(
         30,
