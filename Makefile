@@ -54,7 +54,7 @@ bench: $(STAMP)         ## how fast predictor, service and training are, on this
 	@$(BIN)/python -m tests.load.fitting
 
 lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set, hashes, no registry's address)
-	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --extra service --extra training --group dev --upgrade \
 	    pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

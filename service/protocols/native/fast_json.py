@@ -6,10 +6,14 @@ import threading
 from typing import Final
 
 import numpy as np
-from simdjson import Array, Object, Parser
 
 from service.protocols.pictures import Decoded
 from training.images import FULL_INK, PIXELS, SIDE
+
+try:
+    from simdjson import Array, Object, Parser
+except ImportError:  # there are no wheels for Python 3.14: `json_body` parses every body there
+    Parser = None  # type: ignore[assignment,misc]
 
 LIMIT_BYTES: Final = 2**20
 """Maximum size of a body, more than 256 pictures: a parser keeps memory for the longest body ever parsed."""
@@ -26,7 +30,12 @@ def whole_numbers(body: bytes, *, limit_rows: int) -> Decoded | None:
     Exactly two quotation marks ensure that the key is the only string; the number of opening brackets ensures the depth
     of the lists.
     """
-    if len(body) > LIMIT_BYTES or body[:1] != b"{" or body.find(b'"', body.find(b'"') + 1) != body.rfind(b'"'):
+    if (
+        Parser is None
+        or len(body) > LIMIT_BYTES
+        or body[:1] != b"{"
+        or body.find(b'"', body.find(b'"') + 1) != body.rfind(b'"')
+    ):
         return None
     try:
         request = _parser().parse(body)

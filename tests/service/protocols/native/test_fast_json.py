@@ -107,3 +107,10 @@ def test_whatever_is_not_the_usual_is_left_to_others(body):
 def test_an_error_leaves_the_next_body_alone():
     assert whole_numbers(ONE[:-1], limit_rows=1) is None
     assert whole_numbers(ONE, limit_rows=1) is not None
+
+
+def test_without_the_parser_every_body_is_left_to_others(monkeypatch):
+    """As on Python 3.14."""
+    monkeypatch.setattr("service.protocols.native.fast_json.Parser", None)
+    assert whole_numbers(ONE, limit_rows=1) is None
+    assert read(ONE)[0].shape == (1, 28, 28)
