@@ -40,7 +40,7 @@ RUN uv pip install --require-hashes --only-binary :all: --constraints requiremen
          cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
          *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
        esac \
-    && find /opt/venv/lib/python3.11/site-packages/numpy /opt/venv/lib/python3.11/site-packages/scipy -type d -name tests -prune -exec rm -r {} +
+    && find /opt/venv/lib/python3.*/site-packages/numpy /opt/venv/lib/python3.*/site-packages/scipy -type d -name tests -prune -exec rm -r {} +
 
 FROM builder AS training-dependencies
 ARG ACCELERATOR

@@ -24,7 +24,8 @@ SIZE_LIMIT_BYTES = 1_100_000_000
 LARGE_MB = 50
 GRACE_S = 10
 """After which Docker kills, unless told otherwise."""
-SITE_PACKAGES = "/opt/venv/lib/python3.11/site-packages"
+SITE_PACKAGES = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
+"""In a shell of the image."""
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
