@@ -49,6 +49,9 @@ TICKS_BETWEEN_TIMEOUT_CHECKS: Final = 5
 TICKS_BETWEEN_REFRESHES: Final = 10
 LAST_CONNECTION_GRACE_S: Final = 1.0
 """How long the drain waits, after its pause, for the supervisor to close the channel of connections."""
+CONNECTIONS_AT_ONCE: Final = 64
+"""Connections that are taken at a time. The event loop would accept one a poll, and a poll of a busy one takes long: a
+full backlog drops handshakes, which are tried again after 1, 3, 7 s."""
 QUIET_POLLS: Final = 4
 """Polls of the event loop without a new connection, after which the backlog is empty and its requests are read."""
 SWITCH_S: Final = 0.0001
@@ -135,8 +138,13 @@ class DrainingServer(uvicorn.Server):
 
     async def _listen(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> asyncio.Server:
         """Accepts connections. A TLS handshake has as much time as a request's head; uvicorn gives it a minute."""
+
+        def make_protocol() -> HttpProtocol:
+            loop.call_soon(self._accept_more, loop, listener)
+            return self._make_protocol(loop)
+
         return await loop.create_server(
-            lambda: self._make_protocol(loop),
+            make_protocol,
             sock=listener,
             backlog=self.config.backlog,
             ssl=self.config.ssl,
@@ -157,20 +165,33 @@ class DrainingServer(uvicorn.Server):
         else:
             on_sighup()
 
+    def _accept_more(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
+        """Accepts further connections, behind one that the event loop has accepted."""
+        with suppress(OSError):  # there are no more, or no more descriptors
+            for _ in range(CONNECTIONS_AT_ONCE):
+                connection, _ = listener.accept()
+                connection.setblocking(False)
+                self._begin_opening(loop, connection)
+
     def _serve_next(self, connections: socket.socket) -> None:
-        """Serves the next connection from the supervisor."""
+        """Serves the next connections from the supervisor."""
         loop = asyncio.get_running_loop()
-        try:
-            connection = receive_connection(connections)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            log.warning("%s", error)
-            return
-        if connection is None:
-            loop.remove_reader(connections)
-            self._channel_closed.set()
-            return
+        for _ in range(CONNECTIONS_AT_ONCE):
+            try:
+                connection = receive_connection(connections)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.warning("%s", error)
+                return
+            if connection is None:
+                loop.remove_reader(connections)
+                self._channel_closed.set()
+                return
+            self._begin_opening(loop, connection)
+
+    def _begin_opening(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        """Opens an accepted connection, unless too many are being opened."""
         if len(self._opening) >= self._protocol.connection_limit:  # of TLS, which have not shaken hands
             self._protocol.count_refusal(TOO_MANY_CONNECTIONS.code)
             connection.close()
@@ -221,8 +242,8 @@ class DrainingServer(uvicorn.Server):
     async def _accept_backlog(self) -> None:
         """Accepts the connections in the backlog, and reads their requests.
 
-        The event loop accepts one connection a poll. On a busy machine the grace is over before all are accepted, and
-        closing a listener or a connection with unread data resets them.
+        On a busy machine the grace is over before all are accepted, and closing a listener or a connection with unread
+        data resets them.
         """
         quiet = 0
         while quiet < QUIET_POLLS and not self.force_exit:

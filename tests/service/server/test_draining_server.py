@@ -14,6 +14,7 @@ import pytest
 from service.errors import NotReady
 from service.headers import HEAD_LIMIT_BYTES
 from service.server.draining_server import DrainingServer
+from service.server.http_protocol import HttpProtocol
 from service.server.socket_passing import channel, receive_heartbeats, send_connection
 from tests.support.application import app_with, served
 from tests.support.connections import GOOD, answers, answers_well, asked_of, connected, flat, is_alive, request_with
@@ -193,6 +194,42 @@ def test_connections_that_a_supervisor_has_sent_are_served_though_it_never_close
             assert answers(client, 1)[0][0] == 200
     with socket.socket() as late:
         assert send_connection(late, [of_supervisor]) is None
+
+
+@pytest.mark.parametrize("of", ["the listener", "the supervisor"])
+def test_a_burst_of_connections_is_taken_in_a_few_polls_of_the_event_loop(of, supervised, monkeypatch):
+    """Seen under overload: one a poll; the backlog was full, and clients tried again after seconds."""
+    of_supervisor, of_worker = supervised
+    registry = (app := app_with(FakePredictor())).service.registry
+    drain, clients, addresses, polls, made = registry.drain, [], [], [], []
+    connection_made = HttpProtocol.connection_made
+
+    def note(connection, transport):
+        made.append(len(polls))
+        connection_made(connection, transport)
+
+    def count(loop):
+        polls.append(None)
+        if len(made) < len(clients):
+            loop.call_soon(count, loop)
+
+    def connect_and_drain():  # on the event loop, which takes nothing meanwhile
+        registry.drain = drain
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            for _ in range(100):
+                clients.append(connected(addresses[0] if of == "the listener" else listener.getsockname()))
+                assert of == "the listener" or send_connection(listener.accept()[0], [of_supervisor])
+        count(asyncio.get_running_loop())
+        drain()
+
+    monkeypatch.setattr(HttpProtocol, "connection_made", note)
+    registry.drain = connect_and_drain
+    with served(app, of_worker if of == "the supervisor" else None) as address:
+        addresses.append(address)
+    for client in clients:
+        client.close()
+    assert len(made) == 100
+    assert made[-1] - made[0] < 20
 
 
 def test_who_has_no_answer_when_the_drain_ends_is_told_so():
