@@ -202,8 +202,9 @@ def test_a_signal_is_obeyed(tmp_path, change):
     code = f"""
 import os, signal, threading, time
 from service.server.draining_server import DrainingServer
-from tests.support.fake_service import app
+from tests.support.fake_service import app, use_fake_networks
 {change}
+use_fake_networks()
 app(["--store", {str(fake_store(tmp_path).path)!r}, "--model", "tiny", "--port", "0"])
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,6 +1,6 @@
-"""`python -m service` whose networks are fakes: it does without JAX, and starts in a third of the processor time.
+"""`python -m service` whose networks are fakes: it does without JAX, and starts in half the processor time.
 
-Only where a test is about JAX, networks or their cards does it need the real one. Importing this makes networks fake.
+Only where a test is about JAX, networks or their cards does it need the real one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,12 @@ def fake_store(folder: Path) -> Store:
     return store
 
 
-Loader._runtime = _Runtime(FakeNetworks, (1, 4, 16), 1)  # also in workers, which import this module again
+def use_fake_networks() -> None:
+    """From now on, what this process loads are fakes."""
+    Loader._runtime = _Runtime(FakeNetworks, (1, 4, 16), 1)
 
+
+if __name__ in ("__main__", "__mp_main__"):  # the second one in a worker
+    use_fake_networks()
 if __name__ == "__main__":
     app(prog_name="python -m tests.support.fake_service")
