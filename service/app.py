@@ -8,10 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from service.auth.middleware import VERBOSE, AuthenticationMiddleware, right_of
 from service.headers import HEAD_LIMIT_BYTES
@@ -101,8 +100,8 @@ def create_app(state: ServiceState | None = None) -> Application:
         telemetry=UNTRACED,
     )
     app.service = state
-    for route in ROUTES:
-        app.include_router(route.router)
+    for of in ROUTES:  # include_router would build each route once more, for prefixes and dependencies that it lacks
+        app.router.routes.extend(of.router.routes)
     app.mount("/page", page.files, "page")
     app.mount(f"/{documentation.FILES}", documentation.files, documentation.FILES)
     methods = _methods(app)
@@ -207,9 +206,9 @@ def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], di
 def _methods(app: FastAPI) -> dict[str, set[str]]:
     """The methods of each route template, in routing order; HEAD is allowed where GET is."""
     methods: dict[str, set[str]] = {}
-    for route in iter_route_contexts(app.routes):
-        path = route.path
-        if path is not None:
-            template = f"{path}/{{path:path}}" if isinstance(route.original_route, Mount) else path
-            methods.setdefault(template, set()).update(route.methods or ("GET",))
+    for route in app.routes:
+        if isinstance(route, Mount):
+            methods.setdefault(f"{route.path}/{{path:path}}", set()).add("GET")
+        elif isinstance(route, Route):
+            methods.setdefault(route.path, set()).update(route.methods or ())
     return {template: of | {"HEAD"} if "GET" in of else of for template, of in methods.items()}

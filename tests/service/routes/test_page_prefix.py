@@ -16,7 +16,7 @@ class Stripping:
     """A proxy, as an ASGI application: takes the prefix off, and has nothing beside it."""
 
     def __init__(self, app):
-        self.app, self.state = app, app.state
+        self.app, self.service = app, app.service
 
     async def __call__(self, scope, receive, send):
         if scope["type"] == "http":
