@@ -9,6 +9,8 @@ MODEL  ?= lenet
 # XLA without what makes compiled code fast: most of the time of small networks is compiling. make test-all tests what is served.
 QUICKLY := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
     --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+# pytest keeps tests with their rewritten assertions as bytecode; without, each of its processes takes 7 s longer
+export PYTHONDONTWRITEBYTECODE :=
 LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools
 
 .PHONY: help serve test test-all container-test postgres chromium protocols check bench lock clean
