@@ -71,6 +71,19 @@ def retrained(store, digits, corrections, labels=None, **options) -> Report:
     return retrain(store, "net", digits, corrections.images, corrections.labels if labels is None else labels, **given)
 
 
+@pytest.fixture(scope="module")
+def learned(champion, tmp_path_factory, digits, shifted) -> tuple[Store, Report]:
+    """A store whose version 1 has been retrained with all of `shifted`, and the report. Tests only read it."""
+    store = Store(shutil.copytree(champion.path, tmp_path_factory.mktemp("learned") / "store"))
+    return store, retrained(store, digits, shifted)
+
+
+@pytest.fixture
+def after(learned, tmp_path) -> Store:
+    """A store of the test's own, as that of `learned`."""
+    return Store(shutil.copytree(learned[0].path, tmp_path / "after"))
+
+
 def refused(report) -> list[str]:
     return [criterion.name for criterion in report.decision.criteria if not criterion.passed]
 
@@ -83,8 +96,8 @@ def same(first: Params, second: Params) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
 
 
-def test_honest_digits_of_a_new_kind_are_learned_and_promoted(store, digits, shifted):
-    report = retrained(store, digits, shifted)
+def test_honest_digits_of_a_new_kind_are_learned_and_promoted(learned):
+    store, report = learned
     assert refused(report) == []
     assert store.aliases("net") == {"champion": 2, "previous": 1}
     assert [(change.after, change.why) for change in store.changes("net")] == [(1, FIRST), (2, PASSED)]
@@ -92,8 +105,8 @@ def test_honest_digits_of_a_new_kind_are_learned_and_promoted(store, digits, shi
     assert (report.corrections.training, report.corrections.held_out) == (1195, 405)
 
 
-def test_the_card_says_what_was_learned_on_top_of_what(store, digits, shifted):
-    report = retrained(store, digits, shifted)
+def test_the_card_says_what_was_learned_on_top_of_what(learned, digits):
+    store, report = learned
     before, card = store.card("net", 1), store.card("net", 2)
     assert card.retrained.champion == 1
     assert card.retrained.digits_sha256 == card.digits_sha256 == before.digits_sha256 == digits.sha256
@@ -107,12 +120,11 @@ def test_the_card_says_what_was_learned_on_top_of_what(store, digits, shifted):
     assert (card.recipe.epochs, card.recipe.learning_rate, card.recipe.seed) == (3, 5e-4, 0)
 
 
-def test_a_promoted_version_can_be_retrained_again_in_the_same_way(store, digits, shifted):
-    retrained(store, digits, shifted)
-    report = retrained(store, digits, shifted)
+def test_a_promoted_version_can_be_retrained_again_in_the_same_way(after, digits, shifted):
+    report = retrained(after, digits, shifted)
     assert (report.champion, report.challenger) == (2, 3)
-    assert store.card("net", 3).recipe == store.card("net", 2).recipe
-    assert store.card("net", 3).retrained.digits_sha256 == digits.sha256
+    assert after.card("net", 3).recipe == after.card("net", 2).recipe
+    assert after.card("net", 3).retrained.digits_sha256 == digits.sha256
 
 
 def test_wrong_digits_at_random_are_kept_out(store, digits, shifted):
@@ -141,23 +153,22 @@ def test_without_corrections_nothing_is_trained(store, digits, shifted):
     assert files(store) == before
 
 
-def test_the_same_corrections_in_any_order_give_the_same_weights_and_the_same_decision(store, digits, shifted):
+def test_the_same_corrections_in_any_order_give_the_same_weights_and_the_same_decision(learned, after, digits, shifted):
     order = np.random.default_rng(2).permutation(len(shifted))
-    first = retrained(store, digits, shifted)
-    store.rollback("net")
-    again = retrained(store, digits, shifted.take(order))
+    _, first = learned
+    after.rollback("net")
+    again = retrained(after, digits, shifted.take(order))
     assert (first.challenger, again.challenger) == (2, 3)
     assert msgspec.structs.replace(again, challenger=2) == first
-    assert same(store.load("net", 2)[1], store.load("net", 3)[1])
+    assert same(after.load("net", 2)[1], after.load("net", 3)[1])
 
 
-def test_a_dry_run_decides_the_same_and_leaves_the_store_as_it_was(store, digits, shifted):
+def test_a_dry_run_decides_the_same_and_leaves_the_store_as_it_was(store, learned, digits, shifted):
     before = files(store)
     dry = retrained(store, digits, shifted, dry_run=True)
     assert files(store) == before
-    wet = retrained(store, digits, shifted)
     assert dry.challenger is None
-    assert msgspec.structs.replace(dry, challenger=2) == wet
+    assert msgspec.structs.replace(dry, challenger=2) == learned[1]
 
 
 def test_what_passes_becomes_the_challenger_if_it_is_not_to_be_promoted(store, digits, shifted):
@@ -167,14 +178,13 @@ def test_what_passes_becomes_the_challenger_if_it_is_not_to_be_promoted(store, d
     assert store.changes("net")[-1].why == PASSED
 
 
-def test_the_decision_is_written_beside_the_versions_or_where_one_wants_it(store, digits, shifted, tmp_path):
-    report = retrained(store, digits, shifted)
-    path = store.path / "net" / "decisions" / "2.json"
-    assert msgspec.json.decode(path.read_bytes(), type=Report) == report
-    store.verify("net", 2)
-    store.rollback("net")
+def test_the_decision_is_written_beside_the_versions_or_where_one_wants_it(learned, after, digits, shifted, tmp_path):
+    path = after.path / "net" / "decisions" / "2.json"
+    assert msgspec.json.decode(path.read_bytes(), type=Report) == learned[1]
+    after.verify("net", 2)
+    after.rollback("net")
     elsewhere = epath.Path(tmp_path / "new" / "decision.json")
-    dry = retrained(store, digits, shifted, dry_run=True, decision_file=elsewhere)
+    dry = retrained(after, digits, shifted, dry_run=True, decision_file=elsewhere)
     assert msgspec.json.decode(elsewhere.read_bytes(), type=Report) == dry
 
 
