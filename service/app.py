@@ -109,7 +109,7 @@ def create_app(state: ServiceState | None = None) -> Application:
 
     async def answer_405(request: Request, _: Exception) -> Response:
         """Names the methods of all routes with the template; Starlette names those of the first route."""
-        allowed = ", ".join(sorted(methods.get(templates.match(request.url.path), ())))
+        allowed = ", ".join(sorted(methods.get(templates.match(request.scope["path"]), ())))
         return await errors.of_http_exception(request, HTTPException(405, headers={"Allow": allowed}))
 
     errors.install(app)

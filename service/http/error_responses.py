@@ -139,7 +139,7 @@ class ErrorResponses:
         if status.code == 401:
             headers["WWW-Authenticate"] = "Bearer"
         self._count(error.code if isinstance(error, RequestError) else status.name)
-        if FOREIGN.match(request.url.path):
+        if FOREIGN.match(request.scope["path"]):
             status = status._replace(code=status.foreign_code or status.code)
         if isinstance(error, RequestError):
             return _response(
@@ -171,7 +171,7 @@ class ErrorResponses:
         """The response to Starlette's own errors, such as 404 for an unknown path and 405 for a wrong method."""
         if not isinstance(error, HTTPException):
             raise TypeError(f"want an HTTPException, got {error!r}")
-        method, path = request.method, request.url.path
+        method, path = request.method, request.scope["path"]
         if error.status_code == 404:
             message = f"there is nothing at {path}; /docs describes what there is"
             return _response(request, 404, "not_found", message, "path", path)
@@ -195,7 +195,7 @@ def _response(
     *,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    if FOREIGN.match(request.url.path):
+    if FOREIGN.match(request.scope["path"]):  # `request.url` takes as long as all else here
         body = encode_plain_error(message)
     else:
         body = encode_problem(code, message, field, found, wanted)
