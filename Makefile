@@ -6,7 +6,8 @@ STAMP  := $(VENV)/.installed
 TOOLS  := .venv-manifests
 CONTAINER ?= docker
 MODEL  ?= lenet
-# XLA without what makes compiled code fast: most of the time of small networks is compiling. make test-all tests what is served.
+# XLA without what makes compiled code fast: most of the time of small networks is compiling. make test-all tests what networks
+# compute also as it is served.
 QUICKLY := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
     --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 # pytest keeps tests with their rewritten assertions as bytecode; without, each of its processes takes 7 s longer
@@ -25,7 +26,8 @@ test: $(STAMP)           ## before a commit: all tests that need neither root no
 	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))" --hypothesis-profile=quick
 
 test-all: $(STAMP) $(TOOLS)/.installed postgres chromium protocols  ## all tests, also with PostgreSQL, Chromium, MLServer and kubectl, which it installs
-	@$(BIN)/python -m pytest
+	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))"
+	@$(BIN)/python -m pytest -m "$(LEFT_OUT) or as_served"
 
 postgres:
 	@{ command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 && ls /usr/sbin/pgbouncer >/dev/null 2>&1 || { \

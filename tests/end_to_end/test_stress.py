@@ -8,6 +8,7 @@ import random
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from service.app import create_app
 from service.models.loaded_version import LoadedVersion
@@ -19,6 +20,7 @@ from tests.support.application import served
 from tests.support.examples import examples
 from training.predictor import Predictor
 
+pytestmark = pytest.mark.as_served
 REQUESTS, CONNECTIONS = max(700, examples(3000)), 100
 SIZES = (1, 1, 1, 1, 2, 3, 7, 30, 100, 300)
 POISON = 255

@@ -17,6 +17,7 @@ from training.predictor import Predictor
 from training.store import Store
 from training.store.manifest import CorruptVersion
 
+pytestmark = pytest.mark.as_served
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 28, 28), dtype=np.uint8)
 
 

@@ -8,6 +8,7 @@ from training.fitting import augmentation as augment
 from training.fitting.augmentation import distort
 from training.recipe import Distortion
 
+pytestmark = pytest.mark.as_served
 KEY = jax.random.key(0)
 
 

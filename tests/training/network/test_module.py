@@ -9,6 +9,7 @@ from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool, Resh
 from training.network.models import MODELS
 from training.network.module import abstract_params, forward, initialise
 
+pytestmark = pytest.mark.as_served
 KEY = jax.random.key(0)
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
 

@@ -27,6 +27,8 @@ from training.store.manifest import CorruptVersion
 from training.uncertainty.moments import mean_ink, moments
 from training.uncertainty.novelty import fit_distance
 
+pytestmark = pytest.mark.as_served
+
 
 @pytest.fixture(scope="module")
 def predictor(trained_store):
