@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from service.engine.row_queue import OnBatch, Part, Rows
 
 SMOOTHING = 0.9
-"""Weight of the old value in the moving average of seconds for each row, updated by each full batch."""
+"""Weight of the old value in the moving average of seconds for each row of full batches."""
 
 log = logging.getLogger(__name__)
 
@@ -345,18 +345,16 @@ class Batcher:
                 if call:
                     call(began, began + seconds)
             self._last_rows = size
-            if size == self.max_batch_rows:
-                self._update_rate(began, began + seconds)
+            if size == self.max_batch_rows:  # all threads together, and with what is done between batches
+                self._update_row_s((began + seconds - (self._busy_since_s or began)) / size)
+            elif seconds < size * self._row_s:  # rows of full batches take no longer than those of others
+                self._update_row_s(seconds / size)
             self._busy_since_s = began + seconds if self._queue.rows or len(self._batches) > 1 else 0.0
         self._observer(Batch(size, seconds, [began - since for since in arrived_s]))
         return answers
 
-    def _update_rate(self, began_s: float, ended_s: float) -> None:
-        """Notes how long a full batch took: all threads together, and with what is done between batches.
-
-        The caller holds the lock.
-        """
-        row_s = (ended_s - (self._busy_since_s or began_s)) / self.max_batch_rows
+    def _update_row_s(self, row_s: float) -> None:
+        """Updates the moving average. The caller holds the lock."""
         self._row_s = SMOOTHING * self._row_s + (1 - SMOOTHING) * row_s if self._row_s else row_s
 
     def _fail(self, request: Request, cause: Exception) -> Request:

@@ -376,6 +376,23 @@ async def test_who_might_not_be_answered_in_time_is_refused_at_once_because_of_r
     await batcher.close()
 
 
+async def test_one_slow_batch_is_forgotten_though_no_full_one_follows(monkeypatch):
+    """Or else few could wait from then on, so that there would never be a full batch again."""
+    clock = Clock(row_s=1000)
+    monkeypatch.setattr("service.engine.batcher.time.perf_counter", lambda: clock.now_s)
+    batcher = Batcher(clock, max_batch_rows=4, queue_limit_rows=100)
+    await batcher.submit(rows(1, 2, 3, 4))
+    assert batcher._row_s == 1000
+    clock.row_s = 1
+    for _ in range(100):
+        await batcher.submit(rows(1))
+    assert 1 <= batcher._row_s < 2
+    clock.row_s = 5
+    await batcher.submit(rows(1))
+    assert batcher._row_s < 2, "a row alone takes longer than one of many"
+    await batcher.close()
+
+
 async def test_how_long_a_request_waited_is_told_once_however_many_batches_it_takes(monkeypatch):
     told = []
     batcher = Batcher(Squares(), max_batch_rows=2, queue_limit_rows=100, observer=told.append)
