@@ -52,7 +52,7 @@ def whole_numbers(body: bytes, *, limit_rows: int) -> Decoded | None:
         numbers = np.frombuffer(value.as_buffer(of_type="u"), np.uint64)
     except (RuntimeError, TypeError, ValueError):  # nested too deeply; no picture; not JSON, or beyond 64 bits
         return None
-    if len(numbers) != rows * PIXELS or np.maximum.reduce(numbers) > FULL_INK:
+    if len(numbers) != rows * PIXELS or np.bitwise_or.reduce(numbers) > FULL_INK:  # 255: faster than the maximum
         return None
     return Decoded(numbers.astype(np.uint8).reshape(-1, SIDE, SIDE), many)
 
