@@ -17,6 +17,7 @@ from service.feedback.recent_predictions import (
     RecentPrediction,
     RecentPredictions,
 )
+from tests.support.examples import examples
 
 RNG = np.random.default_rng(0)
 
@@ -251,7 +252,7 @@ def test_what_another_process_overwrites_all_the_time_is_found_whole_or_not_at_a
     writer.start()
     reader, found, lost = RecentPredictions(4, 1, str(tmp_path)), 0, 0
     try:
-        for _ in range(200):
+        for _ in range(examples(200)):
             first = int(told.recv().split("-")[1])
             for number in range(first, first + 60, 3):
                 try:
