@@ -7,17 +7,23 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from threading import Timer
+from types import SimpleNamespace
 
 import jax
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.load.server import free_port
-from tests.support.small import nobody_watching
+from tests.support.small import nobody_watching, unwatched
+from training.__main__ import app
+from training.data.split import split
 from training.distributed.processes import join
 from training.errors import DigitsError
+from training.fitting import loop
 from training.fitting.job import run
+from training.fitting.loop import before_first_epoch
 from training.network.layers import Conv, Dense, Dropout, Flatten, LayerFile
 from training.recipe import Distortion, Recipe, Teacher
 from training.store import Store
@@ -217,19 +223,21 @@ def test_a_process_that_waits_for_the_others_says_so_and_obeys(job, tmp_path):
     assert (first.returncode, said) == (128 + signal.SIGTERM, "")
 
 
-def test_one_of_several_processes_without_a_coordinator_is_refused(job, tmp_path):
+def test_one_of_several_processes_without_a_coordinator_is_refused(tmp_path):
     """It once trained all alone and published, as did every other one."""
-    with running(job, Store(tmp_path), "--processes", "2", "--process", "1") as (process,):
-        _, said = process.communicate()
-    assert process.returncode == 1
-    assert "this is one of 2 processes: want --coordinator with the host:port of process 0" in said
+    options = ("fit", "mlp", "--store", str(tmp_path), "--processes", "2", "--process", "1")
+    done = CliRunner().invoke(app, options, env={"COLUMNS": "200"})
+    assert done.exit_code == 1
+    assert "this is one of 2 processes: want --coordinator with the host:port of process 0" in done.stderr
+    assert Store(tmp_path).models() == []
 
 
-def test_a_batch_that_the_devices_cannot_share_is_refused(job, tmp_path):
-    with running(job, Store(tmp_path), "--batch-size", "50", devices=8) as (process,):
-        _, said = process.communicate()
-    assert process.returncode == 1
-    assert "a batch of 50 is worked on 25 at a time, which 8 devices cannot share evenly" in said
+def test_a_batch_that_the_devices_cannot_share_is_refused(few_digits, monkeypatch):
+    monkeypatch.setattr(loop, "data_parallel_mesh", lambda: SimpleNamespace(size=8))
+    recipe = RECIPE.changed(batch_size=50)
+    start = before_first_epoch(LAYERS, recipe)
+    with pytest.raises(DigitsError, match=r"^a batch of 50 is worked on 25 at a time, which 8 devices cannot"):
+        next(loop.fit(LAYERS, recipe, *split(few_digits, 200), start, unwatched))
 
 
 @pytest.mark.parametrize(
