@@ -14,7 +14,7 @@ from training.data.split import split
 from training.evaluation import baselines
 from training.evaluation.scores import predict, score
 
-SMALL = {"logistic_regression": {"C": 0.01, "max_iter": 1000}, "random_forest": {"n_estimators": 20, "n_jobs": 1}}
+SMALL = {"logistic_regression": {"C": 0.01, "tol": 0.01}, "random_forest": {"n_estimators": 20, "n_jobs": 1}}
 
 
 @pytest.fixture(scope="module")
