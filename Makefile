@@ -8,8 +8,11 @@ CONTAINER ?= docker
 MODEL  ?= lenet
 # XLA without what makes compiled code fast: most of the time of small networks is compiling. make test-all tests what networks
 # compute also as it is served.
-QUICKLY := XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
-    --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+QUICKLY = XLA_FLAGS="--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true \
+    --xla_cpu_parallel_codegen_split_count=1 $(WITHOUT_EMITTERS)"
+# jaxlib 0.12, which the lock has for Python 3.12, no longer has this flag, and ends a process that is given an unknown one
+WITHOUT_EMITTERS = $(shell $(BIN)/python -c 'from importlib.metadata import version; \
+    print("--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."))')
 # pytest keeps tests with their rewritten assertions as bytecode; without, each of its processes takes 7 s longer
 export PYTHONDONTWRITEBYTECODE :=
 LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools
