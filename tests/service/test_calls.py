@@ -56,7 +56,10 @@ def service(trained_store):
 
 
 def calls(service, body: bytes) -> tuple[Counter, Counter]:
-    """The calls of a warm, idle service for ASKED requests, one at a time: of Python functions, and of C functions."""
+    """The calls that a warm, idle service makes for each request: of Python functions, and of C functions.
+
+    What a function is called for other reasons, such as a timer's, is less than once a request.
+    """
     address, loop = service
     python, native = Counter(), Counter()
 
@@ -83,18 +86,18 @@ def calls(service, body: bytes) -> tuple[Counter, Counter]:
         for _ in range(ASKED):
             ask()
         profile(None)
-    return python, native
+    return tuple(Counter({name: count // ASKED for name, count in found.items()}) for found in (python, native))
 
 
 @pytest.mark.parametrize("body", [FLAT, NESTED], ids=["784", "28 x 28"])
 def test_a_lone_request_stays_within_its_budget_of_calls(service, body):
     python, native = calls(service, body)
-    assert sum(python.values()) / ASKED <= PYTHON_LIMIT, python.most_common(120)
-    assert sum(native.values()) / ASKED <= C_LIMIT, native.most_common(120)
+    assert 50 < python.total() <= PYTHON_LIMIT, python.most_common(120)
+    assert 50 < native.total() <= C_LIMIT, native.most_common(130)
 
 
 def test_a_lone_request_needs_no_timer_and_waits_for_no_other_turn_of_the_event_loop(service):
     python, _ = calls(service, FLAT)
-    names = {name.rpartition(":")[2] for name, count in python.items() if count >= ASKED / 2}
+    names = {name.rpartition(":")[2] for name, count in python.items() if count}
     assert "compute_now" in names
     assert not names & {"sleep", "call_later", "call_at", "submit", "__aenter__"}
