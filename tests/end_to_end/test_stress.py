@@ -17,11 +17,10 @@ from service.observability.metrics import Metrics
 from service.settings import ServiceSettings
 from service.state import make_state
 from tests.support.application import served
-from tests.support.examples import examples
 from training.predictor import Predictor
 
-pytestmark = pytest.mark.as_served
-REQUESTS, CONNECTIONS = max(700, examples(3000)), 100
+pytestmark = pytest.mark.slow
+REQUESTS, CONNECTIONS = 3000, 100
 SIZES = (1, 1, 1, 1, 2, 3, 7, 30, 100, 300)
 POISON = 255
 """A picture whose first pixel is this one makes the predictor raise; nothing else has so much ink there."""

@@ -11,7 +11,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_dict_unchanged,
+    check_dont_overwrite_attributes,
+    check_no_attributes_set_in_init,
+    parametrize_with_checks,
+)
 
 from tests.support.small import TINY, unwatched
 from training.data.digits import DataError
@@ -48,9 +53,18 @@ def weights_of(estimator) -> bytes:
     return b"".join(leaf.tobytes() for leaves in estimator.params_.values() for leaf in leaves.values())
 
 
+@pytest.mark.slow
 @parametrize_with_checks([NeuralNetClassifier()])
 def test_scikit_learn_finds_nothing_wrong(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize(
+    "check", [check_no_attributes_set_in_init, check_dont_overwrite_attributes, check_dict_unchanged], ids=str
+)
+def test_scikit_learn_finds_nothing_wrong_at_first_sight(check):
+    """A few of its checks; the others train for half a minute."""
+    check("NeuralNetClassifier", small(epochs=1))
 
 
 def test_every_field_of_a_recipe_is_a_parameter_with_the_same_default():

@@ -121,15 +121,16 @@ def supervised():
         end.close()
 
 
-def test_the_event_loop_sends_heartbeats_until_it_ends_and_none_while_it_is_blocked(supervised):
+def test_the_event_loop_sends_heartbeats_until_it_ends_and_none_while_it_is_blocked(supervised, monkeypatch):
+    monkeypatch.setattr("service.server.draining_server.HEARTBEAT_INTERVAL_S", 0.1)
     of_supervisor, of_worker = supervised
-    registry = (app := app_with(FakePredictor(), drain_pause_s=3)).service.registry
+    registry = (app := app_with(FakePredictor(), drain_pause_s=1)).service.registry
     drain, found = registry.drain, []
 
     def block_and_drain():  # on the event loop
         registry.drain = drain
         receive_heartbeats(of_supervisor)
-        time.sleep(1.5)
+        time.sleep(0.3)
         found.append(receive_heartbeats(of_supervisor))
         drain()
 

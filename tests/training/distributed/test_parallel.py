@@ -202,6 +202,7 @@ def test_processes_share_a_teacher(job, tmp_path):
     assert_same_curve(stores[1], stores[0].load("tiny", 1))
 
 
+@pytest.mark.slow
 def test_processes_that_were_given_different_recipes_end_with_an_error(job, tmp_path):
     """They once published what none of the recipes would have made, with exit code 0."""
     store = Store(tmp_path)
