@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import (
     check_dict_unchanged,
-    check_dont_overwrite_attributes,
+    check_dont_overwrite_parameters,
     check_no_attributes_set_in_init,
     parametrize_with_checks,
 )
@@ -60,7 +60,9 @@ def test_scikit_learn_finds_nothing_wrong(estimator, check):
 
 
 @pytest.mark.parametrize(
-    "check", [check_no_attributes_set_in_init, check_dont_overwrite_attributes, check_dict_unchanged], ids=str
+    "check",
+    [check_no_attributes_set_in_init, check_dont_overwrite_parameters, check_dict_unchanged],
+    ids=lambda check: check.__name__,
 )
 def test_scikit_learn_finds_nothing_wrong_at_first_sight(check):
     """A few of its checks; the others train for half a minute."""
