@@ -28,8 +28,6 @@ from training.network.layers import Conv, Flatten
 from training.network.models import MODELS
 from training.network.module import initialise
 
-pytestmark = pytest.mark.as_served
-
 
 def forward(network, pixels):
     """Probabilities as a contestant computes them, in NumPy: channels first."""

@@ -31,7 +31,6 @@ from training.network.module import forward
 from training.recipe import Distortion
 from training.store import Store
 
-pytestmark = pytest.mark.as_served
 CONVOLUTIONAL = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dropout(0.2), Dense(10))
 
 
