@@ -143,7 +143,7 @@ class RecentPredictions:
     def _write(
         self, first: int, model: bytes, version: int, probabilities: NDArray[np.float32], images: Images
     ) -> None:
-        """Writes the records of a request, numbers from `first` on, field by field: 4,096 take 0.3 ms instead of 4."""
+        """Writes the records of a request, numbers from `first` on, field by field: 4,096 take half a millisecond."""
         rows = len(images)
         records = np.frombuffer(self._ring, COLUMNS, offset=SECRET_BYTES)
         numbers = np.arange(first, first + rows, dtype=np.uint64)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 INLINE_INFLATE_BYTES: Final = 2**12
 """Size up to which a compressed body is inflated on the event loop: it has at most LIMIT_UNCHECKED_BYTES then."""
-
 LENGTH_DIGITS: Final = 18
 """Digits of a Content-Length above which it is too large without being parsed."""
 

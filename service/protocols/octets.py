@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from service.errors import WrongValue, too_many_rows
+from service.http.body import LENGTH_DIGITS
 from service.protocols.pictures import Decoded
 from training.images import PIXELS, SIDE
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def count_pictures(headers: Headers, *, limit_rows: int) -> int:
     """The number of pictures that a body has by its Content-Length; 1 where that says nothing, or says too many."""
     length = headers.get(b"content-length", b"")
-    if b"content-encoding" in headers or not length.isdigit() or len(length) > 18:
+    if b"content-encoding" in headers or not length.isdigit() or len(length) > LENGTH_DIGITS:
         return 1
     rows = int(length) // PIXELS
     return rows if 1 <= rows <= limit_rows else 1
