@@ -69,7 +69,7 @@ def _lists_of(picture: object) -> int:
 
 
 def _brackets(body: bytes) -> int:
-    """Number of opening brackets, counted with NumPy in a longer body: `bytes.count` would take as long as the parser."""
+    """Number of opening brackets, in a longer body counted with NumPy: `bytes.count` would take as long as parsing."""
     if len(body) <= COUNTED_BYTES:
         return body.count(b"[")
     return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord("[")))
