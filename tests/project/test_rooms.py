@@ -65,8 +65,9 @@ MAY_IMPORT = {
         "predictor": {"answers", "drift", "images", "uncertainty", "network", "store"},
         "data": {"errors", "images", "picture"},
         "mnist": {"data"},
+        "photos": {"images", "data"},
         "corrections": {"errors", "filesystem", "images"},
-        "evaluation": {"answers", "drift", "errors", "images", "picture", "store", "predictor", "data"},
+        "evaluation": {"answers", "drift", "errors", "images", "picture", "store", "predictor", "data", "photos"},
         "fitting": {
             *("answers", "drift", "errors", "filesystem", "images"),
             *("uncertainty", "network", "recipe", "distributed", "store", "data", "evaluation"),

@@ -7,11 +7,12 @@ They come in two sets without a common source. `DEVELOPMENT` is for choices; `TE
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from training.images import FULL_INK, SIDE
+from training.photos.sources import LETTERS, TEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,37 +20,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from training.images import Images
+    from training.photos.sources import Sources
 
-ALIKE = "BDGIOQSZbgiloqsz"
-"""Letters that look like digits, such as B like 8 and l like 1: they are left out, since no answer would be wrong."""
-LETTERS = "".join(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" if c not in ALIKE)
 OF_EACH = 1000
 """Number of pictures of a family that is drawn at random."""
-
-
-class Sources(NamedTuple):
-    """The sources of a set of outliers."""
-
-    seed: int
-    fonts: tuple[str, ...]
-    """Files among those that come with matplotlib."""
-    photo: str
-    """One of scikit-learn's sample images."""
-
-
-DEVELOPMENT = Sources(
-    1,
-    ("cmr10", "cmss10", "cmtt10", "cmb10", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
-    "flower.jpg",
-)
-TEST = Sources(
-    2,
-    (
-        *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold"),
-        *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic"),
-    ),
-    "china.jpg",
-)
 
 
 def outliers(digits: Images, sources: Sources = TEST) -> dict[str, Images]:

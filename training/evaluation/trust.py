@@ -11,10 +11,11 @@ from scipy.stats import rankdata
 from training.answers import ACCEPTED, NOT_A_DIGIT, NOVELTY, UNCERTAIN
 from training.drift import KINDS, Window
 from training.errors import DigitsError
-from training.evaluation.outliers import TEST, outliers
+from training.evaluation.outliers import outliers
 from training.evaluation.paired import highest_share
 from training.evaluation.reliability import reliability
 from training.evaluation.scores import columns, predict, score
+from training.photos.sources import TEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data.digits import Digits
-    from training.evaluation.outliers import Sources
     from training.images import Images
+    from training.photos.sources import Sources
     from training.predictor import Predictor
     from training.store.card import Trust
 

@@ -19,9 +19,10 @@ from training.answers import (
     UNCERTAIN,
     VERDICT,
 )
-from training.evaluation.outliers import ALIKE, DEVELOPMENT, LETTERS, TEST, outliers
+from training.evaluation.outliers import outliers
 from training.evaluation.trust import Measured, as_pictures, auroc, risk_by_share
 from training.network.compiled import CompiledNetwork
+from training.photos.sources import ALIKE, DEVELOPMENT, LETTERS, TEST
 from training.predictor import Predictor
 from training.store.manifest import CorruptVersion
 from training.uncertainty.moments import mean_ink, moments
