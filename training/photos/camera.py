@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from training.photos.canvas import between, happens, to_image, to_scene
+from training.photos.canvas import between, happens, size_of, to_image, to_scene
 
 if TYPE_CHECKING:
     from training.photos.canvas import Random, Range, Scene
+
+
+SHARP_PX: Final = 1.5
+"""Blur with a smaller standard deviation is that of a box, three times faster; the shape is not seen."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Camera:
         if happens(random, self.moved):
             across, down = (2 * radius, 0.4 * radius) if happens(random, 0.5) else (0.4 * radius, 2 * radius)
             return image.filter(ImageFilter.BoxBlur((across, down)))
+        if radius < SHARP_PX:
+            return image.filter(ImageFilter.BoxBlur((math.sqrt(12 * radius**2 + 1) - 1) / 2))
         return image.filter(ImageFilter.GaussianBlur(radius))
 
 
@@ -59,12 +66,12 @@ SCREEN = Camera(blur_px=(0, 0), noise=(0, 0), quality=None)
 
 def _noisy(scene: Scene, noise: float, random: Random) -> Scene:
     """Noise of grey levels, larger where there is more light, and some of colours in larger spots."""
-    height, width = scene.shape[:2]
-    grain = random.standard_normal((height, width), np.float32) * np.float32(noise)
-    amount = np.sqrt(np.float32(0.25) + np.float32(0.75) * scene[..., 1])
-    spots = random.normal(0, 0.4 * noise, (-(-height // 3), -(-width // 3), 3)).astype(np.float32)
-    colours = np.repeat(np.repeat(spots, 3, axis=0), 3, axis=1)[:height, :width]
-    return scene + (grain * amount)[..., None] + colours
+    height, width = size_of(scene)
+    grain = random.standard_normal((height, width), np.float32)
+    grain *= np.float32(0.5 * noise) * (1 + scene[1])
+    spots = random.normal(0, 0.4 * noise, (3, -(-height // 3), -(-width // 3))).astype(np.float32)
+    colours = np.repeat(np.repeat(spots, 3, axis=1), 3, axis=2)[:, :height, :width]
+    return scene + grain + colours
 
 
 def _compressed(image: Image.Image, quality: int) -> Image.Image:

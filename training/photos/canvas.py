@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Field = NDArray[np.float32]
     """A number for each pixel, float32 [h, w]."""
     Scene = NDArray[np.float32]
-    """Red, green and blue, float32 [h, w, 3], 1 is white; light may exceed 1 until the camera clips it."""
+    """Red, green and blue, float32 [3, h, w], 1 is white; light may exceed 1 until the camera clips it."""
     Size = tuple[int, int]
     """Height and width in pixels."""
     Range = tuple[float, float]
@@ -47,7 +47,7 @@ def happens(random: Random, chance: float) -> bool:
 
 def size_of(canvas: Field | Scene) -> Size:
     """Height and width in pixels."""
-    return canvas.shape[0], canvas.shape[1]
+    return canvas.shape[-2], canvas.shape[-1]
 
 
 def centred(size: Size) -> tuple[Field, Field]:
@@ -58,34 +58,40 @@ def centred(size: Size) -> tuple[Field, Field]:
     return rows, columns
 
 
+def channels(colour: Colour) -> Field:
+    """A colour float32 [3, 1, 1]."""
+    return np.array(colour, np.float32)[:, None, None]
+
+
 def tinted(field: Field, colour: Colour) -> Scene:
     """A scene of one colour, brighter and darker by a field."""
-    return field[..., None] * np.array(colour, np.float32)  # [h, w, 3]
+    return field * channels(colour)  # [3, h, w]
 
 
 def absorbed(scene: Scene, coverage: Field, colour: Colour) -> Scene:
     """The scene under transparent ink: where the coverage is 1 it takes all light but the colour's share."""
-    return scene * (1 - coverage[..., None] * (1 - np.array(colour, np.float32)))
+    return scene * (1 - coverage * (1 - channels(colour)))
 
 
 def covered(scene: Scene, coverage: Field, colour: Colour | Scene) -> Scene:
-    """The scene behind something opaque of a colour, float32 [3] or [h, w, 3], where the coverage is 1."""
-    return scene + coverage[..., None] * (np.asarray(colour, np.float32) - scene)
+    """The scene behind something opaque where the coverage is 1: a colour, or another scene."""
+    return scene + coverage * ((channels(colour) if isinstance(colour, tuple) else colour) - scene)
 
 
 def lit(scene: Scene, light: Field) -> Scene:
     """The scene in a light that differs from pixel to pixel."""
-    return scene * light[..., None]
+    return scene * light
 
 
 def to_image(scene: Scene) -> Image.Image:
     """The scene in 256 levels of each colour, clipped at white."""
-    return Image.fromarray((np.clip(scene, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8))
+    levels = (np.clip(scene, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)
+    return Image.merge("RGB", [Image.fromarray(channel) for channel in levels])
 
 
 def to_scene(image: Image.Image) -> Scene:
     """A picture in RGB as a scene."""
-    return np.asarray(image, np.float32) / np.float32(255)
+    return np.stack([to_field(channel) for channel in image.split()])
 
 
 def to_field(image: Image.Image) -> Field:

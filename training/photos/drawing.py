@@ -146,7 +146,7 @@ def blot(random: Random) -> Drawing:
 def spill(random: Random) -> Drawing:
     """Liquid that spread unevenly: where noise, less and less from the middle outwards, is high."""
     y, x = np.mgrid[:GRID, :GRID] / (GRID / 2) - 1
-    level = smooth((GRID, GRID), pick(random, (3, 4, 5)), random) + 1.1 - 2.2 * np.hypot(x, y)
+    level = smooth((GRID, GRID), pick(random, (3, 4, 5)), random) + 1.4 - 2.8 * np.hypot(x, y)
     page = Image.fromarray((np.clip(level * 8 + 0.5, 0, 1) * 255).astype(np.uint8))
     return of_page(page)
 

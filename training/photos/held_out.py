@@ -14,6 +14,7 @@ from scipy import ndimage
 from training.photos.canvas import (
     between,
     centred,
+    channels,
     covered,
     happens,
     lit,
@@ -87,7 +88,7 @@ def receipt(size: Size, random: Random) -> Scene:
         draw.text((width - margin - 0.2 * width, top), price, fill=255, font=font)
     table = tinted(np.full(size, between(random, (0.15, 0.5)), np.float32), (1.0, 0.95, 0.9))
     tone = between(random, (0.84, 0.95))
-    print_ink = to_field(text)[..., None] * np.float32(between(random, (0.45, 0.75)))
+    print_ink = to_field(text) * np.float32(between(random, (0.45, 0.75)))
     paper = tinted(np.full(size, tone, np.float32), (1.0, 1.0, 0.99)) * (1 - print_ink)
     return covered(table, to_field(strip.filter(ImageFilter.GaussianBlur(1))), paper)
 
@@ -155,31 +156,30 @@ def monitor(size: Size, random: Random) -> Scene:
 def blinds(scene: Scene, random: Random) -> Scene:
     """Dim yellow light that falls through the slats of a blind."""
     rows, columns = centred(size_of(scene))
-    angle, pitch = between(random, (-0.6, 0.6)), between(random, (0.09, 0.2)) * min(scene.shape[:2])
+    angle, pitch = between(random, (-0.6, 0.6)), between(random, (0.09, 0.2)) * min(size_of(scene))
     place = rows * np.float32(np.cos(angle)) + columns * np.float32(np.sin(angle))
     stripes = np.clip(np.float32(1.6) * np.cos(place * np.float32(2 * np.pi / pitch)) + np.float32(0.5), 0, 1)
     shade = between(random, (0.35, 0.62))
-    colour = np.array((1.0, 0.87, 0.6), np.float32) * np.float32(between(random, (0.5, 0.8)))
-    return lit(scene, np.float32(shade) + np.float32(1 - shade) * stripes) * colour
+    level = between(random, (0.5, 0.8))
+    colour = level, 0.87 * level, 0.6 * level
+    return lit(scene, np.float32(shade) + np.float32(1 - shade) * stripes) * channels(colour)
 
 
 def lamps(scene: Scene, random: Random) -> Scene:
     """The reflections of two tubes in something glossy, side by side."""
     rows, columns = centred(size_of(scene))
-    side, angle = min(scene.shape[:2]), between(random, (0, np.pi))
+    side, angle = min(size_of(scene)), between(random, (0, np.pi))
     along = rows * np.float32(np.sin(angle)) + columns * np.float32(np.cos(angle))
     across = columns * np.float32(np.sin(angle)) - rows * np.float32(np.cos(angle))
     first, apart = between(random, (-0.45, 0.1)) * side, between(random, (0.18, 0.4)) * side
-    light = np.zeros(scene.shape[:2], np.float32)
+    light = np.zeros(size_of(scene), np.float32)
     for place in (first, first + apart):
         edge = np.maximum(
             np.abs(across - np.float32(place)) - np.float32(0.028 * side),
             np.abs(along - np.float32(0.1 * side)) - np.float32(0.42 * side),
         )
         light += 1 / (1 + np.exp(np.clip(edge / np.float32(0.012 * side), -30, 30)))
-    return (
-        scene * np.float32(between(random, (0.6, 0.85))) + np.float32(between(random, (0.25, 0.6))) * light[..., None]
-    )
+    return scene * np.float32(between(random, (0.6, 0.85))) + np.float32(between(random, (0.25, 0.6))) * light
 
 
 def stuck(scene: Scene, random: Random) -> Scene:
@@ -218,7 +218,7 @@ def moire(scene: Scene, random: Random) -> Scene:
     strength, wave = np.float32(between(random, (0.03, 0.09))), np.float32(2 * np.pi / pitch)
     bands = [1 + strength * np.cos(place * wave + np.float32(2.1 * channel)) for channel in range(3)]
     pixels = 1 - np.float32(0.05) * (np.cos(rows * np.float32(2.6)) + np.cos(columns * np.float32(2.6)))
-    return (scene + np.float32(0.02)) * np.stack(bands, axis=-1) * pixels[..., None]
+    return (scene + np.float32(0.02)) * np.stack(bands) * pixels
 
 
 def bleeding(coverage: Field, random: Random) -> Field:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.photos.canvas import between, centred, happens, lit, pick, size_of
+from training.photos.canvas import between, centred, channels, happens, lit, pick, size_of
 from training.photos.noise import creases, smooth
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def vignette(scene: Scene, random: Random) -> Scene:
 def dusk(scene: Scene, random: Random) -> Scene:
     """Too little light, of a lamp's colour."""
     level = between(random, (0.14, 0.34))
-    colour = np.array((1.0, between(random, (0.82, 1.0)), between(random, (0.6, 1.0))), np.float32)
-    return daylight(scene, random) * (np.float32(level) * colour)
+    colour = level, level * between(random, (0.82, 1.0)), level * between(random, (0.6, 1.0))
+    return daylight(scene, random) * channels(colour)
 
 
 def folds(scene: Scene, random: Random) -> Scene:
@@ -62,7 +62,7 @@ def glare(scene: Scene, random: Random) -> Scene:
     light = np.zeros(size_of(scene), np.float32)
     for _ in range(int(random.integers(1, 3))):
         light += spot(size_of(scene), random, (0.08, 0.3)) * np.float32(between(random, (0.35, 1.1)))
-    return daylight(scene, random) * np.float32(between(random, (0.6, 0.95))) + light[..., None]
+    return daylight(scene, random) * np.float32(between(random, (0.6, 0.95))) + light
 
 
 def several(*layers: Layer, limits: tuple[int, int]) -> Layer:

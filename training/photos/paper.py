@@ -36,7 +36,7 @@ def white(size: Size, random: Random) -> Scene:
 
 def clean(size: Size, random: Random) -> Scene:  # noqa: ARG001 - it is a Surface
     """A page of a drawing program: all white."""
-    return np.ones((*size, 3), np.float32)
+    return np.ones((3, *size), np.float32)
 
 
 def lined(size: Size, random: Random) -> Scene:

@@ -21,9 +21,13 @@ OWN_WIDTH: Final = 0.11
 """A pen at least so wide, relative to the height of a digit, draws the strokes as wide as they are in MNIST."""
 LEVELS: Final = (0.36, 0.5)
 """The level of a drawing at which strokes of their own width end."""
+BUMPS_PX: Final = (2.0, 4.5)
+"""Distances of the bumps of the ground that grain shows."""
+ROUGH_PX: Final = 4.0
+"""How far bumps displace the edges of strokes, for a grain of 1."""
 RISE: Final = 1.6
 """Pixels of MNIST within which strokes rise to full ink."""
-LINE_BIAS: Final = 0.8
+LINE_BIAS: Final = 1.0
 """The distance, in pixels of a drawing, that smoothing leaves in the middle of a line."""
 
 
@@ -46,9 +50,9 @@ class Ink(NamedTuple):
 
 
 BALLPOINTS = (
-    Ink((0.10, 0.16, 0.52), (0.05, 0.1), (0.75, 0.95), 0.1),
-    Ink((0.14, 0.22, 0.62), (0.05, 0.1), (0.75, 0.95), 0.1),
-    Ink((0.12, 0.12, 0.14), (0.05, 0.1), (0.75, 0.95), 0.1),
+    Ink((0.10, 0.16, 0.52), (0.04, 0.09), (0.75, 0.95), 0.1),
+    Ink((0.14, 0.22, 0.62), (0.04, 0.09), (0.75, 0.95), 0.1),
+    Ink((0.12, 0.12, 0.14), (0.04, 0.09), (0.75, 0.95), 0.1),
 )
 FELT_PENS = (
     Ink((0.06, 0.06, 0.07), (0.09, 0.14)),
@@ -57,7 +61,7 @@ FELT_PENS = (
 )
 BROAD_PENS = tuple(pen._replace(widths=(OWN_WIDTH, OWN_WIDTH)) for pen in FELT_PENS)
 """Pens for drawings with areas, which have no middle lines."""
-PENCIL = Ink((0.3, 0.3, 0.32), (0.05, 0.09), (0.7, 0.9), 0.45)
+PENCIL = Ink((0.3, 0.3, 0.32), (0.04, 0.085), (0.7, 0.9), 0.45)
 PENS = (*BALLPOINTS, *FELT_PENS)
 CHALKS = (
     Ink((0.93, 0.93, 0.9), (0.08, 0.14), (0.75, 0.95), 0.5, opaque=True),
@@ -88,9 +92,13 @@ def strokes(drawing: Drawing, height_px: float, ink: Ink, random: Random, angle_
     if own:
         depth = (large - between(random, LEVELS)) * np.float32(RISE * FINER * side / GRID)
     else:
-        pressure = 1 + 0.13 * smooth(large.shape, 5, random)
+        pressure = 1 + 0.08 * smooth(large.shape, 5, random)
         depth = pressure * np.float32(width * height_px / 2) - large * np.float32(side / GRID)
-    return _textured(trimmed(np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1)), ink, random)
+    bumps = smooth(large.shape, side / between(random, BUMPS_PX), random) if ink.grain else np.zeros((1, 1), np.float32)
+    depth = depth + np.float32(ROUGH_PX * ink.grain) * bumps
+    density = np.float32(between(random, ink.strength)) * (1 + 0.06 * smooth(large.shape, 7, random))
+    density = np.clip(density * np.clip(1 - ink.grain * (0.45 + 0.7 * bumps), 0, 1), 0, 1)
+    return trimmed(np.clip(depth / np.float32(edge) + np.float32(0.5), 0, 1) * density)
 
 
 def trimmed(mark: Field) -> Field:
@@ -102,31 +110,21 @@ def trimmed(mark: Field) -> Field:
     return mark[tuple(slices)]
 
 
-def _textured(mark: Field, ink: Ink, random: Random) -> Field:
-    """The mark with more ink here and less there."""
-    density = np.float32(between(random, ink.strength)) * (1 + 0.06 * smooth(mark.shape, 7, random))
-    if ink.grain:
-        bumps = smooth(mark.shape, max(mark.shape) / between(random, (1.8, 3.5)), random)
-        density = density * np.clip(1 - ink.grain * (0.45 + 0.7 * bumps), 0, 1)
-    return mark * np.clip(density, 0, 1).astype(np.float32)
-
-
 def _distance(drawing: Drawing) -> Field:
     """Distances, in pixels of the drawing, from the middle lines of its strokes."""
     lines = skeleton(drawing > 0.4)
     if not lines.any():
         return np.full(drawing.shape, GRID, np.float32)
     away = ndimage.distance_transform_edt(~lines).astype(np.float32)
-    return ndimage.gaussian_filter(away, 1.2) - np.float32(LINE_BIAS)
+    return ndimage.gaussian_filter(away, 1.6) - np.float32(LINE_BIAS)
 
 
 def _enlarged(field: Field, side: int, angle_deg: float, outside: float) -> Field:
     """A square field, turned about its middle and enlarged to [side, side]."""
-    angle, scale = np.deg2rad(angle_deg), field.shape[0] / side
-    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-    middle, centre = field.shape[0] / 2, side / 2
-    matrix = (cos, -sin, middle - (cos - sin) * centre, sin, cos, middle - (sin + cos) * centre)
+    cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    middle = field.shape[0] / 2
+    matrix = (cos, -sin, middle - (cos - sin) * middle, sin, cos, middle - (sin + cos) * middle)
     picture = Image.fromarray(field).transform(
-        (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=outside
+        field.shape, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=outside
     )
-    return np.asarray(picture)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC))
