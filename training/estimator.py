@@ -21,7 +21,7 @@ from training.data.digits import DataError
 from training.data.replacing import replacing
 from training.data.split import split
 from training.fitting.loop import EVALUATION_ROWS, Epoch, State, before_first_epoch, compile_logits, fit
-from training.images import CLASSES, PIXELS, quantise
+from training.images import CLASSES, PIXELS, forgotten_scale, quantise
 from training.network.convolution import training_form
 from training.network.layers import INPUT, Dense, Inner, Input, LayerError, Layers, shapes
 from training.network.models import MODELS
@@ -235,6 +235,8 @@ class NeuralNetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _read_labelled(self, X: ArrayLike, y: ArrayLike, *, first: bool) -> tuple[NDArray[Any], NDArray[Any]]:  # noqa: N803
         rows, labels = validate_data(self, X, y, reset=first, dtype=self._dtype)
         check_classification_targets(labels)
+        if self.scale is not None and forgotten_scale(rows, _plain(self.scale)):
+            raise ValueError(f"X has no number above 1, want 0 to {self.scale:g}; for pixels from 0 to 1 say scale=1")
         return self._images(rows), labels
 
     def _images(self, rows: NDArray[Any]) -> NDArray[Any]:

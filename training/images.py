@@ -51,6 +51,11 @@ def quantise(numbers: ArrayLike, scale: float = FULL_INK) -> Images:
     return values.reshape(-1, SIDE, SIDE)
 
 
+def forgotten_scale(numbers: ArrayLike, scale: float = FULL_INK) -> bool:
+    """Whether there is ink and no number above 1 although 255 is full ink: every picture would be as good as black."""
+    return scale == FULL_INK and 0 < float(np.max(numbers)) <= 1
+
+
 def normalise(images: jax.Array) -> jax.Array:
     """Network input float32 [n, 28, 28] in [0, 1] for images uint8 [n, 28, 28]; traceable by jax.jit."""
     return images.astype(np.float32) / np.float32(FULL_INK)

@@ -284,6 +284,13 @@ def test_a_picture_with_too_much_ink_is_refused(pictures):
         NeuralNetClassifier(TINY, scale=1).fit(rows[:50], labels[:50])
 
 
+def test_pictures_that_run_to_1_are_refused_with_a_scale_of_255(pictures):
+    """They were learned as if every picture were black, without a word."""
+    rows, labels = pictures
+    with pytest.raises(ValueError, match="X has no number above 1, want 0 to 255; for pixels from 0 to 1 say scale=1"):
+        NeuralNetClassifier(TINY, scale=255).fit(rows[:50] / 255, labels[:50])
+
+
 def test_a_training_that_fails_leaves_no_old_weights_behind():
     network = small(layers=[Dense(3)], epochs=1).fit(IRIS, NAMES)
     with pytest.raises(Diverged, match="try a lower learning rate"):

@@ -80,7 +80,7 @@ def export(
     split: SplitOption = None,
     data: DataOption = None,
     scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
+    ink: InkOption = None,
     force: ForceOption = False,
 ) -> None:
     """Write digits as a table, one a row: the columns digit, pixel0 … pixel783 (0 is background, 255 is full ink)."""
@@ -101,7 +101,7 @@ def show(
     split: SplitOption = None,
     data: DataOption = None,
     scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
+    ink: InkOption = None,
     count: Annotated[int, typer.Option(min=1, max=2000, help="How many digits at most.")] = 100,
     digit: Annotated[
         list[int] | None, typer.Option(min=0, max=9, help="Only this digit; may be given more than once.")
@@ -133,14 +133,14 @@ def show(
     stdout.print(f"{out}: {len(digits):,} digits", soft_wrap=True)
 
 
-def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink) -> "Digits":
+def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink | None) -> "Digits":
     """The digits that are exported or shown."""
     if data is not None:
         if split is not None:
             raise typer.BadParameter("--split is a part of MNIST, want it without --data", param_hint="--split")
         with stderr.status(f"reading {data}"):
             return read_digits(data, scale, ink)
-    if scale != 255.0 or ink is not Ink.WHITE:
+    if scale != 255.0 or ink is not None:
         raise typer.BadParameter("--scale and --ink are about your own digits, want them with --data")
     from training import mnist
 

@@ -7,7 +7,6 @@ import typer
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import (
     DataOption,
-    Ink,
     InkOption,
     JsonOption,
     ModelArgument,
@@ -35,7 +34,7 @@ def evaluate(
     store: StoreOption = "",
     data: DataOption = None,
     scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
+    ink: InkOption = None,
     trust: Annotated[
         bool,
         typer.Option(

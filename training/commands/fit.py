@@ -46,7 +46,7 @@ def fit(
     ] = None,
     data: DataOption = None,
     scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
+    ink: InkOption = None,
     dropout: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Rate of every dropout layer.", show_default=False)
     ] = None,
@@ -265,7 +265,7 @@ def _join(coordinator: str, processes: int, process: int) -> None:
         raise DigitsError(f"this is one of {processes} processes: want --coordinator with the host:port of process 0")
 
 
-def _digits(data: Path | None, scale: float, ink: Ink) -> "tuple[Digits, str]":
+def _digits(data: Path | None, scale: float, ink: Ink | None) -> "tuple[Digits, str]":
     """The digits to train on, and their source for the card."""
     if data:
         return read_digits(data, scale, ink), str(data)

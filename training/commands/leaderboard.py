@@ -12,7 +12,6 @@ from training.commands.interrupt import stoppable
 from training.commands.options import (
     BaselinesOption,
     DataOption,
-    Ink,
     InkOption,
     JsonOption,
     ScaleOption,
@@ -40,7 +39,7 @@ def leaderboard(
     store: StoreOption = "",
     data: DataOption = None,
     scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
+    ink: InkOption = None,
     fit: Annotated[
         bool,
         typer.Option(

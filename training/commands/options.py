@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from training.commands.console import stderr
 from training.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -25,7 +26,14 @@ StoreOption = Annotated[str, typer.Option(help="The checkpoint store.  \\[defaul
 VersionOption = Annotated[str, typer.Option(help="A version's number, or an alias.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ScaleOption = Annotated[float, typer.Option(help="Own digits: the number that means full ink; 1 if pixels run 0…1.")]
-InkOption = Annotated[Ink, typer.Option(help="Own digits: the colour of the strokes; black if 0 is ink.")]
+InkOption = Annotated[
+    Ink | None,
+    typer.Option(
+        help="Own digits: the colour of the strokes; black if 0 is ink. By default white for numbers; in a folder of "
+        "pictures, the border of each is paper.",
+        show_default=False,
+    ),
+]
 BaselinesOption = Annotated[
     bool, typer.Option("--baselines", help="Also fit and test scikit-learn's models; takes some minutes.")
 ]
@@ -55,8 +63,11 @@ def open_store(path: str) -> "Store":
     return Store(path)
 
 
-def read_digits(path: Path, scale: float, ink: Ink) -> "Digits":
-    """A user's own digits."""
+def read_digits(path: Path, scale: float, ink: Ink | None) -> "Digits":
+    """A user's own digits; what was found about the colour of their strokes is printed on stderr."""
     from training.data.load import load
 
-    return load(path, scale=scale, ink=ink.value)
+    def tell(text: str) -> None:
+        stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    return load(path, scale=scale, ink=ink.value if ink else None, tell=tell)

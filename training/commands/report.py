@@ -9,7 +9,6 @@ from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import (
     BaselinesOption,
     DataOption,
-    Ink,
     InkOption,
     ScaleOption,
     StoreOption,
@@ -26,7 +25,7 @@ def report(
     store: StoreOption = "",
     data: DataOption = None,
     scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
+    ink: InkOption = None,
     baselines: BaselinesOption = False,
 ) -> None:
     """Write the report, one self-contained HTML file: data, training curves, scores and mistakes of every model."""

@@ -54,7 +54,7 @@ def retrain(
         ),
     ] = None,
     scale: ScaleOption = 255.0,
-    ink: InkOption = Ink.WHITE,
+    ink: InkOption = None,
     store: StoreOption = "",
     margin: Annotated[
         float | None,
@@ -156,7 +156,7 @@ def _default_feedback(store: str) -> str:
     return url if url and Corrections(url).exist else ""
 
 
-def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink) -> "tuple[Images, NDArray[np.uint8]]":
+def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink | None) -> "tuple[Images, NDArray[np.uint8]]":
     """Corrections from the database and from a user's own digits, uint8 [n, 28, 28] and [n], n >= 0."""
     import numpy as np
 

@@ -11,6 +11,7 @@ from training.data.pixels import digits_from
 from training.images import FULL_INK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from training.picture import Ink
@@ -23,11 +24,15 @@ FORMS = (
 )
 
 
-def load(path: Path, *, scale: float = FULL_INK, ink: Ink = "white") -> Digits:
+def load(
+    path: Path, *, scale: float = FULL_INK, ink: Ink | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Digits:
     """Digits from a file or folder; its kind decides the format.
 
     `scale` is the number that means full ink in a file of numbers (255, or 1 for pixels in 0…1). `ink` is the colour
-    of the strokes: "white" if 0 is background, as in MNIST, "black" if 0 is ink. Neither is ever guessed.
+    of the strokes: "white" if 0 is background, as in MNIST, "black" if 0 is ink. In a file of numbers, neither is ever
+    guessed: without `ink`, 0 is background. Pictures in a folder are read as in the service: without `ink`, the border
+    of each picture is paper, and `tell` gets a sentence about what was found.
     Raises DataError naming the file when it is missing, in no supported form, or wrong.
     """
     if not path.exists():
@@ -35,12 +40,12 @@ def load(path: Path, *, scale: float = FULL_INK, ink: Ink = "white") -> Digits:
     if scale <= 0:
         raise DataError(f"scale is {scale:g}, want a number above 0")
     try:
-        return _load(path, scale, ink)
+        return _load(path, scale, ink, tell)
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from error
 
 
-def _load(path: Path, scale: float, ink: Ink) -> Digits:
+def _load(path: Path, scale: float, ink: Ink | None, tell: Callable[[str], None]) -> Digits:
     """Digits from a path that exists. The readers of pictures and tables are imported only when needed."""
     name = path.name.lower()
     if path.is_dir() and _has_folders(path):
@@ -48,7 +53,7 @@ def _load(path: Path, scale: float, ink: Ink) -> Digits:
 
         if scale != FULL_INK:
             raise DataError(f"{path}: scale is {scale:g}, want {FULL_INK:g}: pictures always run from 0 to 255")
-        return read_folder(path, ink)
+        return read_folder(path, ink, tell)
     if path.is_dir() or IDX_NAME.search(name):
         digits = _read_idx_pair(_images_in(path) if path.is_dir() else path, scale)
     elif name.endswith((".csv", ".csv.gz")):
@@ -65,7 +70,7 @@ def _load(path: Path, scale: float, ink: Ink) -> Digits:
         digits = read_npz(path, scale)
     else:
         raise DataError(f"{path}: not a supported form, want {FORMS}")
-    return digits if ink == "white" else Digits(255 - digits.images, digits.labels)
+    return Digits(255 - digits.images, digits.labels) if ink == "black" else digits
 
 
 def _has_folders(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.data.digits import DataError, Digits
-from training.images import CLASSES, FULL_INK, PIXELS, SIDE, PixelError, quantise
+from training.images import CLASSES, FULL_INK, PIXELS, SIDE, PixelError, forgotten_scale, quantise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,9 +45,9 @@ def _images(path: Path, pixels: NDArray[Any], scale: float) -> Images:
         raise DataError(
             f"{path}: row {error.row}, pixel{error.pixel} is {error.value:g}, want a number from 0 to {scale:g}"
         ) from error
-    # A forgotten scale is a common mistake, and would make every picture black without an error.
-    if scale == FULL_INK and pixels.dtype.kind == "f" and pixels.max() <= 1 and (pixels % 1).any():
-        raise DataError(f"{path}: pixels are fractions up to {pixels.max():g}, want 0 to 255; for 0…1 say scale 1")
+    if forgotten_scale(pixels, scale):
+        found = f"fractions up to {pixels.max():g}" if (pixels % 1).any() else "all 0 or 1"
+        raise DataError(f"{path}: pixels are {found}, want 0 to 255; for 0…1 say scale 1 (--scale 1)")
     return images
 
 

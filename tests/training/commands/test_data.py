@@ -121,6 +121,20 @@ def test_bad_data_is_one_line_on_stderr_and_code_1(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_what_the_borders_of_pictures_say_is_told_on_stderr(tmp_path: Path) -> None:
+    folder = tmp_path / "digits" / "5"
+    folder.mkdir(parents=True)
+    digit = mnist.train().images[0]
+    Image.fromarray(255 - digit).save(folder / "a.png")
+    Image.fromarray(digit).save(folder / "b.png")
+    done = run("export", "--data", folder.parent, tmp_path / "out.csv")
+    assert done.exit_code == 0
+    assert "by their borders, 1 of 2 pictures are dark on light and 1 light on dark" in done.stderr
+    done = run("export", "--data", folder.parent, "--ink", "white", tmp_path / "stated.csv")
+    assert done.exit_code == 0
+    assert "borders" not in done.stderr
+
+
 def test_a_missing_folder_for_the_output_is_noticed_first(tmp_path: Path) -> None:
     out = tmp_path / "missing" / "out.csv"
     assert run("export", out).stderr == f"error: {out}: want a file in a folder that exists\n"

@@ -86,7 +86,17 @@ def test_pixels_that_run_to_1_are_read_with_scale_1(tmp_path: Path, form: str) -
     path = saved(tmp_path, table(**{name: [0.0, 0.5, 1.0] for name in COLUMNS[1:]}), form)
     assert READ[form](path, scale=1.0).images[:, 0, 0].tolist() == [0, 128, 255]
     assert problem(lambda: READ[form](path)) == (
-        f"{path}: pixels are fractions up to 1, want 0 to 255; for 0…1 say scale 1"
+        f"{path}: pixels are fractions up to 1, want 0 to 255; for 0…1 say scale 1 (--scale 1)"
+    )
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_pixels_that_are_all_0_and_1_are_refused_without_scale_1(tmp_path: Path, form: str) -> None:
+    """They were read as if every picture were black, whole numbers without a word."""
+    path = saved(tmp_path, table(**{name: [0, 1, 1] for name in COLUMNS[1:]}), form)
+    assert READ[form](path, scale=1.0).images[:, 0, 0].tolist() == [0, 255, 255]
+    assert problem(lambda: READ[form](path)) == (
+        f"{path}: pixels are all 0 or 1, want 0 to 255; for 0…1 say scale 1 (--scale 1)"
     )
 
 
