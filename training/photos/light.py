@@ -44,7 +44,7 @@ def vignette(scene: Scene, random: Random) -> Scene:
 
 def dusk(scene: Scene, random: Random) -> Scene:
     """Too little light, of a lamp's colour."""
-    level = between(random, (0.14, 0.34))
+    level = between(random, (0.18, 0.4))
     colour = level, level * between(random, (0.82, 1.0)), level * between(random, (0.6, 1.0))
     return daylight(scene, random) * channels(colour)
 

@@ -31,7 +31,7 @@ SETTINGS: Mapping[str, tuple[str, Setting]] = {
     "small": ("small and off centre", Setting(height=(0.14, 0.26), away=0.4)),
     "chalkboard": ("chalkboard", Setting(paper.chalkboard, CHALKS)),
     "blur": ("out of focus, or moved", Setting(inks=FELT_PENS, camera=BLURRED)),
-    "low_light": ("low light", Setting(layers=(light.dusk,), camera=Camera(noise=(0.012, 0.03)))),
+    "low_light": ("low light", Setting(layers=(light.dusk,), camera=Camera(noise=(0.005, 0.015)))),
     "lined": ("lined paper", Setting(paper.lined)),
     "squared": ("squared paper", Setting(paper.squared)),
     "shadow": ("a shadow across", Setting(layers=(light.daylight, light.shadow))),

@@ -119,3 +119,15 @@ def test_a_contact_sheet_has_a_row_for_each_family_and_a_column_for_each_photo()
         top, left = row * ROW_PX + GAP_PX, CAPTION_PX + column * (TILE_PX + GAP_PX)
         assert (grey[top : top + 100, left : left + 100] != grey[-1, -1]).mean() > 0.9
     assert sheet.size == (CAPTION_PX + 2 * (TILE_PX + GAP_PX), 2 * ROW_PX)
+
+
+def test_low_light_is_dark_and_a_vignette_is_dark_in_the_corners_alone():
+    def levels(name):
+        grey = np.asarray(made(FAMILIES[name])[0].image.convert("L"), np.float32)
+        corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
+        return corners, np.median(grey)
+
+    (pen, paper), (corner, middle), (_, dark) = (levels(name) for name in ("pen", "vignette", "low_light"))
+    assert dark < 110 < paper
+    assert corner < 0.6 * middle
+    assert pen > 0.7 * paper
