@@ -142,8 +142,8 @@ class ServiceSettings(StoreSettings):
     picture_limit_pixels: int = Field(
         25_000_000,
         ge=1,
-        description="Maximum number of pixels of a PNG or JPEG picture; a larger picture gets a 413 before it is "
-        "decoded",
+        description="Maximum number of pixels of a picture in an image file, for TIFF a half and for WebP a quarter of "
+        "it; a larger picture gets a 413 before it is decoded",
     )
     request_limit_rows: int = Field(
         4096, ge=1, description="Maximum number of pictures in one request; a request with more gets a 413"

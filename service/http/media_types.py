@@ -18,8 +18,16 @@ TYPES: Final = (JSON, OCTETS, NPY)
 """Media types of request and response bodies; the first one is the default of responses."""
 PNG: Final = "image/png"
 JPEG: Final = "image/jpeg"
-PICTURES: Final = (PNG, JPEG)
+WEBP: Final = "image/webp"
+GIF: Final = "image/gif"
+BMP: Final = "image/bmp"
+TIFF: Final = "image/tiff"
+PICTURES: Final = (PNG, JPEG, WEBP, GIF, BMP, TIFF)
 """Media types of request bodies only."""
+HEIC: Final = "image/heic"
+AVIF: Final = "image/avif"
+SAVE: Final = "save it as JPEG or PNG"
+"""What to do with a picture in any other format."""
 JSON_HEADER: Final = JSON.encode()
 ANY: Final = b"*/*"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -34,6 +42,8 @@ def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *PICTURES)) -
     media_type, *parameters = (part.strip().lower() for part in header.split(";"))
     if media_type not in types:
         hint = f"; with curl: -H 'Content-Type: {JSON}'" if media_type in ("", FORM) else ""
+        if media_type.startswith("image/") and PNG in types:
+            hint = f"; {SAVE}"
         found, wanted = media_type or "nothing", _listed(types)
         message = f"Content-Type is {media_type}" if media_type else "Content-Type is missing"
         raise WrongMediaType(

@@ -12,7 +12,7 @@ from service.errors import WrongValue
 from service.feedback.recent_predictions import HEADER as ID_HEADER
 from service.http.body import read_body
 from service.http.error_schemas import error_answers
-from service.http.media_types import JPEG, JSON, NPY, OCTETS, PICTURES, PNG, type_of_answer, type_of_body
+from service.http.media_types import JSON, NPY, OCTETS, PICTURES, type_of_answer, type_of_body
 from service.http.openapi import TIMEOUT, one_of
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from service.routes.call import Call, Prediction
 
 BINARY: Final = {"type": "string", "format": "binary"}
+PICTURE: Final = "One picture of any size, on paper of either colour; the first of several pages or frames"
 TEXT: Final = {"type": "string", "minLength": 1}
 MODEL_HEADERS: Final = {"X-Model-Name": "name", "X-Model-Version": "version"}
 DOCUMENTATION: Final[dict[str, Any]] = {
@@ -51,9 +52,8 @@ DOCUMENTATION: Final[dict[str, Any]] = {
             },
             OCTETS: {"schema": BINARY | {"description": "784 bytes for each picture, row by row, 0 to 255"}},
             NPY: {"schema": BINARY | {"description": "An array of numbers: [n, 784], [n, 28, 28], [784] or [28, 28]"}},
-            PNG: {"schema": BINARY | {"description": "One picture of any size, on paper of either colour"}},
-            JPEG: {"schema": BINARY | {"description": "One picture of any size: a photo"}},
-        },
+        }
+        | {media_type: {"schema": BINARY | {"description": PICTURE}} for media_type in PICTURES},
     },
 }
 ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
@@ -90,7 +90,7 @@ router = APIRouter(tags=["predict"])
 async def predict(request: Request) -> Response:
     """Pixels run row by row; 0 is background and `scale`, 255 unless told otherwise, is full ink.
 
-    Pictures in PNG or JPEG are prepared as MNIST's were: turned upright, rid of paper and shadows, cut to their ink,
+    Pictures in image files are prepared as MNIST's were: turned upright, rid of paper and shadows, cut to their ink,
     fitted into 20 x 20 with the centre of mass in the middle of 28 x 28.
     Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
     """
@@ -129,7 +129,7 @@ async def _decode(body: bytes, media_type: str, query: Query, call: Call) -> Dec
     """The pictures of a JSON, octets or .npy body. Raises WrongValue, and the errors of the decoders."""
     offload, limit_rows = call.state.offload, call.state.settings.request_limit_rows
     if query.ink is not None:
-        message = f"query parameter ink goes with {PNG} and {JPEG}; with {media_type}, want none: 0 is background"
+        message = f"query parameter ink goes with image files; with {media_type}, want none: 0 is background"
         raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
     if media_type == NPY:
         decode = partial(decode_npy, limit_rows=limit_rows, scale=query.full_ink)

@@ -19,6 +19,10 @@ from tests.support.problem import problem
 from tests.support.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
+TYPES = (
+    "application/json, application/octet-stream, application/x-npy, image/png, image/jpeg, image/webp, image/gif, "
+    "image/bmp or image/tiff"
+)
 
 
 def flat(digit, trace=0):
@@ -44,10 +48,10 @@ async def test_one_picture_gets_one_answer():
 
 async def test_a_list_of_pictures_gets_a_list_of_answers_in_its_order():
     async with client_of(app_with(FakePredictor())) as client:
-        response = await client.post("/predict", json={"instances": [flat(n % 10, n) for n in range(50)]})
+        response = await client.post("/predict", json={"instances": [flat(n % 8, n) for n in range(50)]})
     answer = response.json()
     assert list(answer) == ["predictions", "model"]
-    assert [p["digit"] for p in answer["predictions"]] == [n % 10 for n in range(50)]
+    assert [p["digit"] for p in answer["predictions"]] == [n % 8 for n in range(50)]
     assert [trace_of(p["confidence"]) for p in answer["predictions"]] == [*range(50)]
     assert answer["model"] == {"name": "lenet", "version": 3}
 
@@ -162,23 +166,30 @@ async def test_a_wrong_query_has_its_own_error(query, status, code, message, fie
         (
             {},
             "unsupported_media_type",
-            "Content-Type is missing, want application/json, application/octet-stream, application/x-npy, image/png or "
-            "image/jpeg; with curl: -H 'Content-Type: application/json'",
+            f"Content-Type is missing, want {TYPES}; with curl: -H 'Content-Type: application/json'",
             "Content-Type",
         ),
         (
             {"Content-Type": "application/x-www-form-urlencoded"},
             "unsupported_media_type",
-            "Content-Type is application/x-www-form-urlencoded, want application/json, application/octet-stream, "
-            "application/x-npy, image/png or image/jpeg; with curl: -H 'Content-Type: application/json'",
+            f"Content-Type is application/x-www-form-urlencoded, want {TYPES}; with curl: -H 'Content-Type: "
+            "application/json'",
             "Content-Type",
         ),
         (
             {"Content-Type": "text/csv; header=present"},
             "unsupported_media_type",
-            "Content-Type is text/csv, want application/json, application/octet-stream, application/x-npy, image/png "
-            "or image/jpeg",
+            f"Content-Type is text/csv, want {TYPES}",
             "Content-Type",
+        ),
+        *(
+            (
+                {"Content-Type": f"image/{kind}"},
+                "unsupported_media_type",
+                f"Content-Type is image/{kind}, want {TYPES}; save it as JPEG or PNG",
+                "Content-Type",
+            )
+            for kind in ("heic", "heif", "avif", "svg+xml")
         ),
         (
             {"Content-Type": "application/json; charset=latin-1"},

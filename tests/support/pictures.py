@@ -8,7 +8,7 @@ from PIL import Image
 from service.protocols.native.image_file import decode_image, open_image
 from training import mnist
 
-PNG, JPEG = "image/png", "image/jpeg"
+PNG, JPEG, WEBP, GIF, BMP, TIFF = (f"image/{kind}" for kind in ("png", "jpeg", "webp", "gif", "bmp", "tiff"))
 TRAIN = mnist.train()
 
 

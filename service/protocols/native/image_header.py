@@ -10,8 +10,6 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from service.http.media_types import PNG
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,9 +56,22 @@ class Unreadable(Exception):
     """The header is damaged, cut short, or over a limit; the message says how."""
 
 
-def size_of(body: bytes, media_type: str) -> Size:
-    """The size of the picture in a PNG or JPEG file. Raises Unreadable."""
-    return _png_size(body) if media_type == PNG else _jpeg_size(body)
+def png_size(body: bytes) -> Size:
+    """The size of the picture in a PNG file. Raises Unreadable."""
+    if not body.startswith(SIGNATURE) or body[12:16] != b"IHDR" or len(body) < 24:
+        raise Unreadable("not a PNG file")
+    return Size(*struct.unpack(">II", body[16:24]))
+
+
+def jpeg_size(body: bytes) -> Size:
+    """The size of the picture in a JPEG file. Raises Unreadable."""
+    if not body.startswith(START_OF_IMAGE):
+        raise Unreadable("not a JPEG file")
+    for marker, start, _ in _segments(body):
+        if marker in FRAMES and start + 9 <= len(body):
+            height, width = struct.unpack(">HH", body[start + 5 : start + 9])
+            return Size(width, height)
+    raise Unreadable("its size is not found")
 
 
 def essential_png(body: bytes) -> bytes:
@@ -94,22 +105,6 @@ def essential_jpeg(body: bytes, size: Size) -> bytes:
         if marker not in METADATA or (marker in NEEDED and content.startswith(NEEDED[marker])):
             kept.append(body[start:end])
     return body
-
-
-def _png_size(body: bytes) -> Size:
-    if not body.startswith(SIGNATURE) or body[12:16] != b"IHDR" or len(body) < 24:
-        raise Unreadable("not a PNG file")
-    return Size(*struct.unpack(">II", body[16:24]))
-
-
-def _jpeg_size(body: bytes) -> Size:
-    if not body.startswith(START_OF_IMAGE):
-        raise Unreadable("not a JPEG file")
-    for marker, start, _ in _segments(body):
-        if marker in FRAMES and start + 9 <= len(body):
-            height, width = struct.unpack(">HH", body[start + 5 : start + 9])
-            return Size(width, height)
-    raise Unreadable("its size is not found")
 
 
 def _segments(body: bytes) -> Iterator[tuple[int, int, int]]:

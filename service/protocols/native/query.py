@@ -44,7 +44,7 @@ PARAMETERS: Final = {
         f"a number from {SCALES[0]:g} to {SCALES[1]:g}",
     ),
     "ink": (
-        "For a PNG or JPEG picture: the colour of the strokes, `black` or `white`. Without it, the picture's border is "
+        "For an image file: the colour of the strokes, `black` or `white`. Without it, the picture's border is "
         "taken for paper",
         "black or white",
     ),

@@ -58,9 +58,9 @@ def page(chromium, url):
         yield page
 
 
-def png(image):
+def png(image, form="PNG"):
     file = io.BytesIO()
-    Image.fromarray(image).resize((280, 280), Image.Resampling.NEAREST).save(file, "PNG")
+    Image.fromarray(image).resize((280, 280), Image.Resampling.NEAREST).save(file, form)
     return file.getvalue()
 
 
@@ -138,6 +138,19 @@ def test_a_picture_that_is_dropped_or_pasted_is_read(page, name):
     draw(page, 7)  # which takes the photo's place
     shows(page, 7)
     expect(page.locator("#photo")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("form", "sent"),
+    [("GIF", "image/gif"), ("BMP", "image/bmp"), ("TIFF", "image/tiff"), ("WEBP", "image/png")],
+)
+def test_a_photo_in_another_format_is_sent_as_it_is_or_as_png(page, form, sent):
+    """TIFF, too, which this browser cannot show."""
+    types = []
+    page.on("request", lambda r: types.append(r.headers["content-type"]) if "predict" in r.url else None)
+    give(page, "drop", png(sample(6), form), f"image/{form.lower()}")
+    shows(page, 6)
+    assert types == [sent]
 
 
 def test_the_bars_say_what_the_service_says(page, url):

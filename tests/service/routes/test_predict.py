@@ -247,7 +247,10 @@ async def test_the_documentation_names_every_kind_of_body_and_answer(client):
     document = json.loads((await client.get("/openapi.json")).content)
     post = document["paths"]["/predict"]["post"]
     kinds = ["application/json", "application/octet-stream", "application/x-npy"]
-    assert [*post["requestBody"]["content"]] == [*kinds, "image/png", "image/jpeg"]
+    assert [*post["requestBody"]["content"]] == [
+        *kinds,
+        *(f"image/{kind}" for kind in ("png", "jpeg", "webp", "gif", "bmp", "tiff")),
+    ]
     assert sorted(post["responses"]["200"]["content"]) == kinds
 
 

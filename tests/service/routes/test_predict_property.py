@@ -110,7 +110,9 @@ def test_any_body_gets_an_answer_or_an_error_of_the_documented_shape(post, body)
 @settings(QUICK, max_examples=examples(100))
 @given(
     bodies(),
-    st.sampled_from(["application/json", "application/json; charset=utf-8", "text/plain", "image/png", ""])
+    st.sampled_from(
+        ["application/json", "application/json; charset=utf-8", "text/plain", "image/png", "image/tiff", ""]
+    )
     | st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20).map(
         lambda s: s.encode("latin-1")
     ),
