@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from service.auth.keys import Right
     from service.state import ServiceState
 
-EXPOSED: Final = ("Retry-After", "X-Model-Name", "X-Model-Version", "X-Prediction-Id", "X-Request-Id")
+EXPOSED: Final = ("Retry-After", "X-Model-Name", "X-Model-Version", "X-Prediction-Id", "X-Request-Id", "X-Warnings")
 """Headers that a page of another origin may read."""
 UNTRACED: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 """By default FastAPI reads the environment at every request to find out whether to trace it."""

@@ -6,17 +6,22 @@ Every predicting route is one pipeline: `begin_call`, `read_body`, decode, `call
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.feedback.recent_predictions import HEADER
 from service.http.disconnect import cancel_on_disconnect
 from service.http.timeout import timeout_of
+from service.protocols.warnings import frame_warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.types import Receive
 
     from service.headers import Headers
     from service.models.loaded_version import LoadedVersion
+    from service.protocols.warnings import FrameWarning
     from service.state import ServiceState
     from training.answers import Answers
     from training.images import Images
@@ -64,6 +69,11 @@ class Call(NamedTuple):
             images, answers.probabilities, model=version.name, version=version.version
         )
         return Prediction(version, answers, [(ID_HEADER, prediction_id)] if prediction_id else [])
+
+    async def warnings(self, answers: Answers, images: Images) -> Sequence[FrameWarning]:
+        """Warnings about images uint8 [n, 28, 28] by their answers. Raises the errors of `Offload.run`."""
+        look = partial(frame_warnings, answers, images, many=True)
+        return await self.state.offload.encode(look, len(images), self.deadline_s)
 
 
 def begin_call(state: ServiceState, headers: Headers, version: LoadedVersion, receive: Receive, rows: int = 1) -> Call:

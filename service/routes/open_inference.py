@@ -42,6 +42,8 @@ from service.protocols.open_inference.schemas import (
     TensorMetadata,
 )
 from service.protocols.open_inference.tensors import INPUT_METADATA, OUTPUT_METADATA
+from service.protocols.warnings import DOCUMENTATION as WARNINGS
+from service.protocols.warnings import warning_headers
 from service.routes.call import begin_call
 from service.routes.dependencies import loaded_registry, require_key, state_of
 from service.routes.health import healthz
@@ -70,7 +72,7 @@ BODY: Final[dict[str, Any]] = {
 ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "content": {OCTETS: {"schema": BINARY | {"description": "JSON, and binary tensors behind it"}}},
-        "headers": {HEADER: LENGTH | {"schema": {"type": "integer"}}},
+        "headers": {HEADER: LENGTH | {"schema": {"type": "integer"}}} | WARNINGS,
     }
 }
 INDEX_FORM: Final = ObjectForm((), '"ready"', '{"ready": true} or nothing')
@@ -166,8 +168,9 @@ async def infer(request: Request) -> Response:
     began_s = time.perf_counter()
     encode = partial(encode_inference, decoded, answers.probabilities, name=version.name, version=version.version)
     content, media_type, more = await state.offload.encode(encode, len(decoded.images), call.deadline_s)
+    warnings = await call.warnings(answers, decoded.images)
     note_stage("encode", began_s)
-    return RawResponse(content, media_type, [*more, *id_header])
+    return RawResponse(content, media_type, [*more, *id_header, *warning_headers(warnings)])
 
 
 @router.post(

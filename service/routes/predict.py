@@ -25,6 +25,8 @@ from service.protocols.native.request import decode_json
 from service.protocols.native.response import encode_json, encode_npy, encode_octets
 from service.protocols.native.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture
 from service.protocols.octets import count_pictures, decode_octets
+from service.protocols.warnings import DOCUMENTATION as WARNINGS
+from service.protocols.warnings import frame_warnings, warning_headers
 from service.routes.call import begin_call, model_headers
 from service.routes.dependencies import state_of
 
@@ -72,7 +74,8 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
                 "description": "By what `POST /feedback` finds the picture again, the first one of several, for a while"
             }
             | {"schema": {"type": "string"}}
-        },
+        }
+        | WARNINGS,
     }
 }
 
@@ -104,12 +107,13 @@ async def predict(request: Request) -> Response:
         call = begin_call(state, headers, version, request.receive, rows)
         body = await read_body(call.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
-        decode = _decode_image if body_type in PICTURES else _decode
+        prepared = body_type in PICTURES
+        decode = _decode_image if prepared else _decode
         pictures = await decode(body, body_type, query, call)
         note_stage("decode", began_s)
         prediction = await call.predict(pictures.images, pinned=query.version is not None)
     began_s = time.perf_counter()
-    encode = partial(_encode, prediction, pictures, answer_type, query)
+    encode = partial(_encode, prediction, pictures, answer_type, query, prepared=prepared)
     response = await state.offload.encode(encode, len(pictures.images), call.deadline_s)
     note_stage("encode", began_s)
     return response
@@ -162,8 +166,12 @@ def _unknown_scale(scale: float, media_type: str, wanted: str) -> WrongValue:
     return WrongValue("unknown_parameter", message, field="scale", found=f"{scale:g}", wanted=wanted)
 
 
-def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Query) -> Response:
-    version, answers, id_header = prediction
+def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Query, *, prepared: bool) -> Response:
+    """The response. There are no warnings about pictures that were `prepared` here, from an image file."""
+    version, answers, headers = prediction
+    warnings = () if prepared else frame_warnings(answers, pictures.images, many=pictures.many)
+    if warnings:
+        headers = [*headers, *warning_headers(warnings)]
     if media_type == JSON:
         coverage = query.set_coverage
         sets = version.predictor.prediction_sets(answers.probabilities, coverage) if coverage else None
@@ -175,8 +183,9 @@ def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Q
             many=pictures.many,
             fields=query.fields,
             sets=sets,
+            warnings=warnings,
         )
-        return RawResponse(content, JSON, id_header)
+        return RawResponse(content, JSON, headers)
     probabilities = answers.probabilities
     content = encode_octets(probabilities) if media_type == OCTETS else encode_npy(probabilities, many=pictures.many)
-    return RawResponse(content, media_type, [*model_headers(version), *id_header])
+    return RawResponse(content, media_type, [*model_headers(version), *headers])

@@ -36,6 +36,8 @@ from service.protocols.tensorflow_serving.schemas import (
     VersionStatus,
 )
 from service.protocols.tensorflow_serving.signatures import signature_def
+from service.protocols.warnings import DOCUMENTATION as WARNINGS
+from service.protocols.warnings import warning_headers
 from service.routes.call import begin_call, model_headers
 from service.routes.dependencies import loaded_registry, state_of
 
@@ -69,7 +71,7 @@ def _predict_documentation(path: str) -> dict[str, Any]:
     return {
         "summary": "Say which digits pictures show",
         "response_model": RowAnswer | ColumnAnswer,
-        "responses": ERRORS,
+        "responses": {200: {"headers": WARNINGS}} | ERRORS,
         "openapi_extra": {"parameters": [*path_parameters(path, PARAMETERS, PATTERNS), TIMEOUT], "requestBody": BODY},
     }
 
@@ -103,8 +105,10 @@ async def predict(request: Request) -> Response:
     began_s = time.perf_counter()
     encode = partial(encode_rows, prediction.answers.probabilities, columns=decoded.columns)
     content = await state.offload.encode(encode, len(decoded.images), call.deadline_s)
+    warnings = await call.warnings(prediction.answers, decoded.images)
     note_stage("encode", began_s)
-    return RawResponse(content, JSON, [*model_headers(prediction.version), *prediction.id_header])
+    of_answer = [*model_headers(prediction.version), *prediction.id_header, *warning_headers(warnings)]
+    return RawResponse(content, JSON, of_answer)
 
 
 class Verb(StringConvertor):

@@ -14,10 +14,11 @@ from training.answers import ACCEPTED, CONFIDENCE, DIGIT, REASONS, VERDICT, Answ
 from training.images import CLASSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from service.protocols.warnings import FrameWarning
     from training.images import Images
 
     Probabilities = NDArray[np.float32]
@@ -65,15 +66,21 @@ def encode_json(
     many: bool,
     fields: Collection[str],
     sets: Sets | None = None,
+    warnings: Sequence[FrameWarning] = (),
 ) -> bytes:
     """JSON body of n answers to images uint8 [n, 28, 28]; n is 1 unless `many`.
 
-    `sets` are prediction sets, bool [n, 10], or None for null.
+    `sets` are prediction sets, bool [n, 10], or None for null. Without `warnings`, there is no such field.
     """
-    model = {"name": name, "version": version}
+    model: dict[str, Any] = {"name": name, "version": version}
+    end = (
+        {"model": model, "warnings": [dict(zip(warning._fields, warning, strict=True)) for warning in warnings]}
+        if warnings
+        else {"model": model}
+    )
     if not many:
         (prediction,) = [_one(answers)] if fields is DEFAULT_FIELDS else _predictions(answers, images, sets, fields)
-        return orjson.dumps({**prediction, "model": model}, option=OPTIONS)
+        return orjson.dumps({**prediction, **end}, option=OPTIONS)
     pieces: list[bytes | memoryview] = []
     for start in range(0, len(images), PIECE_ROWS):
         of = slice(start, start + PIECE_ROWS)
@@ -82,7 +89,7 @@ def encode_json(
         encoded = orjson.dumps(predictions, option=orjson.OPT_SERIALIZE_NUMPY)
         pieces += [b",", memoryview(encoded)[1:-1]]  # without its brackets, and not copied
     pieces[0] = b'{"predictions":['
-    return b"".join([*pieces, b'],"model":', orjson.dumps(model), b"}\n"])
+    return b"".join([*pieces, b"],", memoryview(orjson.dumps(end))[1:], b"\n"])
 
 
 def _predictions(answers: Answers, images: Images, sets: Sets | None, fields: Collection[str]) -> list[dict[str, Any]]:

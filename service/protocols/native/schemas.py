@@ -70,12 +70,24 @@ class Prediction(BaseModel):
     pixels: Annotated[Pixels | None, Field(description="What the model saw, where `?fields=pixels` asks for it")] = None
 
 
+class FrameWarning(BaseModel):
+    """What looks wrong with pictures in an array, whose answers are not accepted."""
+
+    code: Literal["channels", "scale", "polarity", "not_centred"]
+    message: Annotated[str, Field(description="What was found, and what to send instead")]
+    pictures: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, description="Which pictures, from 0")]
+
+
+Warnings: TypeAlias = Annotated[list[FrameWarning], Field(description="One for each code; only where there are some")]
+
+
 class OneAnswer(Prediction):
     """The answer to `pixels`."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["model"]})
 
     model: ModelName
+    warnings: Warnings = []
 
 
 class ManyAnswers(BaseModel):
@@ -83,3 +95,4 @@ class ManyAnswers(BaseModel):
 
     predictions: list[Prediction]
     model: ModelName
+    warnings: Warnings = []
