@@ -103,6 +103,16 @@ def test_of_several_frames_only_the_first_one_is_looked_at(media_type, monkeypat
     assert np.array_equal(decoded(several, media_type), decoded(one, media_type))
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_strips_of_a_tiff_are_decoded_by_libtiff_and_not_one_by_one_in_python(compression, monkeypatch):
+    """A file may name millions of uncompressed strips, all at the same place."""
+    used, getdecoder = [], Image._getdecoder
+    body = encoded(BLACK, "TIFF", compression=compression)
+    monkeypatch.setattr(Image, "_getdecoder", lambda mode, name, *of: used.append(name) or getdecoder(mode, name, *of))
+    decoded(body, TIFF)
+    assert used[0] == "libtiff"
+
+
 @pytest.mark.parametrize(
     ("picture", "media_type", "options"),
     [
