@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.load.chaos.clients import read_answer
-from tests.load.chaos.requests import JPEG, JSON, NPY, OCTETS, PNG
+from tests.load.chaos.requests import JPEG, JSON, NPY, OCTETS, OTHERS, PNG
 
 if TYPE_CHECKING:
     from tests.load.chaos.requests import Known
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 16
 LIMIT_S = 2.0
 ALLOWED = frozenset((503, 504))
-MEDIA_TYPES = (JSON, OCTETS, NPY, PNG, JPEG, "text/plain", "application/json; charset=latin-1")
+MEDIA_TYPES = (JSON, OCTETS, NPY, PNG, JPEG, *OTHERS.values(), "text/plain", "application/json; charset=latin-1")
 ENCODINGS = ("", "", "", "", "gzip", "deflate", "br")
 TOKENS = (
     b"[",

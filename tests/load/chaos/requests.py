@@ -27,6 +27,7 @@ JSON, OCTETS, NPY, PNG, JPEG = (
     "image/png",
     "image/jpeg",
 )
+OTHERS = {"WEBP": "image/webp", "GIF": "image/gif", "BMP": "image/bmp", "TIFF": "image/tiff"}
 TOLERANCE = 1e-4
 POOL = 400
 SIZES = (1, 1, 1, 2, 7, 40, 256)
@@ -96,7 +97,21 @@ class Answers:
 def good_requests(answers: Answers, seed: int, count: int) -> list[Known]:
     """Good requests in every protocol and media type."""
     numbers = np.random.default_rng(seed)
-    makers = (_json, _json, _json, _gzip, _octets, _npy, _picture, _photo, _rows, _base64, _tensor, _binary_tensor)
+    makers = (
+        _json,
+        _json,
+        _json,
+        _gzip,
+        _octets,
+        _npy,
+        _picture,
+        _photo,
+        _other,
+        _rows,
+        _base64,
+        _tensor,
+        _binary_tensor,
+    )
     made = []
     for _ in range(count):
         size = int(numbers.choice(SIZES))
@@ -154,6 +169,11 @@ def _picture(answers: Answers, rows: slice, form: str = "PNG", media_type: str =
 
 def _photo(answers: Answers, rows: slice) -> Known:
     return _picture(answers, rows, "JPEG", JPEG, 700)
+
+
+def _other(answers: Answers, rows: slice) -> Known:
+    form = [*OTHERS][rows.start % len(OTHERS)]
+    return _picture(answers, rows, form, OTHERS[form])
 
 
 def _rows(answers: Answers, rows: slice) -> Known:
