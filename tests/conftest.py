@@ -124,6 +124,20 @@ def few_pictures() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_outliers() -> Iterator[None]:
+    """A head learns a few pictures: drawing and learning as many as outside of tests takes ten seconds a version."""
+    from training.exposure import pool
+    from training.fitting import outlier_exposure
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "DRAWN", 80)
+        patch.setattr(outlier_exposure, "DIGITS", 2000)
+        patch.setattr(outlier_exposure, "SPOILED", 250)
+        patch.setattr(outlier_exposure, "VIEWS", 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def trained_store(tmp_path_factory: pytest.TempPathFactory, few_digits: Digits) -> Store:
     """A store with version 1 of the model `tiny`. Tests only read it."""

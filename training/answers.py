@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 CERTAINTY, NOVELTY, INK, CONFIDENCE, DIGIT, VERDICT = range(CLASSES, CLASSES + 6)
 COLUMNS: Final = CLASSES + 6
-"""The calibrated probabilities of the ten digits; then CERTAINTY, the largest uncalibrated probability; NOVELTY, the
-squared out-of-distribution distance; INK, the mean ink, 0…1; CONFIDENCE, the largest calibrated probability; DIGIT,
+"""The calibrated probabilities of the ten digits; then CERTAINTY, the largest uncalibrated probability; NOVELTY, what
+the out-of-distribution detector says; INK, the mean ink, 0…1; CONFIDENCE, the largest calibrated probability; DIGIT,
 the digit that has it; VERDICT, one of the three below, or NaN where a number is not finite."""
 LOWEST_COVERAGE: Final = 0.9
 """The lowest coverage of a prediction set; for a lower one, the most probable digit alone would do."""

@@ -61,7 +61,7 @@ class Predictor:
             card.layers,
             params,
             temperature=card.calibration.temperature,
-            distance=card.trust.novelty.distance if card.trust else NOWHERE,
+            detector=card.trust.novelty.detector if card.trust else NOWHERE,
             limits=card.trust.limits if card.trust else EVERYTHING,
             row_sizes=row_sizes,
         )

@@ -67,9 +67,10 @@ MAY_IMPORT = {
         "mnist": {"data"},
         "photos": {"images", "data"},
         "corrections": {"errors", "filesystem", "images"},
+        "exposure": {"images", "picture", "photos"},
         "evaluation": {"answers", "drift", "errors", "images", "picture", "store", "predictor", "data", "photos"},
         "fitting": {
-            *("answers", "drift", "errors", "filesystem", "images"),
+            *("answers", "drift", "errors", "exposure", "filesystem", "images"),
             *("uncertainty", "network", "recipe", "distributed", "store", "data", "evaluation"),
         },
         "estimator": {"images", "network", "recipe", "data", "fitting"},

@@ -14,6 +14,6 @@ def publish_variant(store: Store, model: str, scale: float) -> int:
     card, params = store.load(model, CHAMPION)
     scaled = jax.tree.map(lambda leaf: np.asarray(leaf) * np.float32(scale), params)
     images = card.golden.images
-    temperature, distance = card.calibration.temperature, card.trust.novelty.distance
-    columns = CompiledNetwork(card.layers, scaled, temperature=temperature, distance=distance).columns(images)
+    temperature, detector = card.calibration.temperature, card.trust.novelty.detector
+    columns = CompiledNetwork(card.layers, scaled, temperature=temperature, detector=detector).columns(images)
     return store.publish(msgspec.structs.replace(card, golden=cards.golden(images, columns)), scaled)

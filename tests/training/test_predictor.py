@@ -16,6 +16,7 @@ from training.network.module import forward
 from training.predictor import Predictor
 from training.store import Store
 from training.store.manifest import CorruptVersion
+from training.uncertainty.novelty import HIDDEN
 
 pytestmark = pytest.mark.as_served
 IMAGES = np.random.default_rng(0).integers(0, 256, (600, 28, 28), dtype=np.uint8)
@@ -55,9 +56,10 @@ def test_nothing_is_compiled_after_loading(predictor):
     assert [name for name in compilations if "compile" in name] == []
 
 
-def test_max_pooling_is_fused_with_what_it_begins_with():
+@pytest.mark.parametrize("head_rows", [0, 819])
+def test_max_pooling_is_fused_with_what_it_begins_with(head_rows):
     """As an argument of the fusion, -inf costs a batch of LeNet a sixth more time."""
-    module = compiled._compile(MODELS["lenet"], (8,))[8].as_text()
+    module = compiled._compile(MODELS["lenet"], head_rows, (8,))[8].as_text()
     fusions, main = module.split("ENTRY")
     assert "constant(-inf)" in fusions
     assert "constant(-inf)" not in main
@@ -111,4 +113,13 @@ def test_a_card_with_other_layers_than_the_weights_is_refused(trained, tmp_path,
     store = Store(tmp_path)
     store.publish(replace(card, layers=(Flatten(), *hidden, Dense(10))), params)
     with pytest.raises(CorruptVersion, match="params does not hold the weights of the card's layers"):
+        Predictor.load(store, "tiny")
+
+
+def test_a_card_with_a_head_for_other_layers_is_refused(trained, tmp_path):
+    card, params = trained
+    store = Store(tmp_path)
+    novelty = replace(card.trust.novelty, head=card.trust.novelty.head[2 * HIDDEN :])
+    store.publish(replace(card, trust=replace(card.trust, novelty=novelty)), params)
+    with pytest.raises(CorruptVersion, match=r"card.json has a head of 34 rows, want 35 for its layers"):
         Predictor.load(store, "tiny")

@@ -73,7 +73,7 @@ class Family(msgspec.Struct, frozen=True):
     name: str
     images: int
     auroc: float
-    """Probability that one of them is farther from digits than a digit is, 0…1."""
+    """Probability that one of them has a larger novelty than a digit has, 0…1."""
     refused: float
     """The share that is refused as not a digit, 0…1."""
     accepted: float
@@ -126,7 +126,7 @@ class Measured(NamedTuple):
     """Whether a digit was misread [n]."""
     outliers: Mapping[str, Images]
     novelty: Mapping[str, NDArray[np.float32]]
-    """Squared distances of the outliers, by family."""
+    """Novelty of the outliers, by family."""
 
     @classmethod
     def of(cls, predictor: Predictor, digits: Digits, pictures: Mapping[str, Digits], sources: Sources = TEST) -> Self:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.network.layers import Layers
     from training.network.module import Params
     from training.recipe import Distortion
-    from training.uncertainty.novelty import Distance
+    from training.uncertainty.novelty import Detector
 
 DISTANCE_IMAGES = 10_000
 """Number of training images that the distance in 16 numbers is fitted to."""
@@ -49,7 +49,7 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> C
     return Calibration(temperature=float(np.exp(best.x)))
 
 
-def distance_from(layers: Layers, params: Params, training: Digits, distortion: Distortion) -> Distance:
+def distance_from(layers: Layers, params: Params, training: Digits, distortion: Distortion) -> Detector:
     """The out-of-distribution distance from the digits that a network was trained on.
 
     The moments are those of distorted copies, as in training: a digit one pixel beside the middle is not an outlier.
@@ -65,15 +65,14 @@ def distance_from(layers: Layers, params: Params, training: Digits, distortion: 
 
 
 def fit_trust(
-    logits: NDArray[np.float32], columns: NDArray[np.float32], labels: NDArray[np.uint8], distance: Distance
+    logits: NDArray[np.float32], columns: NDArray[np.float32], labels: NDArray[np.uint8], detector: Detector
 ) -> Trust:
     """The limits by the logits [n, 10], columns [n, 16] and labels [n] of held-out digits."""
     wrong = columns[:, DIGIT] != labels
     limit, refused = upper_quantile(columns[:, NOVELTY], REFUSED)
-    whitening, means = distance
     return Trust(
         rejection=control_risk(columns[:, CERTAINTY], wrong),
         sets=Sets.of(logits, labels),
-        novelty=Novelty(whitening.tobytes(), means.tobytes(), limit, refused),
+        novelty=Novelty.of(detector, limit, refused),
         reference=reference(columns),
     )

@@ -14,6 +14,7 @@ from training.evaluation.scores import columns, score
 from training.fitting import provenance
 from training.fitting.calibration import distance_from, fit_temperature, fit_trust
 from training.fitting.loop import before_first_epoch, compile_logits, fit
+from training.fitting.outlier_exposure import with_head
 from training.fitting.run_checkpoints import Run
 from training.images import CLASSES
 from training.network.compiled import CompiledNetwork
@@ -135,7 +136,8 @@ def make_card(
     logits = compile_logits(layers)(params, validation)
     calibration = fit_temperature(logits, validation.labels)
     distance = distance_from(layers, params, training, recipe.distortion)
-    network = CompiledNetwork(layers, params, temperature=calibration.temperature, distance=distance)
+    detector = with_head(layers, params, distance, training, recipe.seed)
+    network = CompiledNetwork(layers, params, temperature=calibration.temperature, detector=detector)
     computed = columns(network, validation)
     return Card(
         model=model,
@@ -151,7 +153,7 @@ def make_card(
         history=epoch.history,
         validation=score(computed[:, :CLASSES], validation.labels),
         calibration=calibration,
-        trust=fit_trust(logits, computed, validation.labels, distance),
+        trust=fit_trust(logits, computed, validation.labels, detector),
         golden=card.golden(validation.images[:GOLDEN_IMAGES], computed[:GOLDEN_IMAGES]),
         retrained=retrained,
     )

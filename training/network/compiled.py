@@ -13,10 +13,11 @@ import numpy as np
 from training.answers import EVERYTHING, NOT_A_DIGIT, probabilities_of
 from training.images import CLASSES, PIXELS, SIDE
 from training.network.convolution import inference_form
-from training.network.module import abstract_params, forward
+from training.network.module import abstract_params, forward_with_features
 from training.processors import compute_in_place, one_thread
+from training.uncertainty.detector import numbers, score, squared_distance
 from training.uncertainty.moments import mean_ink, moments
-from training.uncertainty.novelty import NOWHERE, NUMBERS
+from training.uncertainty.novelty import HIDDEN, NOWHERE, NUMBERS, Detector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from training.images import Images
     from training.network.layers import Layers
     from training.network.module import Params
-    from training.uncertainty.novelty import Distance
 
-    Weights = tuple[Params, np.float32, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+    Weights = tuple[Params, np.float32, Detector, NDArray[np.float32]]
 
 ROW_SIZES = (1, 4, 8, 16, 32, 64, 256)
 """Batches are padded to one of these numbers of rows, so that no request waits for a compilation."""
@@ -65,8 +65,8 @@ def compute_alone() -> Threads:
 class CompiledNetwork:
     """A network whose logits are divided by `temperature`, with limits for accepted answers. Thread-safe.
 
-    `distance` is the out-of-distribution distance (`uncertainty.novelty`), 0 by default. An answer is accepted with a
-    certainty above the first of `limits` and a novelty up to the second.
+    `detector` gives the novelty (`uncertainty.novelty`), 0 by default. An answer is accepted with a certainty above the
+    first of `limits` and a novelty up to the second.
 
     Every size in `row_sizes` is compiled here and none later; more rows than the largest are computed in several
     batches.
@@ -78,17 +78,17 @@ class CompiledNetwork:
         params: Params,
         *,
         temperature: float = 1.0,
-        distance: Distance = NOWHERE,
+        detector: Detector = NOWHERE,
         limits: tuple[float, float] = EVERYTHING,
         row_sizes: Sequence[int] = ROW_SIZES,
     ) -> None:
         self.row_sizes = tuple(sorted(row_sizes))
-        weights = params, np.float32(temperature), *distance, np.array(limits, np.float32)
+        weights = params, np.float32(temperature), detector, np.array(limits, np.float32)
         on_device = jax.device_put(weights)
         alone = ALONE in self.row_sizes and sum(map(np.size, jax.tree.leaves(params))) <= WEIGHTS_COMPILED_IN
         shared = self.row_sizes[1:] if alone else self.row_sizes
         self._compiled: dict[int, Callable[[Images], jax.Array]] = {
-            rows: partial(columns, *on_device) for rows, columns in _compile(layers, shared).items()
+            rows: partial(columns, *on_device) for rows, columns in _compile(layers, len(detector.head), shared).items()
         }
         if alone:
             self._compiled[ALONE] = _compile_with(layers, jax.tree.map(np.asarray, weights))
@@ -120,14 +120,14 @@ class CompiledNetwork:
 
 
 @lru_cache(NETWORKS_TO_KEEP)
-def _compile(layers: Layers, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
-    """By batch size: a function of weights, temperature, distance, limits, images, for all versions of these layers."""
+def _compile(layers: Layers, head_rows: int, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
+    """By batch size: a function of weights, temperature, detector, limits, images, for all versions of these layers."""
 
     def shaped(*shape: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(shape, jnp.float32)
 
-    distance = shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS)
-    weights = abstract_params(layers, inference_form()), shaped(), *distance, shaped(2)
+    detector = Detector(shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS), shaped(head_rows, HIDDEN))
+    weights = abstract_params(layers, inference_form()), shaped(), detector, shaped(2)
     lower = jax.jit(_columns(layers)).lower
     return {rows: lower(*weights, _pictures(rows)).compile() for rows in row_sizes}
 
@@ -142,21 +142,19 @@ def _pictures(rows: int) -> jax.ShapeDtypeStruct:
 
 
 def _columns(layers: Layers) -> Callable[..., jax.Array]:
-    """The function of weights, temperature, whitening, means, limits, images uint8 [n, 28, 28] that gives columns."""
-    network = forward(layers, inference_form())
+    """The function of weights, temperature, detector, limits, images uint8 [n, 28, 28] that gives columns."""
+    network = forward_with_features(layers, inference_form())
 
     def columns(
-        params: Params,
-        temperature: jax.Array,
-        whitening: jax.Array,
-        means: jax.Array,
-        limits: jax.Array,
-        images: jax.Array,
+        params: Params, temperature: jax.Array, detector: Detector, limits: jax.Array, images: jax.Array
     ) -> jax.Array:
-        logits, ink = network(params, images), moments(images)
+        logits, features = network(params, images)
+        ink = moments(images)
         probabilities = _softmax(logits / temperature)
         certainty = _largest(_softmax(logits))
-        novelty = _squared_distance(jnp.concatenate([ink, logits], axis=1) @ whitening, means)
+        novelty = squared_distance(detector, ink, logits)
+        if len(detector.head):
+            novelty = score(detector.head, numbers(features, ink, logits, novelty))
         confidence, digit = _largest(probabilities), (-probabilities).argmin(axis=1)
         uncertain = ~(certainty > limits[0])  # compared in float32, as computed: an answer on the limit is not accepted
         verdict = jnp.where(novelty > limits[1], NOT_A_DIGIT, uncertain)
@@ -180,8 +178,3 @@ def _softmax(x: jax.Array) -> jax.Array:
     """Softmax along the rows, [n, m] -> [n, m]."""
     powers = jnp.exp(x - _largest(x)[:, None])
     return powers / powers.sum(axis=1, keepdims=True)
-
-
-def _squared_distance(whitened: jax.Array, means: jax.Array) -> jax.Array:
-    """The squared distance [n] of whitened numbers [n, 16] from the nearest of the means [10, 16]."""
-    return jnp.square(whitened[:, None, :] - means).sum(axis=2).min(axis=1)

@@ -142,6 +142,8 @@ MOST_VALUES = 1_000_000
 """Of one image after a layer: a batch of 256 with more would take more than a gigabyte."""
 MOST_WEIGHTS = 200_000_000
 """More would not fit into the memory that a training step on them needs; a typing error, most likely."""
+MOST_FEATURES = 1000
+"""Of more, a head that reads them would take as long as the network."""
 
 
 def shapes(layers: Layers) -> list[Shape]:
@@ -183,6 +185,22 @@ def count_weights(layers: Layers) -> int:
     return _weights(layers, shapes(layers))
 
 
+def feature_place(layers: Layers) -> int | None:
+    """The place of the first dense layer behind another layer with weights: its input are the network's features.
+
+    None for a network without such a layer, and for more than MOST_FEATURES values.
+    """
+    weighty = [place for place, layer in enumerate(layers) if isinstance(layer, Conv | Dense)]
+    place = next((place for place in weighty[1:] if isinstance(layers[place], Dense)), None)
+    return None if place is None or _features(layers, place) > MOST_FEATURES else place
+
+
+def count_features(layers: Layers) -> int:
+    """Number of features: values that the layer at `feature_place` reads, or pixels of a picture of half the size."""
+    place = feature_place(layers)
+    return (SIDE // 2) ** 2 if place is None else _features(layers, place)
+
+
 def with_dropout(layers: Layers, rate: float) -> Layers:
     """The same network with every dropout layer at `rate`. Raises LayerError when it has none to set."""
     if not any(isinstance(layer, Dropout) for layer in layers):
@@ -213,6 +231,10 @@ class LayerFile(msgspec.Struct, forbid_unknown_fields=True):
         except LayerError as error:
             raise LayerError(f"{path}: {error}") from None
         return file
+
+
+def _features(layers: Layers, place: int) -> int:
+    return math.prod([INPUT, *shapes(layers)][place])
 
 
 def _weights(layers: Layers, after: list[Shape]) -> int:

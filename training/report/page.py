@@ -122,7 +122,7 @@ class Outliers(NamedTuple):
     family: Family
     png: str
     novelty: tuple[float, float]
-    """The smallest and the largest squared distance of those shown."""
+    """The smallest and the largest novelty of those shown."""
 
 
 class Chapter(NamedTuple):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """A number of things that every reader of JSON can represent."""
-FORMAT = 2
+FORMAT = 3
 """Format of cards; raised when older code cannot read them."""
 
 
@@ -106,7 +106,7 @@ class Golden(msgspec.Struct, frozen=True):
     """n x 784 bytes; base64 in JSON."""
     probabilities: tuple[tuple[float, ...], ...]
     novelty: tuple[float, ...] = ()
-    """Squared out-of-distribution distances; empty on cards of format 1."""
+    """What the detector said; empty on cards of format 1."""
 
     def __post_init__(self) -> None:
         found = len(self.pixels)

@@ -121,7 +121,9 @@ class Store:
         from orbax.checkpoint import v1 as ocp  # JAX is slow to import, and listing a store needs none
 
         from training.network.convolution import inference_form
+        from training.network.layers import count_features
         from training.network.module import abstract_params
+        from training.uncertainty.novelty import READ
 
         folder = self._version(model, version)
         manifest.verify(folder)
@@ -132,6 +134,9 @@ class Store:
                 f"{folder / PARAMS} does not hold the weights of the card's layers: "
                 f"found {_shapes(stored)}, want {_shapes(wanted)}"
             )
+        rows = len(card.trust.novelty.detector.head) if card.trust else 0
+        if rows and rows != (fitting := count_features(card.layers) + READ + 2):
+            raise CorruptVersion(f"{folder / CARD} has a head of {rows} rows, want {fitting} for its layers")
         # NumPy arrays belong to no device, so that each of several processes can load them for itself
         return card, ocp.load(folder / PARAMS, jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), wanted))
 

@@ -1,1 +1,1 @@
-"""Uncertainty: out-of-distribution distance, conformal rejection and prediction sets. Arithmetic only."""
+"""Uncertainty: out-of-distribution detector, conformal rejection and prediction sets. Arithmetic only."""

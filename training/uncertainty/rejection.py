@@ -22,8 +22,8 @@ RISK: Final = 0.001
 """The default risk: the share, 0…1, of accepted answers that may be wrong."""
 LEAST_ACCEPTED: Final = 0.9
 """The guarantee holds where at least this share of the answers, 0…1, is accepted."""
-REFUSED: Final = 0.005
-"""The share of digits, 0…1, that may be refused as not a digit: half of the wanted one, since new digits differ."""
+REFUSED: Final = 0.01
+"""The share of digits, 0…1, that may be refused as not a digit: less than the wanted 0.015, since new digits differ."""
 
 
 class Rejection(msgspec.Struct, frozen=True):

@@ -14,7 +14,9 @@ from training.network.layers import (
     LayerFile,
     MaxPool,
     Reshape,
+    count_features,
     count_weights,
+    feature_place,
     shapes,
     with_dropout,
 )
@@ -145,3 +147,14 @@ hidden = st.one_of(
 def test_any_list_survives_a_file_unchanged(layers):
     file = LayerFile((*layers, Flatten(), Dense(10)))
     assert msgspec.json.decode(msgspec.json.encode(file), type=LayerFile) == file
+
+
+def test_features_are_what_the_first_dense_layer_behind_another_reads():
+    features = {model: (feature_place(layers), count_features(layers)) for model, layers in MODELS.items()}
+    assert features == {"mlp": (3, 200), "mlp_deep": (3, 500), "lenet": (5, 800)}
+
+
+@pytest.mark.parametrize("before", [(), (Conv(16, kernel=5), MaxPool(2))])
+def test_without_such_a_layer_or_with_too_many_values_they_are_the_picture_at_half_its_size(before):
+    layers = (*before, Flatten(), Dense(10))
+    assert (feature_place(layers), count_features(layers)) == (None, 14 * 14)

@@ -7,7 +7,7 @@ import pytest
 from training.network.convolution import HALF, MATMUL, NATIVE
 from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool, Reshape, count_weights, shapes, with_dropout
 from training.network.models import MODELS
-from training.network.module import abstract_params, forward, initialise
+from training.network.module import abstract_params, forward, forward_with_features, initialise
 
 pytestmark = pytest.mark.as_served
 KEY = jax.random.key(0)
@@ -115,3 +115,16 @@ def test_dropout_drops_its_share_and_keeps_the_mean():
     assert sums.mean() == pytest.approx(plain, rel=0.005)
     # a sum of 784 values, each 1/0.7 with probability 0.7
     assert sums.std() == pytest.approx(plain * np.sqrt(0.3 / 0.7 / 784), rel=0.1)
+
+
+def test_features_are_activations_before_a_dense_layer_or_the_picture_at_half_its_size():
+    layers = (Conv(4, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dense(10))
+    params = initialise(layers, NATIVE, KEY)
+    logits, features = forward_with_features(layers, NATIVE)(params, IMAGES)
+    last = params["dense_3"]
+    np.testing.assert_allclose(features @ last["kernel"] + last["bias"], logits, atol=1e-4)
+    _, half = forward_with_features((Flatten(), Dense(10)), NATIVE)(
+        initialise((Flatten(), Dense(10)), NATIVE, KEY), IMAGES
+    )
+    wanted = np.asarray(IMAGES).reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)).reshape(-1, 196) / 255
+    np.testing.assert_allclose(half, wanted, atol=1e-6)

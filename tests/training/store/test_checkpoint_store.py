@@ -297,14 +297,14 @@ def test_a_card_of_another_format_is_refused(store, trained):
     folder = store.path / "tiny" / "1"
     (folder / "card.json").write_text((folder / "card.json").read_text().replace('"seed"', '"sead"'))
     manifest.write(folder)
-    with pytest.raises(StoreError, match=r"card\.json is not a card of format 2: Object contains unknown field `sead`"):
+    with pytest.raises(StoreError, match=r"card\.json is not a card of format 3: Object contains unknown field `sead`"):
         store.card("tiny", 1)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card | {"format": 3}, "Expected `int` <= 2 - at `$.format`"),
+        (lambda card: card | {"format": 4}, "Expected `int` <= 3 - at `$.format`"),
         (lambda card: card | {"weights": 2**60}, "Expected `int` <= 9007199254740992 - at `$.weights`"),
         (lambda card: card | {"weights": 10**30}, "Expected `int` <= 9007199254740992 - at `$.weights`"),
         (
@@ -337,6 +337,14 @@ def test_a_card_of_another_format_is_refused(store, trained):
             lambda card: trusted(card, "novelty", means=base64.b64encode(b"\xff" * 640).decode()),
             "means has numbers that are not finite - at `$.trust.novelty`",
         ),
+        (
+            lambda card: trusted(card, "novelty", head="AAAA"),
+            "head has 3 bytes, want a multiple of 96: float16 [m, 48]",
+        ),
+        (
+            lambda card: trusted(card, "novelty", head=base64.b64encode(b"\xff" * 96).decode()),
+            "head has numbers that are not finite - at `$.trust.novelty`",
+        ),
         (lambda card: trusted(card, "sets", lowest=[]), "Expected `array` of length >= 1 - at `$.trust.sets.lowest`"),
         (lambda card: trusted(card, "sets", held_out=0), "Expected `int` >= 1 - at `$.trust.sets.held_out`"),
         (
@@ -367,7 +375,7 @@ def test_a_card_with_numbers_that_would_fail_every_prediction_is_refused_when_it
     manifest.write(folder)
     with pytest.raises(StoreError, match=re.escape(message)) as caught:
         store.load("tiny", 1)
-    assert str(caught.value).startswith(f"{folder}/card.json is not a card of format 2: ")
+    assert str(caught.value).startswith(f"{folder}/card.json is not a card of format 3: ")
 
 
 def trusted(card, part, **values):
@@ -384,7 +392,7 @@ def test_a_card_nested_without_end_is_refused(store, trained):
     card = json.dumps(card | {"recipe": "HERE"}).replace('"HERE"', nested)
     (folder / "card.json").write_text(card)
     manifest.write(folder)
-    with pytest.raises(StoreError, match=r"card\.json is not a card of format 2: "):
+    with pytest.raises(StoreError, match=r"card\.json is not a card of format 3: "):
         store.load("tiny", 1)
 
 
