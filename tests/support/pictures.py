@@ -27,10 +27,8 @@ def large(row=0, times=10, room=30, ink="white", how=Image.Resampling.NEAREST):
 
 
 def decoded(body, media_type=PNG, ink=None, limit_pixels=10**6):
-    images, many = decode_image(open_image(body, media_type, limit_pixels), ink)
-    assert images.shape == (1, 28, 28)
-    assert not many
-    return images[0]
+    line = decode_image(open_image(body, media_type, limit_pixels), ink)
+    return line.pieces[line.whole].image
 
 
 def off(image, row=0):
@@ -40,3 +38,14 @@ def off(image, row=0):
 
 WHITE = large(ink="white")
 BLACK = large(ink="black")
+
+
+def written(*rows, gap=4, times=8):
+    """Digits of MNIST side by side on white paper, `gap` of MNIST's pixels apart, enlarged smoothly."""
+    space = np.zeros((28, gap), np.uint8)
+    joined = []
+    for row in rows:
+        joined += [space, TRAIN.images[row][:, np.flatnonzero(TRAIN.images[row].any(axis=0))]]
+    page = np.pad(np.concatenate(joined[1:], axis=1), 14)
+    size = page.shape[1] * times, page.shape[0] * times
+    return Image.fromarray(255 - page).resize(size, Image.Resampling.BICUBIC)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from training.data.digits import Digits
 from training.images import FULL_INK, SIDE
-from training.picture import prepare
+from training.picture import NoInk, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,5 +81,12 @@ def _on_paper(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _prepared(pictures: Iterable[Image.Image]) -> Images:
-    """Pictures as a network gets them after they are sent as PNG: uint8 [n, 28, 28]."""
-    return np.stack([prepare(Image.open(io.BytesIO(png(picture)))) for picture in pictures])
+    """Pictures as a network gets them after they are sent as PNG: uint8 [n, 28, 28]; blank where nothing is found."""
+    return np.stack([_prepared_one(Image.open(io.BytesIO(png(picture)))) for picture in pictures])
+
+
+def _prepared_one(picture: Image.Image) -> Images:
+    try:
+        return prepare(picture)
+    except NoInk:
+        return np.zeros((SIDE, SIDE), np.uint8)

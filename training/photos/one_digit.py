@@ -11,6 +11,7 @@ from training.photos.drawing import of_digit
 from training.photos.family import Family, Photo
 from training.photos.pen import BALLPOINTS, CHALKS, FELT_PENS, LIGHTS, MARKERS, PENCIL, PENS
 from training.photos.setting import Setting
+from training.photos.thumbnail import thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,6 +85,7 @@ def one_digit() -> list[Family]:
     """The families of one digit, those held out last."""
     return [
         *(Family(name, title, "digit", _alone(setting)) for name, (title, setting) in SETTINGS.items()),
+        Family("thumbnail", "small picture, cut close to the ink", "digit", thumbnail),
         Family("at_edge", "the digit touches an edge", "digit", _at_edge),
         Family("date", "neighbours in a date at the edges", "digit", _date),
         *(

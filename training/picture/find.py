@@ -1,0 +1,56 @@
+"""Finds the digit in a picture: every way to see it is tried, and the most plausible group of parts is taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from training.picture.levels import INKS, NoInk
+from training.picture.light import polarity
+from training.picture.plausibility import describe, plausibility
+from training.picture.view import views
+
+if TYPE_CHECKING:
+    from training.picture.levels import Ink, Levels
+    from training.picture.plausibility import Features
+    from training.picture.view import View
+
+SEARCHED: Final = 256
+"""The digit is looked for in a picture whose longer side has at most so many pixels."""
+
+
+class Candidate(NamedTuple):
+    """A group of parts of a view that may be the digit."""
+
+    view: View
+    group: list[int]
+    features: Features
+    score: float
+
+
+def find(grey: Levels, ink: Ink | None = None) -> Candidate:
+    """The digit in a picture of at most SEARCHED pixels a side. Raises NoInk."""
+    if found := candidates(grey, ink):
+        return max(found, key=lambda candidate: candidate.score)
+    raise NoInk(ink or polarity(grey))
+
+
+def candidates(grey: Levels, ink: Ink | None) -> list[Candidate]:
+    """All groups of parts that may be the digit, in all views."""
+    expected = ink or polarity(grey)
+    found = []
+    for colour in [ink] if ink else INKS:
+        for view in views(grey, colour):
+            for seed in view.parts.seeds():
+                group = view.parts.group(seed)
+                features = describe(view, group, expected=colour == expected)
+                found.append(Candidate(view, group, features, plausibility(features)))
+    return found
+
+
+def reduced(grey: Levels) -> tuple[Levels, int]:
+    """The picture that the digit is looked for in, and how many times smaller it is."""
+    factor = -(-max(grey.shape) // SEARCHED)
+    return (np.asarray(Image.fromarray(grey).reduce(factor)), factor) if factor > 1 else (grey, 1)

@@ -1,0 +1,152 @@
+"""Connected parts of ink, and the groups of them that may be a digit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.picture.levels import Levels
+
+    Mask = NDArray[np.bool_]
+    Box = NDArray[np.float64]
+    """[4]: top, bottom, left, right; the second and the last are one more than the last pixel's."""
+
+SPECK: Final = 0.03
+"""Parts with less ink than this share of a digit's largest part are no parts of it."""
+SEEDS: Final = 5
+"""Number of parts that are tried as the largest of the digit."""
+NEAR: Final = 0.16
+"""Parts of a digit are at most this share of its size apart."""
+ALIKE: Final = 0.6
+"""A part beside another one with at least this share of its height is a digit of its own."""
+WIDE: Final = 1.3
+"""A digit is at most so many times as wide as high."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The connected parts of a mask. Arrays have a place for each part, without the ground."""
+
+    labels: NDArray[np.int32]
+    """[h, w], 0 is ground, part i has i + 1"""
+    area: NDArray[np.float64]
+    mass: NDArray[np.float64]
+    """The sum of darkness."""
+    squares: NDArray[np.float64]
+    """The sum of squares of darkness."""
+    outline: NDArray[np.float64]
+    """Length in pixels."""
+    step: NDArray[np.float64]
+    """The sum of the differences of darkness across the outline."""
+    at_edge: NDArray[np.float64]
+    """Number of pixels at the edge of the picture."""
+    boxes: NDArray[np.float64]
+    """[n, 4]: the bounding boxes"""
+
+    @classmethod
+    def of(cls, mask: Mask, dark: Levels) -> Parts:
+        """The parts of `mask`, in ink of some darkness [h, w]."""
+        labels, count = ndimage.label(mask, np.ones((3, 3), bool))
+        flat = labels.ravel()
+        area = np.bincount(flat, minlength=count + 1)[1:].astype(float)
+        mass, squares = (
+            np.bincount(flat, of.ravel(), minlength=count + 1)[1:].astype(np.float64) for of in (dark, np.square(dark))
+        )
+        outline, step = np.zeros(count + 1), np.zeros(count + 1)
+        for axis in (0, 1):
+            one = np.take(labels, range(labels.shape[axis] - 1), axis)
+            other = np.take(labels, range(1, labels.shape[axis]), axis)
+            changes = one != other
+            jump = np.abs(np.diff(dark, axis=axis))[changes]
+            for side in (one[changes], other[changes]):
+                outline += np.bincount(side, minlength=count + 1)
+                step += np.bincount(side, jump, minlength=count + 1)
+        border = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+        at_edge = np.bincount(border, minlength=count + 1)[1:].astype(float)
+        sides = [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in ndimage.find_objects(labels)]
+        boxes = np.array(sides, float).reshape(-1, 4)
+        return cls(
+            np.asarray(labels, np.int32),
+            area,
+            mass,
+            squares,
+            np.pi / 4 * outline[1:] + at_edge,
+            step[1:],
+            at_edge,
+            boxes,
+        )
+
+    def __len__(self) -> int:
+        return len(self.area)
+
+    def box(self, group: list[int]) -> Box:
+        """The bounding box of a group of parts."""
+        boxes = self.boxes[group]
+        return np.array([boxes[:, 0].min(), boxes[:, 1].max(), boxes[:, 2].min(), boxes[:, 3].max()])
+
+    def mask(self, group: list[int]) -> Mask:
+        """The pixels of a group of parts: bool [h, w]."""
+        return np.isin(self.labels, np.array(group) + 1)
+
+    def pen(self, group: list[int]) -> float:
+        """The mean width of a group's strokes in pixels: twice the area for each pixel of the outline."""
+        return float(2 * self.area[group].sum() / self.outline[group].sum())
+
+    def mean(self, group: list[int]) -> float:
+        """The mean darkness of a group."""
+        return float(self.mass[group].sum() / self.area[group].sum())
+
+    def seeds(self) -> list[int]:
+        """Parts that may be the largest of the digit: much ink, near the middle."""
+        if not len(self):
+            return []
+        shape = self.labels.shape
+        y = (self.boxes[:, 0] + self.boxes[:, 1]) / 2 / shape[0] - 0.5
+        x = (self.boxes[:, 2] + self.boxes[:, 3]) / 2 / shape[1] - 0.5
+        weight = self.mass * np.exp(-4 * (x * x + y * y))
+        order = np.argsort(-weight)[:SEEDS]
+        return [int(part) for part in order if weight[part] > 0.02 * weight[order[0]] and self.area[part] >= 4]
+
+    def group(self, seed: int) -> list[int]:
+        """The seed and the parts near it that make one digit with it."""
+        group, box = [seed], self.boxes[seed].copy()
+        size = max(box[1] - box[0], box[3] - box[2])
+        others = np.flatnonzero(self.mass >= SPECK * self.mass[seed])
+        away = np.maximum.reduce(
+            [
+                box[0] - self.boxes[others, 1],
+                self.boxes[others, 0] - box[1],
+                box[2] - self.boxes[others, 3],
+                self.boxes[others, 2] - box[3],
+            ]
+        )
+        for part in others[np.argsort(away)]:
+            if part == seed:
+                continue
+            its = self.boxes[part]
+            apart_y, apart_x = max(box[0] - its[1], its[0] - box[1]), max(box[2] - its[3], its[2] - box[3])
+            if max(apart_y, apart_x) > NEAR * size:
+                continue
+            union = np.array([min(box[0], its[0]), max(box[1], its[1]), min(box[2], its[2]), max(box[3], its[3])])
+            height, width = union[1] - union[0], union[3] - union[2]
+            if width > WIDE * height or max(height, width) > 2 * size:
+                continue
+            if self.at_edge[part] and not self.at_edge[seed] and self.mass[part] > 0.1 * self.mass[seed]:
+                continue
+            beside = apart_x > -0.2 * min(its[3] - its[2], box[3] - box[2])
+            if beside and min(its[1] - its[0], box[1] - box[0]) > ALIKE * height and apart_x > 0.03 * size:
+                continue
+            group.append(int(part))
+            box, size = union, max(height, width)
+        return group
+
+
+def overlap(boxes: NDArray[np.float64], box: Box) -> Mask:
+    """Which of the boxes [n, 4] overlap a box: bool [n]."""
+    return (boxes[:, 0] < box[1]) & (boxes[:, 1] > box[0]) & (boxes[:, 2] < box[3]) & (boxes[:, 3] > box[2])
