@@ -15,12 +15,12 @@ CERTAINTY, NOVELTY, INK, CONFIDENCE, DIGIT, VERDICT = range(CLASSES, CLASSES + 6
 COLUMNS: Final = CLASSES + 6
 """The calibrated probabilities of the ten digits; then CERTAINTY, the largest uncalibrated probability; NOVELTY, what
 the out-of-distribution detector says; INK, the mean ink, 0…1; CONFIDENCE, the largest calibrated probability; DIGIT,
-the digit that has it; VERDICT, one of the three below, or NaN where a number is not finite."""
+the digit that has it; VERDICT, one of those below, or NaN where a number is not finite."""
 LOWEST_COVERAGE: Final = 0.9
 """The lowest coverage of a prediction set; for a lower one, the most probable digit alone would do."""
-ACCEPTED, UNCERTAIN, NOT_A_DIGIT = range(3)
-REASONS: Final = (None, "uncertain", "not_a_digit")
-"""By verdict: why an answer is not accepted."""
+ACCEPTED, UNCERTAIN, NOT_A_DIGIT, UNCLEAR_PICTURE, SEVERAL_DIGITS = range(5)
+REASONS: Final = (None, "uncertain", "not_a_digit", "unclear_picture", "several_digits")
+"""By verdict: why an answer is not accepted. The last two are about how a digit was found in a picture."""
 EVERYTHING: Final = (-np.inf, np.inf)
 """Limits of certainty and novelty that accept every answer."""
 

@@ -1,7 +1,7 @@
 // The answer view: digit, state, ten probability bars, preprocessed picture, and text for screen readers.
 
 const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-const REASONS = { uncertain: "too uncertain", not_a_digit: "not a digit" };
+const REASONS = { uncertain: "too uncertain", not_a_digit: "not a digit", unclear_picture: "unclear picture", several_digits: "several digits" };
 const QUIET_MS = 700; // debounce of the text for screen readers
 const ASKING = "If it is wrong, click the right digit.";
 

@@ -15,7 +15,7 @@ from service.http.timeout import timeout_of
 from service.protocols.warnings import frame_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.types import Receive
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from service.state import ServiceState
     from training.answers import Answers
     from training.images import Images
+    from training.reading import Reading
+
+    Read = Callable[[Answers], Reading]
 
 ID_HEADER: Final = HEADER.lower().encode()
 
@@ -36,6 +39,8 @@ class Prediction(NamedTuple):
     answers: Answers
     id_header: list[tuple[bytes, bytes]]
     """The X-Prediction-Id header, for `POST /feedback`; empty if no recent predictions are stored."""
+    reading: Reading | None = None
+    """What was read in an image file."""
 
 
 class Call(NamedTuple):
@@ -47,8 +52,10 @@ class Call(NamedTuple):
     deadline_s: float
     receive: Receive
 
-    async def predict(self, images: Images, *, pinned: bool) -> Prediction:
+    async def predict(self, images: Images, *, pinned: bool, read: Read | None = None) -> Prediction:
         """The prediction for images uint8 [n, 28, 28]. A canary may answer unless `pinned` to the version.
+
+        `read` chooses among the answers to pieces of a picture.
 
         Raises the errors of `LoadedVersion.predict`, and ClientDisconnect.
         """
@@ -65,10 +72,13 @@ class Call(NamedTuple):
                     )
                 else:
                     answers = await version.predict(images, self.deadline_s)
+        reading = read(answers) if read else None
+        if reading:
+            images, answers = images[reading.rows], reading.answers
         prediction_id = state.recent.remember(
             images, answers.probabilities, model=version.name, version=version.version
         )
-        return Prediction(version, answers, [(ID_HEADER, prediction_id)] if prediction_id else [])
+        return Prediction(version, answers, [(ID_HEADER, prediction_id)] if prediction_id else [], reading)
 
     async def warnings(self, answers: Answers, images: Images) -> Sequence[FrameWarning]:
         """Warnings about images uint8 [n, 28, 28] by their answers. Raises the errors of `Offload.run`."""

@@ -164,7 +164,7 @@ async def infer(request: Request) -> Response:
         decoded = await decode_body(decode, body, call.deadline_s, call.receive)
         note_stage("decode", began_s)
         prediction = await call.predict(decoded.images, pinned=len(request.path_params) > 1)
-    version, answers, id_header = prediction
+    version, answers, id_header, _ = prediction
     began_s = time.perf_counter()
     encode = partial(encode_inference, decoded, answers.probabilities, name=version.name, version=version.version)
     content, media_type, more = await state.offload.encode(encode, len(decoded.images), call.deadline_s)

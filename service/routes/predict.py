@@ -23,8 +23,9 @@ from service.protocols.native.npy import decode_npy
 from service.protocols.native.query import PARAMETERS, parse_query
 from service.protocols.native.request import decode_json
 from service.protocols.native.response import encode_json, encode_npy, encode_octets
-from service.protocols.native.schemas import ManyAnswers, ManyPictures, OneAnswer, OnePicture
+from service.protocols.native.schemas import LineAnswer, ManyAnswers, ManyPictures, OneAnswer, OnePicture
 from service.protocols.octets import count_pictures, decode_octets
+from service.protocols.pictures import Decoded
 from service.protocols.warnings import DOCUMENTATION as WARNINGS
 from service.protocols.warnings import frame_warnings, warning_headers
 from service.routes.call import begin_call, model_headers
@@ -32,9 +33,11 @@ from service.routes.dependencies import state_of
 
 if TYPE_CHECKING:
     from service.protocols.native.query import Query
-    from service.protocols.pictures import Decoded
-    from service.routes.call import Call, Prediction
+    from service.routes.call import Call, Prediction, Read
+    from training.picture import Line
 
+OF_ARRAYS: Final = {"ink": "0 is background", "read": "each picture is one digit"}
+"""By query parameter: why it does not go with arrays."""
 BINARY: Final = {"type": "string", "format": "binary"}
 PICTURE: Final = "One picture of any size, on paper of either colour; the first of several pages or frames"
 TEXT: Final = {"type": "string", "minLength": 1}
@@ -85,8 +88,8 @@ router = APIRouter(tags=["predict"])
 @router.post(
     "/predict",
     summary="Say which digits pictures show",
-    response_model=OneAnswer | ManyAnswers,
-    response_description="One answer for one picture; for a list of pictures, one for each, in the same order",
+    response_model=OneAnswer | ManyAnswers | LineAnswer,
+    response_description="One answer for one picture; for a list of pictures or a line of digits, one for each",
     responses=ANSWERS | error_answers(400, 404, 406, 413, 415, 422, 500, 503, 504),
     openapi_extra=DOCUMENTATION,
 )
@@ -94,7 +97,8 @@ async def predict(request: Request) -> Response:
     """Pixels run row by row; 0 is background and `scale`, 255 unless told otherwise, is full ink.
 
     Pictures in image files are prepared as MNIST's were: turned upright, rid of paper and shadows, cut to their ink,
-    fitted into 20 x 20 with the centre of mass in the middle of 28 x 28.
+    fitted into 20 x 20 with the centre of mass in the middle of 28 x 28. A picture of several digits is not accepted;
+    with `read=line` its digits are read from left to right.
     Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
     """
     state, scope = state_of(request), request.scope
@@ -107,13 +111,17 @@ async def predict(request: Request) -> Response:
         call = begin_call(state, headers, version, request.receive, rows)
         body = await read_body(call.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
-        prepared = body_type in PICTURES
-        decode = _decode_image if prepared else _decode
-        pictures = await decode(body, body_type, query, call)
+        line = None
+        if body_type in PICTURES:
+            line = await _decode_image(body, body_type, query, call)
+            pictures = Decoded(line.images, many=query.read == "line")
+        else:
+            pictures = await _decode(body, body_type, query, call)
         note_stage("decode", began_s)
-        prediction = await call.predict(pictures.images, pinned=query.version is not None)
+        read = _reader(line, query) if line else None
+        prediction = await call.predict(pictures.images, pinned=query.version is not None, read=read)
     began_s = time.perf_counter()
-    encode = partial(_encode, prediction, pictures, answer_type, query, prepared=prepared)
+    encode = partial(_encode, prediction, pictures, answer_type, query)
     response = await state.offload.encode(encode, len(pictures.images), call.deadline_s)
     note_stage("encode", began_s)
     return response
@@ -132,9 +140,10 @@ def _check_coverage(query: Query, media_type: str) -> None:
 async def _decode(body: bytes, media_type: str, query: Query, call: Call) -> Decoded:
     """The pictures of a JSON, octets or .npy body. Raises WrongValue, and the errors of the decoders."""
     offload, limit_rows = call.state.offload, call.state.settings.request_limit_rows
-    if query.ink is not None:
-        message = f"query parameter ink goes with image files; with {media_type}, want none: 0 is background"
-        raise WrongValue("unknown_parameter", message, field="ink", found=query.ink, wanted="none")
+    for name, given in (("ink", query.ink), ("read", query.read)):
+        if given is not None:
+            message = f"query parameter {name} goes with image files; with {media_type}, want none: {OF_ARRAYS[name]}"
+            raise WrongValue("unknown_parameter", message, field=name, found=given, wanted="none")
     if media_type == NPY:
         decode = partial(decode_npy, limit_rows=limit_rows, scale=query.full_ink)
         return await offload.decode_binary(decode, body, call.deadline_s, call.receive)
@@ -152,12 +161,12 @@ async def _decode(body: bytes, media_type: str, query: Query, call: Call) -> Dec
     return await offload.decode_json(decode, body, call.deadline_s, call.receive)
 
 
-async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Decoded:
-    """The picture of an image file. Raises WrongValue, and the errors of `open_image` and `decode_image`."""
+async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Line:
+    """The pieces of ink in an image file. Raises WrongValue, and the errors of `open_image` and `decode_image`."""
     if query.scale is not None:
         raise _unknown_scale(query.scale, media_type, "none")
     file = open_image(body, media_type, call.state.settings.picture_limit_pixels)
-    prepare = partial(decode_image, file, query.ink)
+    prepare = partial(decode_image, file, query.ink, alone=query.read != "line")
     return await call.state.offload.run(file.kind, prepare, len(body), call.deadline_s, call.receive)
 
 
@@ -166,10 +175,18 @@ def _unknown_scale(scale: float, media_type: str, wanted: str) -> WrongValue:
     return WrongValue("unknown_parameter", message, field="scale", found=f"{scale:g}", wanted=wanted)
 
 
-def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Query, *, prepared: bool) -> Response:
-    """The response. There are no warnings about pictures that were `prepared` here, from an image file."""
-    version, answers, headers = prediction
-    warnings = () if prepared else frame_warnings(answers, pictures.images, many=pictures.many)
+def _reader(line: Line, query: Query) -> Read:
+    """What chooses among the answers to the pieces of a picture."""
+    from training.reading import read_digit, read_line
+
+    return partial(read_line if query.read == "line" else read_digit, line)
+
+
+def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Query) -> Response:
+    """The response. There are no warnings about pictures that were prepared here, from an image file."""
+    version, answers, headers, reading = prediction
+    images = pictures.images[reading.rows] if reading else pictures.images
+    warnings = () if reading else frame_warnings(answers, images, many=pictures.many)
     if warnings:
         headers = [*headers, *warning_headers(warnings)]
     if media_type == JSON:
@@ -177,13 +194,14 @@ def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Q
         sets = version.predictor.prediction_sets(answers.probabilities, coverage) if coverage else None
         content = encode_json(
             answers,
-            pictures.images,
+            images,
             name=version.name,
             version=version.version,
             many=pictures.many,
             fields=query.fields,
             sets=sets,
             warnings=warnings,
+            reading=reading,
         )
         return RawResponse(content, JSON, headers)
     probabilities = answers.probabilities

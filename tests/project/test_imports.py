@@ -62,6 +62,7 @@ def test_the_service_uses_training_by_its_few_doors(path):
         "store",
         "images",
         "picture",
+        "reading",
         "settings",
         "errors",
         "corrections",

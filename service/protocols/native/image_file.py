@@ -1,4 +1,4 @@
-"""Image files -> pictures uint8 [1, 28, 28], prepared as MNIST was. Imports Pillow and SciPy on first use."""
+"""Image files -> pieces of ink uint8 [28, 28], prepared as MNIST was. Imports Pillow and SciPy on first use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from service.protocols.native.image_header import (
 )
 from service.protocols.native.tiff_header import tiff_size
 from service.protocols.native.webp_header import webp_size
-from service.protocols.pictures import Decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from PIL import ImageFile as PillowFile
 
     from service.http.offload import Kind
-    from training.picture import Ink, Levels
+    from training.picture import Ink, Levels, Line
 
 LIMIT_SIDE: Final = 2**14
 """Maximum side in pixels, above that of any camera: resizing one line of 25 million pixels takes 1 GB."""
@@ -133,12 +132,12 @@ def open_image(body: bytes, media_type: str, limit_pixels: int) -> ImageFile:
     return ImageFile(body, media_type, size)
 
 
-def decode_image(file: ImageFile, ink: Ink | None) -> Decoded:
-    """The picture uint8 [1, 28, 28] of a file, prepared as MNIST was.
+def decode_image(file: ImageFile, ink: Ink | None, *, alone: bool = True) -> Line:
+    """The pieces of ink in the picture of a file that may be digits, prepared as MNIST was; of one digit if `alone`.
 
     Raises MalformedBody for a file that cannot be decoded, and WrongValue for a picture that is animated or blank.
     """
-    from training.picture import NoInk, prepare_levels
+    from training.picture import NoInk, find_line
 
     try:
         body = FORMATS[file.media_type].essential(file.body, file.size)
@@ -148,7 +147,7 @@ def decode_image(file: ImageFile, ink: Ink | None) -> Decoded:
     except Exception as error:  # Pillow may raise any exception for a damaged file
         raise _invalid(file.media_type, error) from None
     try:
-        return Decoded(prepare_levels(grey, ink)[None], many=False)  # [1, 28, 28]
+        return find_line(grey, ink, alone=alone)
     except NoInk as error:
         raise WrongValue("no_ink", str(error), found="no ink", wanted="a digit") from None
 

@@ -1,8 +1,8 @@
-"""The query parameters of `POST /predict`: model, version, fields, coverage, scale, ink."""
+"""The query parameters of `POST /predict`: model, version, fields, coverage, scale, ink, read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from service.errors import WrongValue, shortened
@@ -11,9 +11,12 @@ from training.answers import LOWEST_COVERAGE
 from training.images import FULL_INK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from training.picture import Ink
+
+Read = Literal["digit", "line"]
+Choice = TypeVar("Choice", bound=str)
 
 DEFAULT_FIELDS: Final = ("digit", "confidence", "probabilities", "accepted", "reason")
 """Fields of a prediction by default, without the parameter `fields`."""
@@ -22,6 +25,7 @@ FIELDS: Final = (*DEFAULT_FIELDS, SET, "pixels")
 COVERAGE: Final = 0.99
 """Default coverage of prediction sets."""
 INKS: Final[tuple[Ink, ...]] = ("black", "white")
+READS: Final[tuple[Read, ...]] = ("digit", "line")
 PARAMETERS: Final = {
     "model": ("The model that is to answer; without it, the default one", "the name of a model"),
     "version": (
@@ -48,6 +52,11 @@ PARAMETERS: Final = {
         "taken for paper",
         "black or white",
     ),
+    "read": (
+        "For an image file: `digit`, the one digit that it shows, or `line`, all digits on a line from left to right. "
+        "By default the one digit",
+        "digit or line",
+    ),
 }
 """Parameter -> its description in OpenAPI, and its allowed values for errors."""
 
@@ -61,6 +70,7 @@ class Query(NamedTuple):
     scale: float | None = None
     coverage: float | None = None
     ink: Ink | None = None
+    read: Read | None = None
 
     @property
     def full_ink(self) -> float:
@@ -91,7 +101,8 @@ def parse_query(query: bytes) -> Query:
         fields,
         _scale(given["scale"]) if "scale" in given else None,
         coverage,
-        _ink(given["ink"]) if "ink" in given else None,
+        _one_of(INKS, "ink", given["ink"]) if "ink" in given else None,
+        _one_of(READS, "read", given["read"]) if "read" in given else None,
     )
 
 
@@ -144,11 +155,11 @@ def _coverage(text: str) -> float:
     return value
 
 
-def _ink(text: str) -> Ink:
-    for ink in INKS:
-        if text == ink:
-            return ink
-    raise wrong_parameter("wrong_type", "ink", text, PARAMETERS["ink"][1])
+def _one_of(choices: Sequence[Choice], name: str, text: str) -> Choice:
+    for choice in choices:
+        if text == choice:
+            return choice
+    raise wrong_parameter("wrong_type", name, text, PARAMETERS[name][1])
 
 
 def _number(name: str, text: str) -> float:

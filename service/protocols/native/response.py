@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from service.protocols.warnings import FrameWarning
     from training.images import Images
+    from training.reading import Reading
 
     Probabilities = NDArray[np.float32]
     Sets = NDArray[np.bool_]
@@ -67,17 +68,23 @@ def encode_json(
     fields: Collection[str],
     sets: Sets | None = None,
     warnings: Sequence[FrameWarning] = (),
+    reading: Reading | None = None,
 ) -> bytes:
     """JSON body of n answers to images uint8 [n, 28, 28]; n is 1 unless `many`.
 
     `sets` are prediction sets, bool [n, 10], or None for null. Without `warnings`, there is no such field.
+    `reading` is what was read in an image file: there is a field `digits_seen` where it has several digits, or, of a
+    line, the field `text`, and a `box` for each answer.
     """
-    model: dict[str, Any] = {"name": name, "version": version}
-    end = (
-        {"model": model, "warnings": [dict(zip(warning._fields, warning, strict=True)) for warning in warnings]}
-        if warnings
-        else {"model": model}
-    )
+    end: dict[str, Any] = {"model": {"name": name, "version": version}}
+    if warnings:
+        end["warnings"] = [dict(zip(warning._fields, warning, strict=True)) for warning in warnings]
+    if reading and reading.boxes:
+        predictions = _predictions(answers, images, sets, fields)
+        boxed = [{**one, "box": box._asdict()} for one, box in zip(predictions, reading.boxes, strict=True)]
+        return orjson.dumps({"text": reading.text, "predictions": boxed, **end}, option=OPTIONS)
+    if reading and reading.seen > 1:
+        end["digits_seen"] = reading.seen
     if not many:
         (prediction,) = [_one(answers)] if fields is DEFAULT_FIELDS else _predictions(answers, images, sets, fields)
         return orjson.dumps({**prediction, **end}, option=OPTIONS)

@@ -61,7 +61,8 @@ class Prediction(BaseModel):
         bool | None, Field(description="Whether the answer can be acted on; null where the version's card says nothing")
     ]
     reason: Annotated[
-        Literal["uncertain", "not_a_digit"] | None, Field(description="Why it is not accepted; null if it is")
+        Literal["uncertain", "not_a_digit", "unclear_picture", "several_digits"] | None,
+        Field(description="Why it is not accepted; null if it is. The last two are about image files"),
     ]
     prediction_set: Annotated[
         list[Annotated[int, Field(ge=0, lt=CLASSES)]] | None,
@@ -88,6 +89,34 @@ class OneAnswer(Prediction):
 
     model: ModelName
     warnings: Warnings = []
+    digits_seen: Annotated[
+        int | None, Field(ge=2, description="Number of digits in an image file; only where there are several")
+    ] = None
+
+
+class Box(BaseModel):
+    """Where a digit is, as shares of the upright picture's width and height."""
+
+    left: Probability
+    top: Probability
+    width: Probability
+    height: Probability
+
+
+class DigitOnLine(Prediction):
+    """One of the digits on a line."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["box"]})
+
+    box: Box
+
+
+class LineAnswer(BaseModel):
+    """The answer to an image file with `?read=line`: its digits from left to right."""
+
+    text: Annotated[str, Field(description="The digits")]
+    predictions: list[DigitOnLine]
+    model: ModelName
 
 
 class ManyAnswers(BaseModel):

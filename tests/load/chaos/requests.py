@@ -163,7 +163,8 @@ def _picture(answers: Answers, rows: slice, form: str = "PNG", media_type: str =
     digit = Image.fromarray(255 - answers.images[rows.start]).resize((side, side), Image.Resampling.BILINEAR)
     sheet.paste(digit, (side // 2, side // 2))
     body = encoded(sheet, form)
-    images = decode_image(open_image(body, media_type, 10**8), None).images
+    line = decode_image(open_image(body, media_type, 10**8), None)
+    images = line.pieces[line.whole].image[None]
     return _known(form, wire("/predict", body, media_type, Accept=JSON), _of_json(answers, rows, images))
 
 

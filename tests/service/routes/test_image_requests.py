@@ -5,7 +5,7 @@ from PIL import Image
 
 from tests.support.application import app_with, client_of
 from tests.support.fake_predictor import FakePredictor
-from tests.support.pictures import BLACK, PNG, TRAIN, encoded, large
+from tests.support.pictures import BLACK, PNG, TRAIN, encoded, large, written
 from tests.support.problem import problem
 from training.picture import prepare
 
@@ -69,3 +69,43 @@ async def test_errors_of_pictures_have_their_status():
         ):
             answer = await client.post("/predict", content=body, headers={"Content-Type": PNG})
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.anyio
+async def test_a_picture_of_two_digits_is_not_accepted_and_is_read_as_a_line_when_asked():
+    two = encoded(written(1, 2))
+    async with client_of(app_with(FakePredictor())) as client:
+        answer = (await client.post("/predict", content=two, headers={"Content-Type": PNG})).json()
+        assert (answer["accepted"], answer["reason"], answer["digits_seen"]) == (False, "several_digits", 2)
+        response = await client.post("/predict?read=line", content=two, headers={"Content-Type": PNG})
+        line = response.json()
+        assert line["text"] == "".join(str(one["digit"]) for one in line["predictions"])
+        left, right = (one["box"] for one in line["predictions"])
+        assert left["left"] + left["width"] < right["left"]
+        assert line["model"] == answer["model"]
+        recent = client._transport.app.service.recent
+        assert recent.find(response.headers["X-Prediction-Id"]).pixels
+        octets = await client.post(
+            "/predict?read=line", content=two, headers={"Content-Type": PNG, "Accept": "application/octet-stream"}
+        )
+        assert len(octets.content) == 2
+
+
+@pytest.mark.anyio
+async def test_one_digit_read_as_a_line_is_a_line_of_one():
+    async with client_of(app_with(FakePredictor())) as client:
+        one = await client.post("/predict?read=line&fields=digit", content=BLACK_PNG, headers={"Content-Type": PNG})
+        assert [[*each] for each in one.json()["predictions"]] == [["digit", "box"]]
+        plain = (await client.post("/predict", content=BLACK_PNG, headers={"Content-Type": PNG})).json()
+        assert "digits_seen" not in plain
+
+
+@pytest.mark.anyio
+async def test_what_is_read_goes_with_pictures_and_is_a_digit_or_a_line():
+    async with client_of(app_with(FakePredictor())) as client:
+        found = await client.post("/predict?read=word", content=BLACK_PNG, headers={"Content-Type": PNG})
+        problem(found, 422, "wrong_type", "query parameter read has 'word', want digit or line", "read")
+        message = (
+            "query parameter read goes with image files; with application/json, want none: each picture is one digit"
+        )
+        problem(await client.post("/predict?read=line", json={}), 422, "unknown_parameter", message, "read")

@@ -55,7 +55,7 @@ def test_the_documentation_names_every_path(openapi):
         "/metrics": ["get"],
     }
     assert [p["name"] for p in openapi["paths"]["/predict"]["post"]["parameters"]] == [
-        *("model", "version", "fields", "coverage", "scale", "ink", "X-Timeout-Ms")
+        *("model", "version", "fields", "coverage", "scale", "ink", "read", "X-Timeout-Ms")
     ]
 
 
