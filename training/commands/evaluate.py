@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
+    from training.evaluation.photo_errors import FamilyErrors
     from training.evaluation.trust import Figures
 
 
@@ -41,6 +42,10 @@ def evaluate(
             "--trust", help="Also calibration, what is accepted, pictures of no digit, digits as pictures, and drift."
         ),
     ] = False,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="Also generated photos of handwriting, and of no digit, by family.")
+    ] = False,
+    of_each: Annotated[int, typer.Option("--of-each", min=1, help="Number of photos of each family.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Score a version on the 10,000 test images of MNIST, or on your own digits, through the code that serves it."""
@@ -64,11 +69,23 @@ def evaluate(
 
             with stderr.status("measuring what can be trusted (a minute)"):
                 figures = Measured.of(predictor, digits, as_pictures(digits)).figures
+        by_family = []
+        if photos:
+            from training.evaluation.photo_errors import errors_of
+            from training.photos.families import TEST_FAMILIES
+
+            with Progress(console=stderr, transient=True) as progress:
+                task = progress.add_task("photos", total=of_each * len(TEST_FAMILIES))
+                by_family = errors_of(
+                    predictor, digits, of_each, lambda title: progress.update(task, advance=1, description=title)
+                )
     metrics = score(probabilities, digits.labels)
     if as_json:
         answer = {"model": model, "version": predictor.version, **msgspec.to_builtins(metrics)}
         if figures:
             answer["trust"] = figures
+        if by_family:
+            answer["photos"] = by_family
         typer.echo(msgspec.json.encode(answer))
         return
     low, high = metrics.interval
@@ -90,6 +107,8 @@ def evaluate(
             soft_wrap=True,
         )
         stdout.print(*_trust_tables(figures), sep="\n")
+    if by_family:
+        stdout.print(_photo_table(by_family))
 
 
 def _trust_tables(figures: "Figures") -> "list[Table | str]":
@@ -116,6 +135,19 @@ def _trust_tables(figures: "Figures") -> "list[Table | str]":
     for kind in figures.drift:
         drift.add_row(kind.kind, f"{kind.largest:.3f}", f"{kind.alarms} of {kind.looks}")
     return [words, sets, families, pictures, drift]
+
+
+def _photo_table(families: "list[FamilyErrors]") -> "Table":
+    from rich.table import Table
+
+    table = Table(
+        *("photos", "of", "refused", "wrong", "accepted", "of these wrong", "lines right"), title="photos", box=None
+    )
+    for of in families:
+        title = f"{of.title} (held out)" if of.held_out else of.title
+        figures = (of.photos, of.refused, of.wrong, of.accepted, of.accepted_and_wrong)
+        table.add_row(title, *map(str, figures), "" if of.lines_right is None else str(of.lines_right))
+    return table
 
 
 def _confusion_table(counts: "NDArray[np.int64]") -> "Table":
