@@ -1,4 +1,4 @@
-"""Filled and outlined shapes, several dots, and blocks like those of QR codes."""
+"""Filled and outlined shapes, faces, several dots, and blocks like those of QR codes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from training.exposure.page import PAGE, blank, corners, draw_lines, pen_width, 
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import ImageDraw
 
     from training.images import Images
 
 
 def shapes(n: int, random: np.random.Generator) -> Images:
-    """Polygons and stars, filled or in outline, filled ellipses and several dots: uint8 [n, 28, 28]."""
+    """Polygons and stars, filled or in outline, filled ellipses, faces and several dots: uint8 [n, 28, 28]."""
     found = []
     for _ in range(n):
         page, draw = blank()
-        kind = random.integers(0, 8)
+        kind = random.integers(0, 9)
         if kind == 0:
             radii = PAGE / 4 * random.uniform(0.4, 1, 2)
             draw.ellipse((*(PAGE / 2 - radii), *(PAGE / 2 + radii)), fill=255)
@@ -27,6 +28,8 @@ def shapes(n: int, random: np.random.Generator) -> Images:
             for x, y in corners(random.uniform(-1, 1, (int(random.integers(2, 9)), 2))):
                 radius = random.uniform(2, 9)
                 draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+        elif kind == 8:
+            _draw_face(draw, random)
         else:
             polygon = _polygon(random)
             if kind < 4:
@@ -48,6 +51,16 @@ def blocks(n: int, random: np.random.Generator) -> Images:
             grid[:8, :8], grid[:8, -8:], grid[-8:, :8] = mark, mark[:, ::-1], mark[::-1]
         found.append(prepared(np.kron(grid, np.ones((-(-60 // side),) * 2, np.float32))))
     return np.stack(found)
+
+
+def _draw_face(draw: ImageDraw.ImageDraw, random: np.random.Generator) -> None:
+    """A ring with two to four dots or short arcs in it."""
+    turns = np.linspace(0, 2 * np.pi, 24)
+    ring = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    draw_lines(draw, [ring * random.uniform(0.8, 1, 2)], pen_width(random))
+    for _ in range(int(random.integers(2, 5))):
+        middle, size, first = random.uniform(-0.45, 0.45, 2), random.uniform(0.02, 0.35), random.integers(0, 12)
+        draw_lines(draw, [middle + size * ring[first : first + random.integers(4, 12)]], pen_width(random))
 
 
 def _polygon(random: np.random.Generator) -> NDArray[np.floating]:
