@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 
+from training.picture.light import outermost
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -67,7 +69,7 @@ class Parts:
             for side in (one[changes], other[changes]):
                 outline += np.bincount(side, minlength=count + 1)
                 step += np.bincount(side, jump, minlength=count + 1)
-        border = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+        border = outermost(labels)
         at_edge = np.bincount(border, minlength=count + 1)[1:].astype(float)
         sides = [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in ndimage.find_objects(labels)]
         boxes = np.array(sides, float).reshape(-1, 4)
