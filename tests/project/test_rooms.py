@@ -83,7 +83,7 @@ MAY_IMPORT = {
             *("network", "recipe", "store", "data", "evaluation", "fitting"),
         },
         "report": {
-            *("answers", "images"),
+            *("answers", "images", "photos"),
             *("uncertainty", "network", "recipe", "store", "predictor", "data", "mnist", "evaluation", "fitting"),
         },
         "commands": {

@@ -27,6 +27,9 @@ def report(
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
     baselines: BaselinesOption = False,
+    photos: Annotated[
+        bool, typer.Option("--photos", help="Also ten generated photos of each family, as the best champion sees them.")
+    ] = False,
 ) -> None:
     """Write the report, one self-contained HTML file: data, training curves, scores and mistakes of every model."""
     if out.suffix.lower() != ".html":
@@ -59,6 +62,17 @@ def report(
         rows = board.networks(opened, tested.digits, tested=found, watch=testing)
         if baselines:
             rows += board.baselines(tested.digits, watch=lambda name: status.update(f"fitting {name}"))
+        shown = None
+        if photos and found:
+            from training.predictor import Predictor
+            from training.report.photo_strips import Photos, photo_strips
+
+            best = min(found, key=lambda champion: champion.metrics.error)
+            predictor = Predictor.load(opened, best.name, best.version)
+            shown = Photos(
+                best.name,
+                photo_strips(predictor, tested.digits, lambda title: status.update(f"photos: {title}")),
+            )
         status.update("drawing")
         page = render(
             found,
@@ -69,6 +83,7 @@ def report(
             store=store,
             code=provenance.code(),
             now=datetime.now(UTC),
+            photos=shown,
         )
         with replacing(out) as aside:
             aside.write_text(page, "utf-8")

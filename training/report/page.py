@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from training.network.module import Params
     from training.report.champions import Champion
     from training.report.drawing import Stage
+    from training.report.photo_strips import Photos
     from training.report.standing import Standing
 
 SAMPLES = 12
@@ -154,10 +155,12 @@ def render(
     store: str,
     code: str,
     now: datetime,
+    photos: Photos | None = None,
 ) -> str:
     """The page as HTML: the leaderboard of `standings`, and a chapter for each of `champions` and their `weights`.
 
-    All of them answered the digits `tested`; examples of training pictures are taken from `seen`.
+    All of them answered the digits `tested`; examples of training pictures are taken from `seen`. Without `photos` the
+    page has no such section.
     """
     standings = ranked(standings)
     places = {row.model: place % len(charts.SERIES) for place, row in enumerate(standings)}
@@ -185,6 +188,7 @@ def render(
         per_digit=SAMPLES,
         distorted=_distorted(champions, seen.digits),
         chapters=chapters,
+        photos=photos,
         hardest=_hardest(champions, tested.digits),
         tested=tested,
         seen=seen,
