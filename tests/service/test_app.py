@@ -142,7 +142,7 @@ async def test_a_version_of_another_model_can_be_asked():
             "modle=mlp",
             422,
             "unknown_parameter",
-            "query parameter 'modle' is not known here, want one of model, version, fields, coverage, scale, ink",
+            "query parameter 'modle' is not known here, want one of model, version, fields, coverage, scale, ink, read",
             "modle",
         ),
         (

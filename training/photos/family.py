@@ -25,7 +25,10 @@ AT_HAND: Final = 9
 
 
 class Photo(NamedTuple):
-    """A picture in RGB, its shorter side 600 pixels or more, and the digits to be read in it from left to right."""
+    """A picture in RGB, and the digits to be read in it from left to right.
+
+    Its shorter side has 600 pixels or more, but for thumbnails.
+    """
 
     image: Image
     text: str

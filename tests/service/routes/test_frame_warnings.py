@@ -79,6 +79,6 @@ async def test_other_protocols_have_the_header(client):
 
 
 async def test_pictures_that_were_prepared_here_have_no_warnings(client):
-    response = await client.post("/predict?ink=white", content=encoded(BLACK), headers={"Content-Type": PNG})
+    response = await client.post("/predict", content=encoded(BLACK), headers={"Content-Type": PNG})
     assert headers_of(response) == {}
     assert "warnings" not in response.json()
