@@ -41,12 +41,11 @@ def candidates(grey: Levels, ink: Ink | None) -> list[Candidate]:
     """All groups of parts that may be the digit, in all views."""
     expected = ink or polarity(grey)
     found = []
-    for colour in [ink] if ink else INKS:
-        for view in views(grey, colour):
-            for seed in view.parts.seeds():
-                group = view.parts.group(seed)
-                features = describe(view, group, expected=colour == expected)
-                found.append(Candidate(view, group, features, plausibility(features)))
+    for view in views(grey, [ink] if ink else INKS):
+        for seed in view.parts.seeds():
+            group = view.parts.group(seed)
+            features = describe(view, group, expected=view.ink == expected)
+            found.append(Candidate(view, group, features, plausibility(features)))
     return found
 
 

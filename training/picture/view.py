@@ -14,7 +14,7 @@ from training.picture.lines import long_lines
 from training.picture.parts import Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from training.picture.binarise import Counts
     from training.picture.levels import Ink, Levels
@@ -72,16 +72,26 @@ def negative(grey: Levels, ink: Ink) -> Levels:
     return FULL_INK - grey if ink == "white" else grey
 
 
-def views(grey: Levels, ink: Ink) -> Iterator[View]:
-    """All ways to see ink of a colour in grey levels [h, w] in 0…255."""
-    seen = negative(grey, ink)
-    level = single_level(seen)
-    if level is not None:
-        sheet = _Sheet(ink, 0.0, level, level, darkness(seen, level, level))
-        counts = histogram(sheet.dark)
-        yield from _view(sheet, counts, 0, otsu(counts))
-        return
-    quiet = ndimage.median_filter(seen, 3) if min(seen.shape) > SMALL else seen
+def views(grey: Levels, inks: Iterable[Ink]) -> Iterator[View]:
+    """All ways to see ink of some colours in grey levels [h, w] in 0…255."""
+    drawn_on = single_level(grey)
+    quiet = ndimage.median_filter(grey, 3) if drawn_on is None and min(grey.shape) > SMALL else grey
+    for ink in inks:
+        if drawn_on is None:
+            yield from _photographed(negative(grey, ink), negative(quiet, ink), ink)
+        else:
+            yield from _drawn(negative(grey, ink), FULL_INK - drawn_on if ink == "white" else drawn_on, ink)
+
+
+def _drawn(seen: Levels, level: float, ink: Ink) -> Iterator[View]:
+    """The view of dark ink on paper of one level."""
+    sheet = _Sheet(ink, 0.0, level, level, darkness(seen, level, level))
+    counts = histogram(sheet.dark)
+    yield from _view(sheet, counts, 0, otsu(counts))
+
+
+def _photographed(seen: Levels, quiet: Levels, ink: Ink) -> Iterator[View]:
+    """The views of dark ink; the paper's light is taken from the same picture without the noise of a camera."""
     for window in WINDOWS:
         paper = ground(quiet, max(round(window * min(seen.shape)), 3))
         brightest = brightness(paper)
