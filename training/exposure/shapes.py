@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.exposure.page import PAGE, blank, corners, draw_lines, pen_width, prepared
+from training.photos.code import FINDER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,8 +48,7 @@ def blocks(n: int, random: np.random.Generator) -> Images:
         side = int(random.integers(4, 34))
         grid = (random.random((side, side)) < random.uniform(0.3, 0.7)).astype(np.float32)
         if side >= 17 and random.random() < 0.5:
-            mark = np.pad(np.pad(np.pad(np.ones((3, 3)), 1), 1, constant_values=1), (0, 1))  # [8, 8]
-            grid[:8, :8], grid[:8, -8:], grid[-8:, :8] = mark, mark[:, ::-1], mark[::-1]
+            grid[:8, :8], grid[:8, -8:], grid[-8:, :8] = FINDER, FINDER[:, ::-1], FINDER[::-1]
         found.append(prepared(np.kron(grid, np.ones((-(-60 // side),) * 2, np.float32))))
     return np.stack(found)
 

@@ -37,9 +37,8 @@ def describe(view: View, group: list[int], *, expected: bool) -> Features:
     tall, wide = bottom - top, right - left
     size = max(tall, wide)
     area, mass, outline, at_edge = (of[group].sum() for of in (parts.area, parts.mass, parts.outline, parts.at_edge))
-    mean = mass / area
+    mean, pen = parts.mean(group), parts.pen(group)
     y, x = ((top + bottom) / 2 - height / 2) / side, ((left + right) / 2 - width / 2) / side
-    pen = 2 * area / outline
     others = np.where(np.isin(np.arange(len(parts)), group), 0, parts.mass)
     values = {
         "contrast": np.log(mean),
