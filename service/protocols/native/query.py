@@ -48,8 +48,7 @@ PARAMETERS: Final = {
         f"a number from {SCALES[0]:g} to {SCALES[1]:g}",
     ),
     "ink": (
-        "For an image file: the colour of the strokes, `black` or `white`. Without it, the picture's border is "
-        "taken for paper",
+        "For an image file: the colour of the strokes, `black` or `white`. Without it, both are tried",
         "black or white",
     ),
     "read": (
