@@ -1,8 +1,8 @@
 """Warnings about pictures in another frame than MNIST's: scale, polarity, place, or several channels.
 
 Arrays are taken as they are (`training.images`): what looks like a mistake is told beside the answer. Only pictures
-whose answers are not accepted are looked at. A lone picture is looked at with operators in place of functions and
-methods, whose calls would take longer than the arithmetic.
+whose answers are not accepted are looked at. Of a lone one, a few sums say whether all is well, which takes a tenth of
+the time.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ CHANNELS: Final = {4: "RGBA", 3: "RGB", 2: "grey and alpha"}
 FILE: Final = "the picture as an image file, which is prepared as MNIST was"
 PLACES: Final = np.arange(SIDE, dtype=np.float64)
 ONES: Final = np.ones(SIDE)
+SUMS: Final = np.stack([ONES, PLACES])
 ANY: Final = np.ones(SIDE, bool)
 BITS: Final = 2 ** np.arange(SIDE)
 COUNT: Final = np.ones(SIDE, np.intp)
@@ -70,7 +71,7 @@ def frame_warnings(answers: Answers, images: Images, *, many: bool) -> Sequence[
     """
     if not many:
         accepted = answers.judged and answers.columns[0, VERDICT] == ACCEPTED
-        return () if accepted else _look(images, None)
+        return () if accepted or _is_in_frame(images[0]) else _look(images, None)
     looked_at = np.flatnonzero(answers.columns[:, VERDICT]) if answers.judged else np.arange(len(images))
     if not looked_at.size:
         return ()
@@ -106,6 +107,19 @@ def _alike(pixels: NDArray[np.uint8], channels: int) -> bool:
     """Whether pixels [n, channels] are all opaque, or all grey."""
     opaque = channels != 3 and (pixels[:, -1] == FULL_INK).all()
     return bool(opaque or (channels != 2 and (pixels[:, :3] == pixels[:, :1]).all()))
+
+
+def _is_in_frame(image: Images) -> bool:
+    """Whether `_look` would surely find nothing wrong with an image uint8 [28, 28]."""
+    fullest = int(image.max())
+    strokes = image >= fullest - fullest // 2
+    rows, columns = strokes.any(axis=1).tobytes(), strokes.any(axis=0).tobytes()
+    if fullest < FULLEST or 1 in (rows[0], rows[-1], columns[0], columns[-1]):
+        return False
+    (total, row), (column, _) = (SUMS @ (image @ SUMS.T)).T.tolist()
+    longer = max(line.rindex(1) - line.index(1) for line in (rows, columns)) + 1
+    least, greatest = LONGER_SIDE
+    return least <= longer <= greatest and max(abs(row / total - CENTRE), abs(column / total - CENTRE)) <= AWAY
 
 
 def _look(images: Images, numbers: NDArray[np.intp] | None) -> list[FrameWarning]:

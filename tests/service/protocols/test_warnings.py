@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from service.protocols import warnings
 from service.protocols.warnings import CODES, FILE, frame_warnings, warning_headers
 from tests.support.fake_predictor import columns_of
 from training import mnist
@@ -26,6 +27,22 @@ def warned(images, *, many=True):
 
 def test_digits_are_not_warned_about_even_where_their_answers_are_not_accepted():
     assert sum(map(len, warned(DIGITS).values())) <= 5, "1 in 1,000; of these again only the ones not accepted"
+
+
+@pytest.mark.parametrize("change", [lambda d: d, lambda d: np.roll(d, 2, axis=1), lambda d: np.roll(d, -2, axis=2)])
+def test_a_lone_picture_has_the_warnings_that_it_has_among_many(change):
+    images = change(np.concatenate([DIGITS[:300], DIGITS[:50] // 2, INVERTED[:50], UNIT[:50], DIGITS[:1] * 0]))
+    among_many = [{code for code, pictures in warned(images).items() if i in pictures} for i in range(len(images))]
+    alone = [{*warned(image[None], many=False)} for image in images]
+    assert alone == among_many
+
+
+def test_a_lone_digit_in_its_frame_is_seen_by_a_few_sums(monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(warnings, "_look", lambda images, _: looked_at.append(images) or [])
+    for image in DIGITS[:300]:
+        warned(image[None], many=False)
+    assert len(looked_at) <= 10, "they took 0.1 ms of each answer that was not accepted"
 
 
 @pytest.mark.parametrize(("images", "code"), [(INVERTED, "polarity"), (UNIT, "scale"), (DIGITS // 16, "scale")])
