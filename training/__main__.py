@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import baselines, data, evaluate, fit, leaderboard, models, report, retrain
+from training.commands import baselines, data, evaluate, export, fit, leaderboard, models, report, retrain
 from training.processors import keep_to_limit
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command(epilog="Example:  python -m training models --json")(models.models)
 app.command(epilog="Example:  python -m training promote lenet 3 --why 'better on thin strokes'")(models.promote)
 app.command(epilog="Example:  python -m training rollback lenet --why 'confuses 4 and 9'")(models.rollback)
 app.command(epilog="Example:  python -m training changes lenet --json")(models.changes)
+app.command(epilog="Example:  python -m training export lenet lenet.onnx")(export.export)
 app.command(epilog="Example:  python -m training report report.html")(report.report)
 app.command(epilog="Example:  python -m training leaderboard --json")(leaderboard.leaderboard)
 app.command(epilog="Example:  python -m training baselines --json")(baselines.baselines)

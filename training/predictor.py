@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.drift import Reference
     from training.images import Images
     from training.store import Store
-    from training.store.card import Card
+    from training.store.card import Card, Golden
 
 GOLDEN_TOLERANCE = 1e-3
 """Maximum difference from a probability on the card, absolute, and from a novelty on the card, relative.
@@ -108,17 +108,23 @@ class Predictor:
 
     def check_golden(self) -> None:
         """Raises CorruptVersion unless the golden pictures get the answers that they got when it was published."""
-        golden = self.card.golden
-        columns = self.columns(golden.images)
-        off = float(np.abs(columns[:, :CLASSES] - np.asarray(golden.probabilities, np.float32)).max())
-        self._check_golden("probability", off)
-        if golden.novelty:
-            wanted = np.asarray(golden.novelty, np.float32)
-            self._check_golden("novelty", float((np.abs(columns[:, NOVELTY] - wanted) / (1 + np.abs(wanted))).max()))
-
-    def _check_golden(self, what: str, off: float) -> None:
-        if not off <= GOLDEN_TOLERANCE:
+        columns = self.columns(self.card.golden.images)
+        if problem := off_golden(self.card.golden, columns[:, :CLASSES], columns[:, NOVELTY]):
             raise CorruptVersion(
-                f"{self.name} version {self.version} does not answer as it did when it was published: "
-                f"a golden {what} is off by {off:.2g}, want at most {GOLDEN_TOLERANCE:g}"
+                f"{self.name} version {self.version} does not answer as it did when it was published: {problem}"
             )
+
+
+def off_golden(golden: Golden, probabilities: NDArray[np.float32], novelty: NDArray[np.float32] | None) -> str | None:
+    """What of the answers to the golden pictures is too far from those on the card; None: nothing is.
+
+    Probabilities are [n, 10]; novelty is [n], or None where it is not computed.
+    """
+    off = {"probability": np.abs(probabilities - np.asarray(golden.probabilities, np.float32)).max()}
+    if golden.novelty and novelty is not None:
+        wanted = np.asarray(golden.novelty, np.float32)
+        off["novelty"] = (np.abs(novelty - wanted) / (1 + np.abs(wanted))).max()
+    for what, by in off.items():
+        if not by <= GOLDEN_TOLERANCE:  # NaN compares false
+            return f"a golden {what} is off by {by:.2g}, want at most {GOLDEN_TOLERANCE:g}"
+    return None

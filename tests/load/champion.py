@@ -13,6 +13,7 @@ import numpy as np
 
 from training import mnist
 from training.errors import DigitsError
+from training.export.file import export as export_version
 from training.network.layers import INPUT, Conv, Dense, Dropout, Flatten, Layer, MaxPool, kind, shapes
 from training.network.module import name
 from training.predictor import Predictor
@@ -38,7 +39,7 @@ class Champion:
     model: str
     version: int
     network: Path
-    """Its layers and weights, as tests/load/servers/network.py reads them."""
+    """Its layers and weights, as tests/load/servers/network.py reads them; beside it as ONNX, with the ending .onnx."""
     pictures: NDArray[np.uint8]
     """uint8 [256, 784], of the training images."""
     digits: list[int]
@@ -61,6 +62,7 @@ def champion_of(store: str, model: str) -> Iterator[Champion]:
     with tempfile.TemporaryDirectory() as folder:
         network = Path(folder) / "network.npz"
         export(network, card.layers, params, card.calibration.temperature)
+        export_version(opened, model, predictor.version, "onnx", network.with_suffix(".onnx"))
         pictures = images.reshape(len(images), -1)
         yield Champion(store, model, predictor.version, network, pictures, digits)
 

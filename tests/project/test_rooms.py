@@ -69,6 +69,10 @@ MAY_IMPORT = {
         "photos": {"images", "data"},
         "corrections": {"errors", "filesystem", "images"},
         "exposure": {"images", "picture", "photos"},
+        "export": {
+            *("answers", "errors", "images"),
+            *("uncertainty", "network", "store", "predictor", "data"),
+        },
         "evaluation": {
             *("answers", "drift", "errors", "images", "picture", "reading"),
             *("store", "predictor", "data", "photos"),
@@ -100,7 +104,7 @@ MAY_IMPORT = {
                 "corrections",
                 "evaluation",
             ),
-            *("fitting", "retraining", "report"),
+            *("fitting", "retraining", "report", "export"),
         },
         "__main__": {"processors", "commands"},
     },

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.commands.console import friendly_errors, stderr, stdout
-from training.commands.options import DataOption, Ink, InkOption, JsonOption, ScaleOption, read_digits
+from training.commands.options import (
+    DataOption,
+    ForceOption,
+    Ink,
+    InkOption,
+    JsonOption,
+    ScaleOption,
+    check_out,
+    read_digits,
+)
 
 # NumPy, pyarrow and Pillow are imported inside the commands, so that --help answers at once.
 if TYPE_CHECKING:
@@ -39,7 +48,6 @@ class Table(StrEnum):
 SplitOption = Annotated[
     Split | None, typer.Option(help="Part of MNIST; train unless told otherwise.", show_default=False)
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite OUT if it exists.")]
 
 
 @app.command(epilog="Example:  python -m training data verify --json")
@@ -85,7 +93,7 @@ def export(
 ) -> None:
     """Write digits as a table, one a row: the columns digit, pixel0 … pixel783 (0 is background, 255 is full ink)."""
     form = table or _form(out)
-    _check_out(out, force)
+    check_out(out, force=force)
     with friendly_errors():
         digits = _digits(split, data, scale, ink)
         from training.data.tabular import write_csv, write_parquet
@@ -119,7 +127,7 @@ def show(
     """Draw digits with their labels into one picture, for a check by eye."""
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"{out.name} does not end in .png", param_hint="OUT")
-    _check_out(out, force)
+    check_out(out, force=force)
     with friendly_errors():
         digits = _choose(_digits(split, data, scale, ink), digit, count, seed)
         if augment:
@@ -183,14 +191,3 @@ def _form(out: Path) -> Table:
     raise typer.BadParameter(
         f"the ending of {out.name} is not .csv, .csv.gz or .parquet; say which", param_hint="--format"
     )
-
-
-def _check_out(out: Path, force: bool) -> None:
-    """Refuses an output path that cannot be written, before anything slow is done."""
-    from training.data.digits import DataError
-
-    with friendly_errors():
-        if out.is_dir() or not out.parent.is_dir():
-            raise DataError(f"{out}: want a file in a folder that exists")
-        if out.exists() and not force:
-            raise DataError(f"{out}: exists already; --force overwrites it")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.console import stderr
+from training.commands.console import friendly_errors, stderr
 from training.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ ModelArgument = Annotated[str, typer.Argument(help="A model's name.  \\[default:
 StoreOption = Annotated[str, typer.Option(help="The checkpoint store.  \\[default: DIGITS_STORE]", show_default=False)]
 VersionOption = Annotated[str, typer.Option(help="A version's number, or an alias.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite OUT if it exists.")]
 ScaleOption = Annotated[float, typer.Option(help="Own digits: the number that means full ink; 1 if pixels run 0…1.")]
 InkOption = Annotated[
     Ink | None,
@@ -71,3 +72,14 @@ def read_digits(path: Path, scale: float, ink: Ink | None) -> "Digits":
         stderr.print(text, markup=False, highlight=False, soft_wrap=True)
 
     return load(path, scale=scale, ink=ink.value if ink else None, tell=tell)
+
+
+def check_out(out: Path, *, force: bool) -> None:
+    """Ends the command with an error for an output path that cannot be written, before anything slow is done."""
+    from training.data.digits import DataError
+
+    with friendly_errors():
+        if out.is_dir() or not out.parent.is_dir():
+            raise DataError(f"{out}: want a file in a folder that exists")
+        if out.exists() and not force:
+            raise DataError(f"{out}: exists already; --force overwrites it")

@@ -128,20 +128,20 @@ def _compile(layers: Layers, head_rows: int, row_sizes: tuple[int, ...]) -> dict
 
     detector = Detector(shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS), shaped(head_rows, HIDDEN))
     weights = abstract_params(layers, inference_form()), shaped(), detector, shaped(2)
-    lower = jax.jit(_columns(layers)).lower
+    lower = jax.jit(columns_function(layers)).lower
     return {rows: lower(*weights, _pictures(rows)).compile() for rows in row_sizes}
 
 
 def _compile_with(layers: Layers, weights: Weights) -> Compiled:
     """A function of one image, with the weights as constants."""
-    return jax.jit(partial(_columns(layers), *weights)).lower(_pictures(ALONE)).compile()
+    return jax.jit(partial(columns_function(layers), *weights)).lower(_pictures(ALONE)).compile()
 
 
 def _pictures(rows: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)
 
 
-def _columns(layers: Layers) -> Callable[..., jax.Array]:
+def columns_function(layers: Layers) -> Callable[..., jax.Array]:
     """The function of weights, temperature, detector, limits, images uint8 [n, 28, 28] that gives columns."""
     network = forward_with_features(layers, inference_form())
 

@@ -89,9 +89,9 @@ class Network(nnx.Module):
                 if layer.rate and dropout_key is not None:
                     x = _dropped(x, layer.rate, jax.random.fold_in(dropout_key, place))
             case Flatten():
-                x = x.reshape(len(x), -1)
+                x = x.reshape(x.shape[0], -1)
             case Reshape():
-                x = x.reshape(len(x), *layer.to)
+                x = x.reshape(x.shape[0], *layer.to)
         return x
 
     def _pooled_first(self, place: int) -> bool:
@@ -162,7 +162,7 @@ def _dropped(x: jax.Array, rate: float, key: jax.Array) -> jax.Array:
 def _half(x: jax.Array) -> jax.Array:
     """Means of 2 x 2 pixels: [n, 28, 28, 1] -> [n, 196]; as a sum of slices, which CPUs add faster than windows."""
     quarters = [x[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]
-    return (sum(quarters[1:], start=quarters[0]) / 4).reshape(len(x), -1)
+    return (sum(quarters[1:], start=quarters[0]) / 4).reshape(x.shape[0], -1)
 
 
 def _abstract(layers: Layers, form: Form) -> Network:

@@ -25,7 +25,7 @@ def moments(images: jax.Array) -> jax.Array:
     They are the logarithm of the mean ink (0…1) + 0.01; y and x of the centre of mass; mean y², x² and xy. Places are
     in pixels from the middle.
     """
-    sums = normalise(images).reshape(-1, PIXELS) @ _basis()  # [n, 6]
+    sums = normalise(images).reshape(-1, PIXELS) @ basis()  # [n, 6]
     ink = sums[:, :1]
     return jnp.concatenate([jnp.log(ink / PIXELS + PAPER), sums[:, 1:] / jnp.maximum(ink, LEAST_INK)], axis=1)
 
@@ -35,7 +35,7 @@ def mean_ink(moments: jax.Array) -> jax.Array:
     return jnp.exp(moments[:, 0]) - PAPER
 
 
-def _basis() -> NDArray[np.float32]:
+def basis() -> NDArray[np.float32]:
     """The matrix float32 [784, 6] that pixels are multiplied by: 1, y, x, y², x², xy, in pixels from the middle."""
     y, x = (np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2).reshape(2, PIXELS)
     return np.stack([np.ones(PIXELS), y, x, y * y, x * x, x * y], axis=1).astype(np.float32)

@@ -229,7 +229,10 @@ def test_changes_lists_who_changed_what_is_live_and_why(trained, tmp_path, monke
 
 @pytest.mark.parametrize(
     "command",
-    ["fit", "evaluate", "models", "promote", "rollback", "changes", "report", "leaderboard", "baselines", "data"],
+    [
+        *("fit", "evaluate", "models", "promote", "rollback", "changes", "export", "report", "leaderboard"),
+        *("baselines", "data"),
+    ],
 )
 def test_every_command_explains_itself(command):
     code, out, _ = run(command, "--help")

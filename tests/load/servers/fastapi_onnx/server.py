@@ -8,7 +8,9 @@ they would take them from the server, and each figure is worse with it.
 
 import gc
 import sys
+from pathlib import Path
 
+import onnx
 import onnxruntime
 import orjson
 import uvicorn
@@ -16,8 +18,6 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from tests.load.servers.bodies import BYTES, PIXELS, answer_of, pixels_of_bytes, pixels_of_json
-from tests.load.servers.fastapi_onnx.graph import graph
-from tests.load.servers.network import read
 
 NETWORK, PORT = sys.argv[1], int(sys.argv[2])
 THREADS = 2
@@ -27,12 +27,13 @@ app = FastAPI()
 
 
 def session() -> onnxruntime.InferenceSession:
-    """The network, loaded."""
+    """The network as `python -m training export` writes it, without what the answer does not need."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    drawn = graph(read(NETWORK)).SerializeToString()
-    return onnxruntime.InferenceSession(drawn, options, providers=["CPUExecutionProvider"])
+    exported = onnx.load(Path(NETWORK).with_suffix(".onnx"))
+    asked = onnx.utils.Extractor(exported).extract_model(["images"], ["probabilities"])
+    return onnxruntime.InferenceSession(asked.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 network = session()
@@ -49,7 +50,7 @@ async def predict(request: Request) -> Response:
 
 def _answer(body: bytes, kind: str) -> Response:
     pixels = pixels_of_bytes(body) if kind == BYTES else pixels_of_json(orjson.loads(body))
-    (probabilities,) = network.run(None, {"pixels": pixels})
+    (probabilities,) = network.run(None, {"images": pixels.reshape(-1, 28, 28)})
     return Response(answer_of(probabilities), media_type="application/json")
 
 
