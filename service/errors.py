@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from training.errors import DigitsError
+
+TYPED_ARRAY_HINT: Final = (
+    "; JSON.stringify makes an object of a typed array, such as Uint8Array: Array.from(array) makes a list of it"
+)
 
 
 class RequestError(DigitsError):
@@ -119,7 +123,14 @@ class BrokenAnswer(DigitsError):
 def wrong_type(field: str, value: Any, wanted: str) -> WrongValue:
     """The error for a JSON value of a wrong type."""
     found = describe(value)
-    return WrongValue("wrong_type", f"{field} is {found}, want {wanted}", field=field, found=found, wanted=wanted)
+    hint = TYPED_ARRAY_HINT if is_typed_array(value) else ""
+    message = f"{field} is {found}, want {wanted}{hint}"
+    return WrongValue("wrong_type", message, field=field, found=found, wanted=wanted)
+
+
+def is_typed_array(value: Any) -> bool:
+    """Whether a JSON value is an object that JSON.stringify makes of a typed array or of a Buffer of Node.js."""
+    return type(value) is dict and ("0" in value or (value.get("type") == "Buffer" and "data" in value))
 
 
 def wrong_length(field: str, found: str, wanted: str) -> WrongValue:

@@ -12,6 +12,8 @@ import numpy as np
 from training.answers import ACCEPTED, CERTAINTY, NOT_A_DIGIT, SEVERAL_DIGITS, UNCLEAR_PICTURE, VERDICT, Answers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from training.picture.line import Box, Line
 
 IMPOSSIBLE: Final = 1e-6
@@ -25,13 +27,13 @@ WIDE: Final = 3.0
 
 
 class Reading(NamedTuple):
-    """The answers to the digits of a picture, from left to right."""
+    """The answers to the digits of a line, from left to right, or to the one digit of each of several pictures."""
 
     rows: list[int]
     """Which pieces they are."""
     answers: Answers
-    seen: int
-    """Number of digits in the picture."""
+    seen: list[int]
+    """Number of digits in each picture; of a line, in one."""
     boxes: list[Box]
     """Where the digits are, of a line."""
 
@@ -51,7 +53,22 @@ def read_digit(line: Line, answers: Answers) -> Reading:
         columns[0, VERDICT] = SEVERAL_DIGITS
     elif not line.clear and not columns[0, VERDICT]:
         columns[0, VERDICT] = UNCLEAR_PICTURE
-    return Reading([row], Answers(columns, answers.judged), seen, [])
+    return Reading([row], Answers(columns, answers.judged), [seen], [])
+
+
+def read_digits(lines: Sequence[Line], answers: Answers) -> Reading:
+    """The answers to the one digit of each of several pictures, from answers to all pieces of all of them."""
+    readings, starts = [], [0]
+    for line in lines:
+        end = starts[-1] + len(line.pieces)
+        readings.append(read_digit(line, Answers(answers.columns[starts[-1] : end], answers.judged)))
+        starts.append(end)
+    return Reading(
+        [start + row for start, reading in zip(starts, readings, strict=False) for row in reading.rows],
+        Answers(np.concatenate([reading.answers.columns for reading in readings]), answers.judged),
+        [seen for reading in readings for seen in reading.seen],
+        [],
+    )
 
 
 def read_line(line: Line, answers: Answers) -> Reading:
@@ -61,7 +78,7 @@ def read_line(line: Line, answers: Answers) -> Reading:
     if not line.clear:
         columns[columns[:, VERDICT] == 0, VERDICT] = UNCLEAR_PICTURE
     boxes = [line.pieces[row].box for row in rows]
-    return Reading(rows, Answers(columns, answers.judged), len(rows), boxes)
+    return Reading(rows, Answers(columns, answers.judged), [len(rows)], boxes)
 
 
 def _costs(line: Line, answers: Answers) -> list[float]:

@@ -23,6 +23,7 @@ CORRECTION: Final = ObjectForm(
     '"digit", and "pixels" with "scale", "model", "version", "predicted", or "prediction" with "index"',
     '{"pixels": [784 numbers], "digit": 7} or {"prediction": "…", "digit": 7}',
 )
+SEVERAL: Final = "each picture has a correction of its own"
 
 
 class SentPicture(NamedTuple):
@@ -82,7 +83,7 @@ def _decode(request: dict[str, Any], booleans: bool) -> PostedCorrection:
             None if model is None else _model(model),
             None if version is None else _whole("version", version, 1, VERSION_LIMIT),
             None if predicted is None else _whole("predicted", predicted, 0, CLASSES - 1),
-            decode_pixels(request, booleans).tobytes(),
+            decode_pixels(request, booleans, several=SEVERAL).tobytes(),
         ),
     )
 

@@ -35,7 +35,10 @@ class PlainError(BaseModel):
 ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: (
         "The body can't be read",
-        ("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression", "invalid_picture"),
+        (
+            *("empty_body", "not_utf8", "invalid_json", "invalid_npy", "invalid_compression", "invalid_picture"),
+            "invalid_form",
+        ),
     ),
     401: ("The key is missing or not known", ("missing_key", "wrong_key")),
     403: (
@@ -47,7 +50,7 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     409: ("A version could not be loaded; what ran before goes on", ("version_refused",)),
     413: (
         "The body is too long, or has too many pictures or pixels",
-        ("body_too_large", "too_many_pictures", "picture_too_large"),
+        ("body_too_large", "too_many_pictures", "too_many_parts", "picture_too_large"),
     ),
     415: (
         "The body is of no kind that is spoken here, or compressed in a way that is not",

@@ -24,6 +24,12 @@ BMP: Final = "image/bmp"
 TIFF: Final = "image/tiff"
 PICTURES: Final = (PNG, JPEG, WEBP, GIF, BMP, TIFF)
 """Media types of request bodies only."""
+FORM_DATA: Final = "multipart/form-data"
+"""A form with image files."""
+IMAGES: Final = (*PICTURES, FORM_DATA)
+"""Media types of request bodies with image files."""
+ALIASES: Final = {"image/jpg": JPEG, "image/x-ms-bmp": BMP}
+"""Names that clients give to media types -> the registered ones."""
 HEIC: Final = "image/heic"
 AVIF: Final = "image/avif"
 SAVE: Final = "save it as JPEG or PNG"
@@ -33,13 +39,14 @@ ANY: Final = b"*/*"
 FORM: Final = "application/x-www-form-urlencoded"
 
 
-def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *PICTURES)) -> str:
+def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *IMAGES)) -> str:
     """The media type in Content-Type. Raises WrongMediaType if it is none of `types`, or JSON not in UTF-8."""
     given = headers.get(b"content-type", b"")
     if given == JSON_HEADER:
         return JSON
     header = given.decode("latin-1")
     media_type, *parameters = (part.strip().lower() for part in header.split(";"))
+    media_type = ALIASES.get(media_type, media_type)
     if media_type not in types:
         hint = f"; with curl: -H 'Content-Type: {JSON}'" if media_type in ("", FORM) else ""
         if media_type.startswith("image/") and PNG in types:

@@ -38,6 +38,7 @@ def configure_logs(level: str, form: str) -> None:
     for name in CONFIGURED_LOGGERS:
         logging.getLogger(name).setLevel(level.upper())
     logging.captureWarnings(True)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of damaged forms that anybody sends
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata in pictures that anybody sends
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda thrown: _log_uncaught(thrown.exc_type, thrown.exc_value, thrown.exc_traceback)

@@ -25,13 +25,22 @@ if TYPE_CHECKING:
 
 FORM: Final = f"{PIXELS} ({SIDE} x {SIDE}, row by row)"
 PICTURE: Final = f"a list of {PIXELS} numbers or of {SIDE} rows of {SIDE}"
+LISTED: Final = f"a list of pictures; a list of one picture is [[{PIXELS} numbers]]"
 SCALES: Final = (1e-300, 1e300)
 """Minimum and maximum scale for which float64 arithmetic neither overflows nor underflows."""
 
 
-def decode_pixels(request: dict[str, Any], booleans: bool) -> Images:
-    """The picture uint8 [1, 28, 28] of an object with "pixels" and an optional "scale". Raises WrongValue."""
-    return decode_pictures([request["pixels"]], lambda _: "pixels", scale_of(request), booleans)
+def decode_pixels(request: dict[str, Any], booleans: bool, *, several: str) -> Images:
+    """The picture uint8 [1, 28, 28] of an object with "pixels" and an optional "scale".
+
+    `several` says what to do with several pictures. Raises WrongValue.
+    """
+    pixels = request["pixels"]
+    if type(pixels) is list and pixels and _is_picture(pixels[0]):
+        found = _count(pixels, "picture")
+        message = f"pixels has {found}, want the pixels of one: {several}"
+        raise WrongValue("wrong_length", message, field="pixels", found=found, wanted=PICTURE)
+    return decode_pictures([pixels], lambda _: "pixels", scale_of(request), booleans)
 
 
 def check_pictures(pictures: Any, field: str, limit_rows: int) -> list[Any]:
@@ -41,9 +50,21 @@ def check_pictures(pictures: Any, field: str, limit_rows: int) -> list[Any]:
     if not pictures:
         message = f"{field} is empty, want at least one picture"
         raise WrongValue("empty", message, field=field, found="an empty list", wanted=PICTURE)
+    if len(pictures) in (PIXELS, SIDE) and _is_picture(pictures):
+        found = "the pixels of one picture"
+        raise WrongValue("wrong_type", f"{field} has {found}, want {LISTED}", field=field, found=found, wanted=LISTED)
     if len(pictures) > limit_rows:
         raise too_many_rows(len(pictures), limit_rows, field=field)
     return pictures
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether a value looks like one picture, by its length and its first value, and not like a row or a list."""
+    if type(value) is not list or not value:
+        return False
+    if type(value[0]) is not list:
+        return len(value) == PIXELS and type(value[0]) in (int, float)
+    return len(value) == len(value[0]) == SIDE and not (type(value[0][0]) is list and len(value[0][0]) > 1)
 
 
 def scale_of(request: dict[str, Any], field: str = "scale") -> float:
@@ -61,8 +82,13 @@ def scale_of(request: dict[str, Any], field: str = "scale") -> float:
 def decode_pictures(pictures: list[Any], fields: Fields, scale: float, booleans: bool) -> Images:
     """Pictures uint8 [n, 28, 28] of lists of numbers 0…scale; `fields` returns the field name of picture i, for errors.
 
-    `booleans`: whether the body may contain true or false. Raises WrongValue.
+    A picture is 784 numbers, 28 x 28 or 28 x 28 x 1. `booleans`: whether the body may contain true or false. Raises
+    WrongValue.
     """
+    pictures = [
+        _without_channels(picture, fields(i)) if _has_channels(picture) else picture
+        for i, picture in enumerate(pictures)
+    ]
     if not booleans:
         if scale == FULL_INK:
             with suppress(TypeError, ValueError):
@@ -75,6 +101,28 @@ def decode_pictures(pictures: list[Any], fields: Fields, scale: float, booleans:
         if booleans or not _is_valid(picture, scale):
             _check_picture(picture, fields(i), scale)
     return quantise(_numbers(pictures), scale)
+
+
+def _has_channels(picture: Any) -> bool:
+    """Whether the first pixel of a picture is a list, as in 28 x 28 x 1."""
+    rows = type(picture) is list and bool(picture) and type(picture[0]) is list and bool(picture[0])
+    return rows and type(picture[0][0]) is list and len(picture) == SIDE
+
+
+def _without_channels(picture: list[Any], field: str) -> list[Any]:
+    """[28][28] for [28][28][1]; a row that is no list stays, for a later error with its place. Raises WrongValue."""
+    return [
+        [_channel(cell, f"{field}[{i}][{j}]") for j, cell in enumerate(row)] if type(row) is list else row
+        for i, row in enumerate(picture)
+    ]
+
+
+def _channel(cell: Any, field: str) -> Any:
+    if type(cell) is not list:
+        raise wrong_type(field, cell, "a list of one number, as those before it")
+    if len(cell) != 1:
+        raise wrong_length(field, f"{len(cell)} numbers", "1: pictures are grey")
+    return cell[0]
 
 
 def _is_valid(picture: Any, scale: float) -> bool:

@@ -6,19 +6,21 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from fastapi import APIRouter, Request, Response
 
 from service.errors import WrongValue
 from service.feedback.recent_predictions import HEADER as ID_HEADER
 from service.http.body import read_body
 from service.http.error_schemas import error_answers
-from service.http.media_types import JSON, NPY, OCTETS, PICTURES, type_of_answer, type_of_body
+from service.http.media_types import FORM_DATA, IMAGES, JSON, NPY, OCTETS, PICTURES, type_of_answer, type_of_body
 from service.http.openapi import TIMEOUT, one_of
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.native.examples import bodies
 from service.protocols.native.fast_json import whole_numbers
-from service.protocols.native.image_file import decode_image, open_image
+from service.protocols.native.form_data import decode_form, named_errors
+from service.protocols.native.image_file import decode_image, open_image, type_of_file
 from service.protocols.native.npy import decode_npy
 from service.protocols.native.query import PARAMETERS, parse_query
 from service.protocols.native.request import decode_json
@@ -40,6 +42,14 @@ OF_ARRAYS: Final = {"ink": "0 is background", "read": "each picture is one digit
 """By query parameter: why it does not go with arrays."""
 BINARY: Final = {"type": "string", "format": "binary"}
 PICTURE: Final = "One picture of any size, on paper of either colour; the first of several pages or frames"
+FORM: Final = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "array", "minItems": 1, "items": BINARY, "description": "Image files; one answer for each"}
+    },
+    "required": ["file"],
+}
+"""A form; its fields may have any names."""
 TEXT: Final = {"type": "string", "minLength": 1}
 MODEL_HEADERS: Final = {"X-Model-Name": "name", "X-Model-Version": "version"}
 DOCUMENTATION: Final[dict[str, Any]] = {
@@ -56,7 +66,11 @@ DOCUMENTATION: Final[dict[str, Any]] = {
                 "examples": bodies(),
             },
             OCTETS: {"schema": BINARY | {"description": "784 bytes for each picture, row by row, 0 to 255"}},
-            NPY: {"schema": BINARY | {"description": "An array of numbers: [n, 784], [n, 28, 28], [784] or [28, 28]"}},
+            NPY: {
+                "schema": BINARY
+                | {"description": "An array of numbers: [n, 784], [n, 28, 28] or [n, 28, 28, 1]; without n for one"}
+            },
+            FORM_DATA: {"schema": FORM},
         }
         | {media_type: {"schema": BINARY | {"description": PICTURE}} for media_type in PICTURES},
     },
@@ -98,7 +112,7 @@ async def predict(request: Request) -> Response:
 
     Pictures in image files are prepared as MNIST's were: turned upright, rid of paper and shadows, cut to their ink,
     fitted into 20 x 20 with the centre of mass in the middle of 28 x 28. A picture of several digits is not accepted;
-    with `read=line` its digits are read from left to right.
+    with `read=line` its digits are read from left to right. A form (`multipart/form-data`) may have several files.
     Bodies may be compressed, `Content-Encoding: gzip` or `deflate`. `Accept` chooses the kind of answer.
     """
     state, scope = state_of(request), request.scope
@@ -111,14 +125,15 @@ async def predict(request: Request) -> Response:
         call = begin_call(state, headers, version, request.receive, rows)
         body = await read_body(call.receive, headers, state.settings.body_limit_bytes, state.offload)
         began_s = time.perf_counter()
-        line = None
-        if body_type in PICTURES:
-            line = await _decode_image(body, body_type, query, call)
-            pictures = Decoded(line.images, many=query.read == "line")
+        read = None
+        if body_type in IMAGES:
+            lines = await _decode_images(body, body_type, query, call)
+            images = lines[0].images if len(lines) == 1 else np.concatenate([line.images for line in lines])
+            pictures = Decoded(images, many=query.read == "line" or len(lines) > 1)
+            read = _reader(lines, query)
         else:
             pictures = await _decode(body, body_type, query, call)
         note_stage("decode", began_s)
-        read = _reader(line, query) if line else None
         prediction = await call.predict(pictures.images, pinned=query.version is not None, read=read)
     began_s = time.perf_counter()
     encode = partial(_encode, prediction, pictures, answer_type, query)
@@ -161,10 +176,32 @@ async def _decode(body: bytes, media_type: str, query: Query, call: Call) -> Dec
     return await offload.decode_json(decode, body, call.deadline_s, call.receive)
 
 
-async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Line:
-    """The pieces of ink in an image file. Raises WrongValue, and the errors of `open_image` and `decode_image`."""
+async def _decode_images(body: bytes, media_type: str, query: Query, call: Call) -> list[Line]:
+    """The pieces of ink in an image file, or in each file of a form.
+
+    Raises WrongValue, and the errors of `decode_form`, `open_image` and `decode_image`.
+    """
     if query.scale is not None:
         raise _unknown_scale(query.scale, media_type, "none")
+    if media_type != FORM_DATA:
+        return [await _decode_image(body, media_type, query, call)]
+    content_type, limit_rows = call.headers[b"content-type"], call.state.settings.request_limit_rows
+    decode = partial(decode_form, content_type=content_type, limit_rows=limit_rows)
+    files = await call.state.offload.decode_binary(decode, body, call.deadline_s, call.receive)
+    if query.read == "line" and len(files) > 1:
+        found = f"{len(files)} files"
+        message = f"query parameter read is line and the form has {found}, want one file for a line"
+        raise WrongValue("conflicting_fields", message, field="read", found=found, wanted="one file")
+    lines = []
+    for file in files:  # one after another, so that files of other requests come between
+        with named_errors(file):
+            kind = type_of_file(file.media_type, file.content)
+            lines.append(await _decode_image(file.content, kind, query, call))
+    return lines
+
+
+async def _decode_image(body: bytes, media_type: str, query: Query, call: Call) -> Line:
+    """The pieces of ink in an image file. Raises the errors of `open_image`, `decode_image` and `Offload.run`."""
     file = open_image(body, media_type, call.state.settings.picture_limit_pixels)
     prepare = partial(decode_image, file, query.ink, alone=query.read != "line")
     return await call.state.offload.run(file.kind, prepare, len(body), call.deadline_s, call.receive)
@@ -175,15 +212,15 @@ def _unknown_scale(scale: float, media_type: str, wanted: str) -> WrongValue:
     return WrongValue("unknown_parameter", message, field="scale", found=f"{scale:g}", wanted=wanted)
 
 
-def _reader(line: Line, query: Query) -> Read:
-    """What chooses among the answers to the pieces of a picture."""
-    from training.reading import read_digit, read_line
+def _reader(lines: list[Line], query: Query) -> Read:
+    """What chooses among the answers to the pieces of pictures."""
+    from training.reading import read_digits, read_line
 
-    return partial(read_line if query.read == "line" else read_digit, line)
+    return partial(read_line, lines[0]) if query.read == "line" else partial(read_digits, lines)
 
 
 def _encode(prediction: Prediction, pictures: Decoded, media_type: str, query: Query) -> Response:
-    """The response. There are no warnings about pictures that were prepared here, from an image file."""
+    """The response. There are no warnings about pictures that were prepared here, from image files."""
     version, answers, headers, reading = prediction
     images = pictures.images[reading.rows] if reading else pictures.images
     warnings = () if reading else frame_warnings(answers, images, many=pictures.many)

@@ -21,7 +21,7 @@ from tests.support.shelf import Shelf
 pytestmark = pytest.mark.anyio
 TYPES = (
     "application/json, application/octet-stream, application/x-npy, image/png, image/jpeg, image/webp, image/gif, "
-    "image/bmp or image/tiff"
+    "image/bmp, image/tiff or multipart/form-data"
 )
 
 

@@ -15,7 +15,7 @@ from training.answers import (
     Answers,
 )
 from training.picture.line import Box, Line, Piece
-from training.reading import read_digit, read_line
+from training.reading import read_digit, read_digits, read_line
 
 
 def piece(group, first, last, aspect=0.8):
@@ -41,7 +41,7 @@ def test_one_clear_digit_keeps_its_verdict():
     line = Line([piece(0, 0, 1)], 0, True, 0)
     for own in (ACCEPTED, UNCERTAIN):
         reading = read_digit(line, answers((7, 0.99, own)))
-        assert (verdict(reading), reading.seen, reading.rows, reading.boxes) == (own, 1, [0], [])
+        assert (verdict(reading), reading.seen, reading.rows, reading.boxes) == (own, [1], [0], [])
 
 
 def test_an_unclear_picture_is_not_accepted():
@@ -53,20 +53,28 @@ def test_an_unclear_picture_is_not_accepted():
 
 def test_digits_beside_it_are_told():
     reading = read_digit(Line([piece(0, 0, 1)], 0, True, 2), answers((7, 0.99, ACCEPTED)))
-    assert (verdict(reading), reading.seen) == (SEVERAL_DIGITS, 3)
+    assert (verdict(reading), reading.seen) == (SEVERAL_DIGITS, [3])
 
 
 def test_digits_that_touch_are_two_if_both_are_surer_than_the_whole():
     line = Line(WIDE, 0, True, 0)
     reading = read_digit(line, answers((8, 0.6, UNCERTAIN), (4, 0.99, ACCEPTED), (2, 0.99, ACCEPTED)))
-    assert (verdict(reading), reading.seen, reading.rows) == (SEVERAL_DIGITS, 2, [0])
+    assert (verdict(reading), reading.seen, reading.rows) == (SEVERAL_DIGITS, [2], [0])
     assert read_line(line, answers((8, 0.6, 1), (4, 0.99, 0), (2, 0.99, 0))).text == "42"
 
 
 @pytest.mark.parametrize("certainty", [0.95, 1.0])
 def test_a_wide_digit_that_is_accepted_is_one_whatever_its_halves_look_like(certainty):
     reading = read_digit(Line(WIDE, 0, True, 0), answers((2, certainty, ACCEPTED), (7, 1, 0), (1, 1, 0)))
-    assert (verdict(reading), reading.seen) == (ACCEPTED, 1)
+    assert (verdict(reading), reading.seen) == (ACCEPTED, [1])
+
+
+def test_several_pictures_have_an_answer_each_from_their_own_pieces():
+    lines = [Line([piece(0, 0, 1)], 0, True, 0), Line(WIDE, 0, True, 0), Line([piece(0, 0, 1)], 0, False, 0)]
+    read = read_digits(lines, answers((7, 0.99, 0), (8, 0.6, 1), (4, 0.99, 0), (2, 0.99, 0), (3, 0.99, 0)))
+    assert (read.rows, read.seen, read.boxes) == ([0, 1, 4], [1, 2, 1], [])
+    assert read.answers.columns[:, DIGIT].tolist() == [7, 8, 3]
+    assert read.answers.columns[:, VERDICT].tolist() == [ACCEPTED, SEVERAL_DIGITS, UNCLEAR_PICTURE]
 
 
 def test_a_line_has_a_box_for_each_digit():

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.errors import MalformedBody, TooLarge, WrongMediaType, WrongValue, shortened
-from service.http.media_types import AVIF, BMP, GIF, HEIC, JPEG, PICTURES, PNG, SAVE, TIFF, WEBP
+from service.http.media_types import ALIASES, AVIF, BMP, GIF, HEIC, JPEG, OCTETS, PICTURES, PNG, SAVE, TIFF, WEBP
 from service.http.offload import LARGE_PICTURES, SMALL_PICTURES
 from service.protocols.native.bmp_header import bmp_size
 from service.protocols.native.gif_header import essential_gif, gif_size
@@ -97,6 +97,25 @@ class ImageFile(NamedTuple):
         return LARGE_PICTURES if large or FORMATS[self.media_type].alone else SMALL_PICTURES
 
 
+def type_of_file(media_type: str, body: bytes) -> str:
+    """The media type of an image file whose Content-Type may say nothing of it: told by its first bytes then.
+
+    Raises WrongMediaType for a file of another kind.
+    """
+    said = ALIASES.get(media_type, media_type)
+    found = (_begins_as(body) or "of no known kind") if said in ("", OCTETS) and body else said or PNG
+    if found not in PICTURES:
+        wanted = ", ".join(form.name for form in FORMATS.values())
+        raise WrongMediaType(
+            "unsupported_media_type",
+            f"the file is {found}, want one of {wanted}; {SAVE}",
+            field="Content-Type",
+            found=found,
+            wanted=wanted,
+        )
+    return found
+
+
 def open_image(body: bytes, media_type: str, limit_pixels: int) -> ImageFile:
     """Reads the header of an image file: a picture over the limit is not decoded.
 
@@ -107,7 +126,7 @@ def open_image(body: bytes, media_type: str, limit_pixels: int) -> ImageFile:
         raise MalformedBody(
             "empty_body", f"the body is empty, want a {form.name} picture", found="nothing", wanted=form.name
         )
-    begins = next((kind for kind, magic in BEGINNINGS.items() if re.match(magic, body, re.DOTALL)), None)
+    begins = _begins_as(body)
     if begins not in (media_type, None):
         what_to_do = "" if begins in PICTURES else f": {SAVE}"
         raise WrongMediaType(
@@ -130,6 +149,11 @@ def open_image(body: bytes, media_type: str, limit_pixels: int) -> ImageFile:
     if wanted:
         raise TooLarge("picture_too_large", f"the picture has {found}, want {wanted}", found=found, wanted=wanted)
     return ImageFile(body, media_type, size)
+
+
+def _begins_as(body: bytes) -> str | None:
+    """The media type that the first bytes of a file tell."""
+    return next((kind for kind, magic in BEGINNINGS.items() if re.match(magic, body, re.DOTALL)), None)
 
 
 def decode_image(file: ImageFile, ink: Ink | None, *, alone: bool = True) -> Line:

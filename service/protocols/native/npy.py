@@ -21,10 +21,10 @@ LONGEST_FOUND: Final = 100
 """Maximum number of characters of a header in an error message."""
 READERS: Final = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """Format version -> reader of the header. Version 3.0 is only for structured arrays with field names in Unicode."""
-ONE_PICTURE: Final = ((PIXELS,), (SIDE, SIDE))
+ONE_PICTURE: Final = ((PIXELS,), (SIDE, SIDE), (SIDE, SIDE, 1))
 """The shapes of one picture."""
 ARRAY: Final = (
-    f"an array of numbers [n, {PIXELS}] or [n, {SIDE}, {SIDE}], or of one picture [{PIXELS}] or [{SIDE}, {SIDE}]"
+    f"an array of numbers [n, {PIXELS}], [n, {SIDE}, {SIDE}] or [n, {SIDE}, {SIDE}, 1], or of one picture, without n"
 )
 
 

@@ -13,6 +13,7 @@ PREDICT_FORM: Final = ObjectForm(
     '"pixels" or "instances", and "scale"',
     '{"pixels": [784 numbers]} or {"instances": [[784 numbers], …]}',
 )
+SEVERAL: Final = '"instances" takes a list of pictures'
 
 
 def decode_json(body: bytes, *, limit_rows: int) -> Decoded:
@@ -25,7 +26,7 @@ def decode_json(body: bytes, *, limit_rows: int) -> Decoded:
 def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Decoded:
     """The pictures of an object; `booleans`: whether the body may contain true or false."""
     if one_of(request, "pixels", "instances", PREDICT_FORM) == "pixels":
-        return Decoded(decode_pixels(request, booleans), many=False)
+        return Decoded(decode_pixels(request, booleans, several=SEVERAL), many=False)
     scale = scale_of(request)
     instances = check_pictures(request["instances"], "instances", limit_rows)
     return Decoded(decode_pictures(instances, "instances[{}]".format, scale, booleans), many=True)

@@ -73,8 +73,8 @@ def encode_json(
     """JSON body of n answers to images uint8 [n, 28, 28]; n is 1 unless `many`.
 
     `sets` are prediction sets, bool [n, 10], or None for null. Without `warnings`, there is no such field.
-    `reading` is what was read in an image file: there is a field `digits_seen` where it has several digits, or, of a
-    line, the field `text`, and a `box` for each answer.
+    `reading` is what was read in image files: an answer has a field `digits_seen` where a file has several digits; of a
+    line there is the field `text`, and a `box` for each answer.
     """
     end: dict[str, Any] = {"model": {"name": name, "version": version}}
     if warnings:
@@ -83,8 +83,14 @@ def encode_json(
         predictions = _predictions(answers, images, sets, fields)
         boxed = [{**one, "box": box._asdict()} for one, box in zip(predictions, reading.boxes, strict=True)]
         return orjson.dumps({"text": reading.text, "predictions": boxed, **end}, option=OPTIONS)
-    if reading and reading.seen > 1:
-        end["digits_seen"] = reading.seen
+    if reading and reading.seen[0] > 1 and not many:
+        end["digits_seen"] = reading.seen[0]
+    if reading and many:
+        predictions = _predictions(answers, images, sets, fields)
+        for prediction, seen in zip(predictions, reading.seen, strict=True):
+            if seen > 1:
+                prediction["digits_seen"] = seen
+        return orjson.dumps({"predictions": predictions, **end}, option=OPTIONS)
     if not many:
         (prediction,) = [_one(answers)] if fields is DEFAULT_FIELDS else _predictions(answers, images, sets, fields)
         return orjson.dumps({**prediction, **end}, option=OPTIONS)

@@ -12,7 +12,15 @@ Pixel: TypeAlias = Annotated[float, Field(ge=0)]
 Flat: TypeAlias = Annotated[list[Pixel], Field(min_length=PIXELS, max_length=PIXELS, title="784 numbers, row by row")]
 Line: TypeAlias = Annotated[list[Pixel], Field(min_length=SIDE, max_length=SIDE)]
 Nested: TypeAlias = Annotated[list[Line], Field(min_length=SIDE, max_length=SIDE, title="28 rows of 28 numbers")]
-Picture: TypeAlias = Flat | Nested
+Channels: TypeAlias = Annotated[
+    list[
+        Annotated[
+            list[Annotated[list[Pixel], Field(min_length=1, max_length=1)]], Field(min_length=SIDE, max_length=SIDE)
+        ]
+    ],
+    Field(min_length=SIDE, max_length=SIDE, title="28 rows of 28 lists of one number"),
+]
+Picture: TypeAlias = Flat | Nested | Channels
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Scale: TypeAlias = Annotated[
     float, Field(ge=1e-300, le=1e300, description="The value that means full ink; 0 is background")
@@ -69,6 +77,9 @@ class Prediction(BaseModel):
         Field(description="Digits, ascending, with the right one among them; only if asked for", min_length=1),
     ]
     pixels: Annotated[Pixels | None, Field(description="What the model saw, where `?fields=pixels` asks for it")] = None
+    digits_seen: Annotated[
+        int | None, Field(ge=2, description="Number of digits in an image file; only where there are several")
+    ] = None
 
 
 class FrameWarning(BaseModel):
@@ -89,9 +100,6 @@ class OneAnswer(Prediction):
 
     model: ModelName
     warnings: Warnings = []
-    digits_seen: Annotated[
-        int | None, Field(ge=2, description="Number of digits in an image file; only where there are several")
-    ] = None
 
 
 class Box(BaseModel):

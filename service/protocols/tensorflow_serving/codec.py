@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from service.errors import WrongValue, describe, shortened, wrong_length, wrong_type
+from service.errors import WrongValue, describe, is_typed_array, shortened, wrong_type
 from service.protocols.json_body import OPTIONS, ObjectForm, one_of, read_object
 from service.protocols.json_pictures import check_pictures, decode_pictures
 from service.protocols.tensorflow_serving.signatures import INPUT, scale_of_signature
@@ -58,7 +58,7 @@ def encode_rows(probabilities: Probabilities, *, columns: bool) -> bytes:
 def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> PredictRequest:
     field = one_of(request, "instances", "inputs", FORM)
     columns, given, scale = field == "inputs", request[field], scale_of_signature(request)
-    if columns and type(given) is dict:
+    if columns and type(given) is dict and not is_typed_array(given):
         given, field = _named_value(given, field), f"{field}.{INPUT}"
     rows = check_pictures(given, field, limit_rows)
 
@@ -71,10 +71,8 @@ def _decode(request: dict[str, Any], limit_rows: int, booleans: bool) -> Predict
 
 
 def _picture(row: Any, field: str, *, named: bool) -> Any:
-    """Unwraps the name, base64, and the channel axis of a picture; any other value is returned unchanged."""
-    if type(row) is list:
-        return _without_channels(row, field) if _has_channels(row) else row
-    if type(row) is not dict:
+    """Unwraps the name and the base64 of a picture; any other value is returned unchanged."""
+    if type(row) is not dict or is_typed_array(row):
         return row
     if row.keys() == {B64}:
         return _bytes(row[B64], field)
@@ -115,23 +113,3 @@ def _decode_base64(text: str) -> bytes:
     if len(packed) - len(digits) not in (0, padding):
         raise ValueError(f"{len(packed) - len(digits)} signs of padding, want {padding} or none")
     return base64.b64decode(digits + b"=" * padding, validate=True)
-
-
-def _has_channels(row: list[Any]) -> bool:
-    return bool(row) and type(row[0]) is list and bool(row[0]) and type(row[0][0]) is list
-
-
-def _without_channels(row: list[Any], field: str) -> list[Any]:
-    """[28][28] for [28][28][1]; a line that is no list stays, for a later error with its place. Raises WrongValue."""
-    return [
-        [_channel(cell, f"{field}[{i}][{j}]") for j, cell in enumerate(line)] if type(line) is list else line
-        for i, line in enumerate(row)
-    ]
-
-
-def _channel(cell: Any, field: str) -> Any:
-    if type(cell) is not list:
-        raise wrong_type(field, cell, "a list of one number, as those before it")
-    if len(cell) != 1:
-        raise wrong_length(field, f"{len(cell)} numbers", "1: pictures are grey")
-    return cell[0]

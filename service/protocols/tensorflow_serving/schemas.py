@@ -6,14 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.protocols.native.schemas import Picture, Pixel, Probability
-from training.images import CLASSES, SIDE
-
-Channel: TypeAlias = Annotated[list[Pixel], Field(min_length=1, max_length=1)]
-Channels: TypeAlias = Annotated[
-    list[Annotated[list[Channel], Field(min_length=SIDE, max_length=SIDE)]],
-    Field(min_length=SIDE, max_length=SIDE, title="28 rows of 28 lists of one number"),
-]
+from service.protocols.native.schemas import Picture, Probability
+from training.images import CLASSES
 
 
 class Base64(BaseModel):
@@ -24,7 +18,7 @@ class Base64(BaseModel):
     b64: Annotated[str, Field(pattern="^([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
 
 
-Tensor: TypeAlias = Picture | Channels | Base64
+Tensor: TypeAlias = Picture | Base64
 
 
 class Named(BaseModel):

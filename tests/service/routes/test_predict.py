@@ -249,6 +249,7 @@ async def test_the_documentation_names_every_kind_of_body_and_answer(client):
     kinds = ["application/json", "application/octet-stream", "application/x-npy"]
     assert [*post["requestBody"]["content"]] == [
         *kinds,
+        "multipart/form-data",
         *(f"image/{kind}" for kind in ("png", "jpeg", "webp", "gif", "bmp", "tiff")),
     ]
     assert sorted(post["responses"]["200"]["content"]) == kinds

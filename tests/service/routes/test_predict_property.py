@@ -111,7 +111,10 @@ def test_any_body_gets_an_answer_or_an_error_of_the_documented_shape(post, body)
 @given(
     bodies(),
     st.sampled_from(
-        ["application/json", "application/json; charset=utf-8", "text/plain", "image/png", "image/tiff", ""]
+        [
+            *("application/json", "application/json; charset=utf-8", "text/plain", "image/png", "image/tiff", ""),
+            *("multipart/form-data", "multipart/form-data; boundary=b"),
+        ]
     )
     | st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20).map(
         lambda s: s.encode("latin-1")

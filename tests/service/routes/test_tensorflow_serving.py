@@ -97,6 +97,9 @@ async def test_a_prediction_can_be_corrected_by_its_id(tmp_path):
         assert response.status_code == 201
 
 
+PICTURE = "want a list of 784 numbers or of 28 rows of 28"
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -108,7 +111,20 @@ async def test_a_prediction_can_be_corrected_by_its_id(tmp_path):
         ({"instances": [FLAT], "extra": 1}, '"extra" is not known here, want "instances" or "inputs", and "signature'),
         ({"instances": []}, "instances is empty, want at least one picture"),
         ({"instances": {"pixels": [FLAT]}}, "instances is an object, want a list of pictures"),
-        ({"instances": FLAT}, "instances has 784 pictures, want at most 8 in a request"),
+        (
+            {"instances": FLAT},
+            "instances has the pixels of one picture, want a list of pictures; a list of one picture is",
+        ),
+        (
+            {"instances": [{"0": 0, "1": 0}]},
+            f"instances[0] is an object, {PICTURE}; JSON.stringify makes an object of a",
+        ),
+        (
+            {"inputs": {"0": 0, "1": 0}},
+            "inputs is an object, want a list of pictures; JSON.stringify makes an object of a",
+        ),
+        ({"inputs": [{"0": 0}]}, f"inputs[0] is an object, {PICTURE}; JSON.stringify makes an object of a typed array"),
+        ({"instances": [FLAT] * 9}, "instances has 9 pictures, want at most 8 in a request"),
         ({"instances": [FLAT, FLAT[1:]]}, "instances[1] has 783 pixels, want 784 (28 x 28, row by row)"),
         ({"instances": [{"pixels": FLAT[1:]}]}, "instances[0].pixels has 783 pixels, want 784"),
         (

@@ -70,8 +70,9 @@ def test_more_pictures_than_allowed_are_refused(decode):
         PICTURES.astype(">i8"),
         PICTURES.astype(np.float16),
         np.asfortranarray(PICTURES),
+        PICTURES[..., None],
     ],
-    ids=["28 x 28", "784", "big-endian integers", "halves", "columns first"],
+    ids=["28 x 28", "784", "big-endian integers", "halves", "columns first", "28 x 28 x 1"],
 )
 def test_arrays_of_any_numbers_are_pictures(array):
     images, many = decode_npy(npy(array), limit_rows=3)
@@ -80,7 +81,7 @@ def test_arrays_of_any_numbers_are_pictures(array):
     assert many
 
 
-@pytest.mark.parametrize("array", [PICTURES[0], PICTURES[0].ravel()])
+@pytest.mark.parametrize("array", [PICTURES[0], PICTURES[0].ravel(), PICTURES[0][..., None]])
 @pytest.mark.parametrize("version", [(1, 0), (2, 0)])
 def test_an_array_of_one_picture_is_one_picture(array, version):
     images, many = decode_npy(npy(array, version=version), limit_rows=3)
@@ -109,7 +110,7 @@ def test_the_scale_is_the_value_of_full_ink():
             "the array has the shape [3, 783], want an array of numbers [n, 784]",
         ),
         (np.zeros(()), 255.0, "wrong_length", "the array has the shape [], want an array of numbers [n, 784]"),
-        (np.zeros((1, 28, 28, 1)), 255.0, "wrong_length", "the array has the shape [1, 28, 28, 1], want"),
+        (np.zeros((1, 1, 28, 28)), 255.0, "wrong_length", "the array has the shape [1, 1, 28, 28], want"),
         (np.zeros((0, 784)), 255.0, "empty", "the array has the shape [0, 784], want an array of numbers [n, 784]"),
     ],
 )

@@ -15,6 +15,7 @@ from training.images import quantise
 
 FLAT = [i % 256 for i in range(784)]
 NESTED = [FLAT[start : start + 28] for start in range(0, 784, 28)]
+CHANNELS = [[[value] for value in row] for row in NESTED]
 IMAGE = np.array(FLAT, np.uint8).reshape(1, 28, 28)
 FORM = "784 (28 x 28, row by row)"
 
@@ -40,7 +41,7 @@ def pixels(*path_and_value, picture=FLAT, **more):
 
 
 @pytest.mark.parametrize(
-    "picture", [FLAT, NESTED, [float(v) for v in FLAT], [[float(v) for v in row] for row in NESTED]]
+    "picture", [FLAT, NESTED, CHANNELS, [float(v) for v in FLAT], [[float(v) for v in row] for row in NESTED]]
 )
 def test_one_picture_in_every_form(picture):
     images, many = decoded({"pixels": picture})
@@ -50,8 +51,9 @@ def test_one_picture_in_every_form(picture):
 
 
 def test_a_list_of_pictures_may_mix_the_forms():
-    images, many = decoded({"instances": [FLAT, NESTED, FLAT[::-1], [v * 0.999 for v in FLAT]]})
-    assert images.shape == (4, 28, 28)
+    images, many = decoded({"instances": [FLAT, NESTED, FLAT[::-1], [v * 0.999 for v in FLAT], CHANNELS]})
+    assert images.shape == (5, 28, 28)
+    assert images[4].tolist() == images[0].tolist()
     assert images[1].tolist() == images[0].tolist() == IMAGE[0].tolist()
     assert images[2].ravel().tolist() == FLAT[::-1]
     assert images[3].ravel().tolist() == FLAT
@@ -123,6 +125,11 @@ def test_a_body_that_cannot_be_read(body, code, text):
 
 INK = "want a number from 0 to 255"
 PICTURE = "want a list of 784 numbers or of 28 rows of 28"
+ROW = "want a row of 28 numbers"
+CHANNEL = "want a list of one number, as those before it"
+ONE = 'want the pixels of one: "instances" takes a list of pictures'
+LISTED = "want a list of pictures; a list of one picture is [[784 numbers]]"
+TYPED = "; JSON.stringify makes an object of a typed array, such as Uint8Array: Array.from(array) makes a list of it"
 MEANING = "the value that means full ink"
 SCALES = f"want a number from 1e-300 to 1e+300, {MEANING}"
 KEYS = 'is not known here, want "pixels" or "instances", and "scale"'
@@ -176,7 +183,11 @@ WRONG = [
     ({"pixels": None}, "wrong_type", "pixels", f"is null, {PICTURE}"),
     ({"pixels": 5}, "wrong_type", "pixels", f"is 5, {PICTURE}"),
     ({"pixels": "784"}, "wrong_type", "pixels", f'is "784" (a string), {PICTURE}'),
-    ({"pixels": {"0": 1}}, "wrong_type", "pixels", f"is an object, {PICTURE}"),
+    ({"pixels": {"a": 1}}, "wrong_type", "pixels", f"is an object, {PICTURE}"),
+    ({"pixels": {"0": 1, "1": 2}}, "wrong_type", "pixels", f"is an object, {PICTURE}{TYPED}"),
+    ({"pixels": {"type": "Buffer", "data": FLAT}}, "wrong_type", "pixels", f"is an object, {PICTURE}{TYPED}"),
+    ({"pixels": [{"0": 1}] * 28}, "wrong_length", "pixels", f"has 28 pixels, want {FORM}"),
+    ({"pixels": [*NESTED[:3], {"0": 1}, *NESTED[4:]]}, "wrong_type", "pixels[3]", f"is an object, {ROW}{TYPED}"),
     (pixels(17, "7"), "wrong_type", "pixels[17]", f'is "7" (a string), {INK}'),
     (pixels(17, True), "wrong_type", "pixels[17]", f"is true (a boolean), {INK}"),
     (pixels(17, False), "wrong_type", "pixels[17]", f"is false (a boolean), {INK}"),
@@ -195,7 +206,11 @@ WRONG = [
     ({"pixels": FLAT, "scale": 1}, "out_of_range", "pixels[2]", "is 2, want a number from 0 to 1"),
     ({"pixels": [0.7] * 784, "scale": 0.5}, "out_of_range", "pixels[0]", "is 0.7, want a number from 0 to 0.5"),
     # one picture, nested
-    ({"pixels": [FLAT]}, "wrong_length", "pixels", "has 1 row, want 28 rows of 28 pixels"),
+    ({"pixels": [FLAT]}, "wrong_length", "pixels", f"has 1 picture, {ONE}"),
+    ({"pixels": [FLAT, FLAT[:-1]]}, "wrong_length", "pixels", f"has 2 pictures, {ONE}"),
+    ({"pixels": [NESTED] * 3}, "wrong_length", "pixels", f"has 3 pictures, {ONE}"),
+    ({"pixels": [NESTED] * 28}, "wrong_length", "pixels", f"has 28 pictures, {ONE}"),
+    ({"pixels": [CHANNELS] * 2}, "wrong_length", "pixels", f"has 2 pictures, {ONE}"),
     ({"pixels": [[[0]]]}, "wrong_length", "pixels", "has 1 row, want 28 rows of 28 pixels"),
     ({"pixels": NESTED[:-1]}, "wrong_length", "pixels", "has 27 rows, want 28 rows of 28 pixels"),
     ({"pixels": [*NESTED[:-1], [0] * 27]}, "wrong_length", "pixels[27]", "has 27 pixels, want 28"),
@@ -206,7 +221,22 @@ WRONG = [
     (pixels(5, 3, True, picture=NESTED), "wrong_type", "pixels[5][3]", f"is true (a boolean), {INK}"),
     (pixels(5, 3, [7], picture=NESTED), "wrong_type", "pixels[5][3]", f"is a list of 1, {INK}"),
     ({"pixels": NESTED, "scale": 1}, "out_of_range", "pixels[0][2]", "is 2, want a number from 0 to 1"),
+    # one picture, 28 x 28 x 1
+    (pixels(5, 3, 7, picture=CHANNELS), "wrong_type", "pixels[5][3]", f"is 7, {CHANNEL}"),
+    (
+        pixels(5, 3, [7, 7], picture=CHANNELS),
+        "wrong_length",
+        "pixels[5][3]",
+        "has 2 numbers, want 1: pictures are grey",
+    ),
+    (pixels(5, 3, 0, 256, picture=CHANNELS), "out_of_range", "pixels[5][3]", f"is 256, {INK}"),
+    ({"pixels": [[[0] * 3] * 28] * 28}, "wrong_length", "pixels[0][0]", "has 3 numbers, want 1: pictures are grey"),
     # a list of pictures
+    ({"instances": FLAT}, "wrong_type", "instances", f"has the pixels of one picture, {LISTED}"),
+    ({"instances": NESTED}, "wrong_type", "instances", f"has the pixels of one picture, {LISTED}"),
+    ({"instances": CHANNELS}, "wrong_type", "instances", f"has the pixels of one picture, {LISTED}"),
+    ({"instances": {"0": FLAT}}, "wrong_type", "instances", f"is an object, want a list of pictures{TYPED}"),
+    ({"instances": [FLAT, {"0": 1}]}, "wrong_type", "instances[1]", f"is an object, {PICTURE}{TYPED}"),
     ({"instances": []}, "empty", "instances", "is empty, want at least one picture"),
     ({"instances": None}, "wrong_type", "instances", "is null, want a list of pictures"),
     ({"instances": 784}, "wrong_type", "instances", "is 784, want a list of pictures"),
