@@ -168,7 +168,7 @@ def _middleware(app: FastAPI, state: ServiceState, errors: ErrorResponses, templ
         inner = CORSMiddleware(
             inner,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD", "POST"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )

@@ -74,6 +74,10 @@ class UnknownPrediction(RequestError):
     """The prediction id is unknown or has been overwritten."""
 
 
+class UnknownCorrection(RequestError):
+    """There is no correction with this id, or none that the key of the request was sent with."""
+
+
 class KeyReused(RequestError):
     """An idempotency key was used before with another correction."""
 

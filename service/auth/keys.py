@@ -112,6 +112,14 @@ class Keys:
             raise Forbidden("wrong_right", message, field="Authorization", found=found, wanted=wanted)
         return matching[0].name
 
+    def allows(self, authorization: str | None, right: Right) -> bool:
+        """Whether the key in an Authorization header has a right."""
+        try:
+            self.check(authorization, right)
+        except (Forbidden, Unauthorised):
+            return False
+        return True
+
     def owner(self, authorization: str | None) -> str | None:
         """The name of the owner of a key with any right; None if the key is missing or unknown."""
         try:

@@ -11,7 +11,7 @@ from queue import Full
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.concurrency import ThreadPool
-from service.errors import FeedbackOff, FeedbackUnavailable, KeyReused
+from service.errors import FeedbackOff, FeedbackUnavailable, KeyReused, UnknownCorrection
 from training.errors import DigitsError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ LIMIT_WAITING: Final = 64
 """Maximum number of requests that wait for a thread."""
 TIMEOUT_S: Final = 5.0
 PURGE_INTERVAL_S: Final = 3600.0
+OWN: Final = "the id of a correction, with the Idempotency-Key or the API key that it was sent with"
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +86,28 @@ class AsyncCorrections:
         if self._open_pool().full:
             raise _busy(self._limit_waiting)
 
-    async def add(self, digit: int, picture: SentPicture | RecentPrediction, client_key: str | None) -> Added:
-        """Stores a correction: the right digit of a picture. Raises KeyReused, FeedbackUnavailable, FeedbackOff."""
-        content = picture._asdict()
-        return await self._submit(lambda corrections: corrections.add(digit=digit, client_key=client_key, **content))
+    async def add(
+        self, digit: int, picture: SentPicture | RecentPrediction, client_key: str | None, client: str
+    ) -> Added:
+        """Stores a correction: the right digit of a picture; it replaces an earlier one by the same client.
+
+        Raises KeyReused, FeedbackUnavailable, FeedbackOff.
+        """
+        content = picture._asdict() | {"digit": digit, "client_key": client_key, "client": client}
+        return await self._submit(lambda corrections: corrections.add(**content))
+
+    async def remove(self, number: int, client_key: str | None, client: str | None, *, anyone: bool) -> None:
+        """Deletes a correction that was sent with the key or by the client, or that of `anyone`.
+
+        Raises UnknownCorrection, FeedbackUnavailable, FeedbackOff.
+        """
+
+        def remove(corrections: Corrections) -> bool:
+            return corrections.remove(number, client_key=client_key, client=client, anyone=anyone)
+
+        if not await self._submit(remove):
+            message = f"there is no correction {number}, or it was sent with another key, want {OWN}"
+            raise UnknownCorrection("unknown_correction", message, field="id", found=str(number), wanted=OWN)
 
     async def page(self, after: int, limit: int) -> list[Correction]:
         """At most `limit` corrections with ids greater than `after`. Raises FeedbackUnavailable, FeedbackOff."""

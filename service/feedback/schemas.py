@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -39,6 +39,13 @@ class KeptCorrection(BaseModel):
 
     id: int
     new: Annotated[bool, Field(description="Whether it was not there before")]
+
+
+class DeletedCorrection(BaseModel):
+    """A correction was deleted."""
+
+    id: int
+    deleted: Literal[True]
 
 
 class StoredCorrection(BaseModel):

@@ -83,8 +83,8 @@ ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
 """Status -> its description, and the error codes with this status."""
 FEEDBACK_ERRORS: dict[int, tuple[str, tuple[str, ...]]] = ERRORS | {
     404: (
-        "The prediction is not known any more, or no corrections are taken here",
-        ("unknown_prediction", "feedback_off"),
+        "The prediction is not known any more, the correction is not known, or no corrections are taken here",
+        ("unknown_prediction", "unknown_correction", "feedback_off"),
     ),
     409: ("The `Idempotency-Key` came with another correction before", ("key_reused",)),
     422: (ERRORS[422][0], (*ERRORS[422][1], "invalid_key", "invalid_name")),

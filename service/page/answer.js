@@ -10,11 +10,12 @@ export class Answer {
   #rows = [];
   #speaking = 0;
 
-  // `chosen` is called with the digit of a correction.
-  constructor(chosen) {
-    for (const id of ["answer", "digit", "sure", "state", "problem", "seen", "bars", "spoken", "feedback"]) {
+  // `chosen` is called with the digit of a correction, `takenBack` to undo it.
+  constructor(chosen, takenBack) {
+    for (const id of ["answer", "digit", "sure", "state", "problem", "seen", "bars", "spoken", "feedback", "take-back"]) {
       this.#parts[id] = document.getElementById(id);
     }
+    this.#parts["take-back"].addEventListener("click", takenBack);
     WORDS.forEach((_, digit) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -68,6 +69,7 @@ export class Answer {
   feedback(message, kind = "", digit = null) {
     this.#parts.feedback.textContent = message;
     this.#parts.feedback.className = `feedback ${kind}`;
+    this.#parts["take-back"].hidden = kind !== "kept";
     this.#rows.forEach((button, row) => button.classList.toggle("sent", row === digit));
   }
 

@@ -4,7 +4,7 @@ import { Answer } from "./answer.js";
 import { KeyForm } from "./key.js";
 import { Paper } from "./paper.js";
 import { firstPicture, sendable } from "./photo.js";
-import { correct, models, predict, Problem } from "./service.js";
+import { correct, models, predict, Problem, takeBack } from "./service.js";
 import { Strokes } from "./strokes.js";
 
 const PAUSE_MS = 100; // debounce of predict requests while drawing
@@ -14,7 +14,7 @@ const [undo, clear, file, ink, inkChoice, model, photo, hint, paperBox] = [
 ].map((id) => document.getElementById(id));
 
 const strokes = new Strokes();
-const answer = new Answer(send);
+const answer = new Answer(send, undoCorrection);
 const keyForm = new KeyForm(askAgain);
 const paper = new Paper(document.getElementById("drawing"), strokes, { began: dropPhoto, changed });
 
@@ -22,6 +22,8 @@ let chosen = null; // the photo to send, or null for a drawing
 let shown = null; // the answer on the screen, or null
 let timer = 0; // debounce or retry timer; 0 when none runs
 let asking = null; // AbortController of the predict request in flight
+let kept = null; // the correction of the answer on the screen, or null
+let writing = Promise.resolve(); // the correction in flight: they are written in the order of the clicks
 let stale = false; // whether the picture has changed since the last predict request
 
 // At most one predict request is in flight; a picture that changes meanwhile is sent after the answer.
@@ -123,19 +125,34 @@ async function choose(given) {
   changed();
 }
 
-async function send(digit) {
+function send(digit) {
+  if (!shown) return;
   const of = shown;
-  if (!of) return;
+  write(of, "Not kept.", async () => {
+    const correction = await correct(of, digit);
+    if (of !== shown) return;
+    kept = correction;
+    answer.feedback(`Thank you. Kept as ${digit}.`, "kept", digit);
+  });
+}
+
+function undoCorrection() {
+  const of = shown;
+  write(of, "Not taken back.", async () => {
+    await takeBack(kept);
+    if (of === shown) answer.feedback("Taken back: nothing is kept.");
+  });
+}
+
+// Writes a correction after those before it; `failed` begins the message of a failure.
+function write(of, failed, work) {
   answer.feedback("Sending …");
-  try {
-    await correct(of, digit);
-    if (of === shown) answer.feedback(`Thank you. Kept as ${digit}.`, "kept", digit);
-  } catch (error) {
+  writing = writing.then(work).catch((error) => {
     if (error.wantsKey) keyForm.ask(error);
     if (of !== shown) return;
     const off = error.code === "feedback_off";
-    answer.feedback(off ? "This service takes no corrections." : `Not kept. ${words(error)}`, "failed");
-  }
+    answer.feedback(off ? "This service takes no corrections." : `${failed} ${words(error)}`, "failed");
+  });
 }
 
 // After another key was entered, or the key was forgotten.

@@ -56,6 +56,7 @@ export async function models() {
 }
 
 // Sends a correction, the right digit of an answer: by prediction id, or with pixels if the service has lost the id.
+// Returns what `takeBack` needs.
 export async function correct(answer, digit) {
   const { prediction, pixels, model, digit: predicted } = answer;
   const sent = { pixels, digit, model: model.name, version: model.version, predicted };
@@ -68,9 +69,15 @@ export async function correct(answer, digit) {
   }
 }
 
+// Deletes a correction.
+export async function takeBack({ id, key }) {
+  await ask(`feedback/${id}`, { method: "DELETE", headers: { "Idempotency-Key": key } });
+}
+
 async function post(correction, key = crypto.getRandomValues(new Uint32Array(4)).join("-")) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
-  return ask("feedback", { method: "POST", headers, body: JSON.stringify(correction) });
+  const { content } = await ask("feedback", { method: "POST", headers, body: JSON.stringify(correction) });
+  return { id: content.id, key };
 }
 
 function sentence(text) {

@@ -9,9 +9,16 @@ import numpy as np
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
 
+from service.errors import WrongValue, shortened
 from service.feedback.rate_limit import client_of_address
 from service.feedback.request import KEY, KEY_HEADER, NamedPrediction, client_key, decode_correction
-from service.feedback.schemas import CorrectionsPage, KeptCorrection, PictureCorrection, PredictionCorrection
+from service.feedback.schemas import (
+    CorrectionsPage,
+    DeletedCorrection,
+    KeptCorrection,
+    PictureCorrection,
+    PredictionCorrection,
+)
 from service.http.body import read_body
 from service.http.error_schemas import FEEDBACK_ERRORS, error_answers
 from service.http.media_types import JSON, type_of_body
@@ -33,16 +40,23 @@ PARAMETERS: Final = {
 """Query parameter -> its description in OpenAPI, and its allowed values for errors."""
 RANGES: Final = {"after": (0, ID_LIMIT, 0), "limit": (1, PAGE_LIMIT, 100)}
 """Query parameter -> minimum, maximum, default."""
+KEY_PARAMETER: Final = {
+    "name": KEY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Chosen by the client: the same correction sent again with it is not kept twice, and whoever "
+    "knows it may delete the correction; 16 random bytes in hexadecimal cannot be guessed",
+    "schema": {"type": "string", "pattern": f"^{KEY}$"},
+}
+ID_PARAMETER: Final = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "The id in the answer to the correction",
+    "schema": {"type": "integer", "minimum": 1, "maximum": ID_LIMIT},
+}
 ADD_DOCUMENTATION: Final[dict[str, Any]] = {
-    "parameters": [
-        {
-            "name": KEY_HEADER,
-            "in": "header",
-            "required": False,
-            "description": "Chosen by the client: the same correction sent again with it is not kept twice",
-            "schema": {"type": "string", "pattern": f"^{KEY}$"},
-        }
-    ],
+    "parameters": [KEY_PARAMETER],
     "requestBody": {
         "required": True,
         "content": {
@@ -97,22 +111,45 @@ router = APIRouter(prefix="/feedback", tags=["feedback"])
 async def add(request: Request) -> Response:
     """The picture itself, or the id of a prediction that was made of it a short while ago.
 
+    Of several corrections of one picture by one client, told by its key or its address, the last one is kept.
     What cannot be kept now is refused with 503; predictions do not depend on it.
     """
     state, headers = state_of(request), dict(request.scope["headers"])
     corrections = state.corrections
     corrections.check_room()  # before the body is read, and so is the limit
-    state.corrections_limit.take(_client(request))
+    client = _client(request)
+    state.corrections_limit.take(client)
     type_of_body(headers, (JSON,))
     key = client_key(headers)
     body = await read_body(request.receive, headers, state.settings.body_limit_bytes, state.offload)
     posted = await state.offload.decode_json(decode_correction, body)
-    picture = posted.picture
-    if isinstance(picture, NamedPrediction):
-        added = await corrections.add(posted.digit, state.recent.find(*picture), key)
-    else:
-        added = await corrections.add(posted.digit, picture, key)
+    named = posted.picture
+    picture = state.recent.find(*named) if isinstance(named, NamedPrediction) else named
+    added = await corrections.add(posted.digit, picture, key, client)
     return Response(orjson.dumps(added._asdict(), option=OPTIONS), 201 if added.new else 200, media_type=JSON)
+
+
+@router.delete(
+    "/{id}",
+    summary="Take a correction back",
+    response_model=DeletedCorrection,
+    responses=error_answers(404, 422, 429, 503, errors=FEEDBACK_ERRORS),
+    openapi_extra={"parameters": [ID_PARAMETER, KEY_PARAMETER]},
+)
+async def delete(request: Request) -> Response:
+    """Wants the `Idempotency-Key` or the API key that the correction was sent with, or a management key."""
+    state = state_of(request)
+    client = _client(request)
+    state.corrections_limit.take(client)
+    number = _id(request.path_params["id"])
+    authorization = request.headers.get("Authorization")
+    await state.corrections.remove(
+        number,
+        client_key(dict(request.scope["headers"])),
+        client if state.keys.owner(authorization) else None,  # an address may be that of many
+        anyone=state.keys.allows(authorization, "manage"),
+    )
+    return Response(orjson.dumps({"id": number, "deleted": True}, option=OPTIONS), media_type=JSON)
 
 
 @router.get(
@@ -138,6 +175,14 @@ def _client(request: Request) -> str:
     """What the limit tells clients apart by: the owner of the key, or without a known key the address."""
     owner = state_of(request).keys.owner(request.headers.get("Authorization"))
     return f"key of {owner}" if owner else client_of_address(request.client.host if request.client else None)
+
+
+def _id(text: str) -> int:
+    """The id in a path. Raises WrongValue."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= ID_LIMIT):
+        found, wanted = shortened(text), f"a whole number from 1 to {ID_LIMIT}"
+        raise WrongValue("wrong_type", f"id is {found!r}, want {wanted}", field="id", found=found, wanted=wanted)
+    return int(text)
 
 
 class _PageQuery(NamedTuple):

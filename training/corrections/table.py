@@ -7,6 +7,8 @@ correction outlives the version that it corrects.
 from __future__ import annotations
 
 import datetime
+import hmac
+from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration; a database with this revision needs none."""
 REVISIONS: Final = Table("corrections_revision", MetaData(), Column("version_num", String(32)))
 """Alembic's own table; its name leaves room for other programs in the same database."""
@@ -55,7 +57,11 @@ CORRECTIONS: Final = Table(
     Column("predicted", SmallInteger),
     Column("digit", SmallInteger),
     Column("pixels", LargeBinary),
+    Column("author", String(32)),
 )
+STORED: Final = [column for column in CORRECTIONS.columns if column.name != "author"]
+"""The columns of a `Correction`."""
+AUTHOR_BYTES: Final = 16
 READ_AT_ONCE: Final = 1000
 """Number of rows in one statement, so that none takes long."""
 
@@ -132,10 +138,12 @@ class Corrections:
         model: str | None = None,
         version: int | None = None,
         predicted: int | None = None,
+        client: str | None = None,
     ) -> Added:
         """Stores a correction; `client_key` is an idempotency key: the same one stores it once.
 
-        Raises KeyReused when the key came with another correction, and DigitsError for a wrong digit or picture.
+        It replaces an earlier correction of the same picture by the same `client`. Raises KeyReused when the key came
+        with another correction, and DigitsError for a wrong digit or picture.
         """
         if not 0 <= digit < CLASSES or len(pixels) != PIXELS:
             raise DigitsError(f"digit is {digit} and the picture has {len(pixels)} pixels, want 0 to 9 and {PIXELS}")
@@ -148,13 +156,38 @@ class Corrections:
                         f"and differs in {', '.join(differing)}; want a new key for a new correction"
                     )
                 return Added(known.id, new=False)
-            row = content | {"client_key": client_key, "received": datetime.datetime.now(datetime.UTC)}
+            author = _author(client, pixels) if client else None
+            if author is not None:
+                connection.execute(delete(CORRECTIONS).where(CORRECTIONS.c.author == author))
+            row = content | {
+                "client_key": client_key,
+                "received": datetime.datetime.now(datetime.UTC),
+                "author": author,
+            }
             number = connection.execute(insert(CORRECTIONS).values(row).returning(CORRECTIONS.c.id)).scalar_one()
         return Added(number, new=True)
 
+    def remove(
+        self, number: int, *, client_key: str | None = None, client: str | None = None, anyone: bool = False
+    ) -> bool:
+        """Deletes the correction with an id; whether there was one, and one that may be deleted.
+
+        By whom it was sent: with the same `client_key`, or by the same `client`; or of `anyone`.
+        """
+        columns = (CORRECTIONS.c.client_key, CORRECTIONS.c.author, CORRECTIONS.c.pixels)
+        with self._database.writing() as connection:
+            row = connection.execute(select(*columns).where(CORRECTIONS.c.id == number)).one_or_none()
+            if row is None:
+                return False
+            same_key = _same(client_key, row.client_key)
+            if not (anyone or same_key or (client and _same(_author(client, bytes(row.pixels)), row.author))):
+                return False
+            connection.execute(delete(CORRECTIONS).where(CORRECTIONS.c.id == number))
+            return True
+
     def page(self, after: int, limit: int) -> list[Correction]:
         """At most `limit` corrections with ids greater than `after`, ascending."""
-        query = select(CORRECTIONS).where(CORRECTIONS.c.id > after).order_by(CORRECTIONS.c.id).limit(limit)
+        query = select(*STORED).where(CORRECTIONS.c.id > after).order_by(CORRECTIONS.c.id).limit(limit)
         with self._database.reading() as connection:
             return [_correction(row) for row in connection.execute(query).mappings()]
 
@@ -185,8 +218,18 @@ def _revision(connection: Connection) -> str | None:
     return connection.execute(select(REVISIONS.c.version_num)).scalar()
 
 
+def _author(client: str, pixels: bytes) -> str:
+    """A digest of a client and a picture: it tells two corrections of one picture by one client, and nothing else."""
+    return blake2s(client.encode(), key=blake2s(pixels).digest(), digest_size=AUTHOR_BYTES).hexdigest()
+
+
+def _same(given: str | None, kept: str | None) -> bool:
+    """Whether two secrets are there and the same, compared in constant time."""
+    return given is not None and kept is not None and hmac.compare_digest(given.encode(), kept.encode())
+
+
 def _with_key(connection: Connection, client_key: str) -> Correction | None:
-    query = select(CORRECTIONS).where(CORRECTIONS.c.client_key == client_key)
+    query = select(*STORED).where(CORRECTIONS.c.client_key == client_key)
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else _correction(row)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import count
 
 import psycopg
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from service.feedback.async_corrections import AsyncCorrections
 from tests.support.application import app_with, client_of
 from tests.support.disk import fill
-from tests.support.fake_predictor import FakePredictor
+from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.feedback import WHOLE, client_with, kept, predicts, problem
 from tests.support.keys import AUTHORIZATION
 from tests.support.waiting import eventually
@@ -64,7 +65,8 @@ async def test_a_full_disk_is_503_until_there_is_room_again(file, monkeypatch):
     async with client_with(file) as client:
         assert (await client.post("/feedback", json=WHOLE)).status_code == 201
         fill(monkeypatch)
-        while (response := await client.post("/feedback", json=WHOLE)).status_code == 201:
+        others = (WHOLE | {"pixels": picture(7, n).ravel().tolist()} for n in count())
+        while (response := await client.post("/feedback", json=next(others))).status_code == 201:
             pass  # the last page has room for a few
         problem(response, 503, "feedback_unavailable")
         assert await predicts(client)

@@ -9,7 +9,7 @@ from service.errors import TooManyCorrections
 from service.feedback import rate_limit as module
 from service.feedback.rate_limit import RateLimit, client_of_address
 from tests.support.application import app_with
-from tests.support.fake_predictor import FakePredictor
+from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.feedback import WHOLE, client_with, kept, predicts
 
 pytestmark = pytest.mark.anyio
@@ -103,7 +103,8 @@ def test_clients_are_told_apart_by_address(one, other, same):
 
 async def test_too_many_corrections_are_429_with_the_time_to_wait_and_none_is_kept(file):
     async with client_with(file, feedback_limit_per_minute=2) as client:
-        statuses = [(await client.post("/feedback", json=WHOLE)).status_code for _ in range(2)]
+        several = [WHOLE | {"pixels": picture(7, n).ravel().tolist()} for n in range(2)]
+        statuses = [(await client.post("/feedback", json=each)).status_code for each in several]
         refused = await client.post("/feedback", json=WHOLE)
         assert (statuses, refused.status_code) == ([201, 201], 429)
         assert refused.json()["error"] == {

@@ -30,6 +30,11 @@ NAME = "a model's name: lower-case letters, digits, - and _, at most 64"
         ({"pixels": PIXELS[1:]}, "wrong_length", "pixels has 783 pixels, want 784 (28 x 28, row by row)"),
         ({"pixels": [256, *PIXELS[1:]]}, "out_of_range", "pixels[0] is 256, want a number from 0 to 255"),
         ({"pixels": [True, *PIXELS[1:]]}, "wrong_type", "pixels[0] is true (a boolean), want a number from 0 to 255"),
+        (
+            {"pixels": [PIXELS] * 2},
+            "wrong_length",
+            "pixels has 2 pictures, want the pixels of one: each picture has a correction of its own",
+        ),
         ({"scale": "1"}, "wrong_type", 'scale is "1" (a string), want a number, the value that means full ink'),
         (
             {"note": "an ugly seven"},

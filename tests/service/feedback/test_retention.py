@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fake_predictor import picture
 from tests.support.feedback import WHOLE, client_with, kept, predicts
 from tests.support.waiting import eventually
 from training.corrections import Corrections
@@ -36,8 +37,9 @@ async def test_what_is_older_than_the_retention_is_forgotten_at_the_start(url, m
 async def test_without_a_retention_nothing_is_ever_forgotten(file, monkeypatch):
     monkeypatch.setattr("service.feedback.async_corrections.PURGE_INTERVAL_S", 0)
     async with client_with(file, feedback_retention_days=0) as client:
-        for _ in range(20):  # as many as there are purges, if there are any
-            assert (await client.post("/feedback", json=WHOLE)).status_code == 201
+        for n in range(20):  # as many as there are purges, if there are any
+            body = WHOLE | {"pixels": picture(7, n).ravel().tolist()}
+            assert (await client.post("/feedback", json=body)).status_code == 201
     assert len(kept(file)) == 20
 
 

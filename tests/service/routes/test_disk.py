@@ -24,7 +24,11 @@ async def test_the_event_loop_touches_no_file_during_a_request(keys_file, tmp_pa
         feedback_url=f"sqlite:///{tmp_path}/feedback.sqlite3",
     )
     paths = [
-        path_of(route.path, model="lenet", name="lenet", version="3", label="champion", verb="classify", path="page.js")
+        path_of(
+            route.path,
+            **{"model": "lenet", "name": "lenet", "version": "3", "label": "champion", "id": "1"},
+            **{"verb": "classify", "path": "page.js"},
+        )
         for route in iter_route_contexts(app.routes)
     ]
     loop, touched, path = threading.current_thread(), [], ""
@@ -41,7 +45,7 @@ async def test_the_event_loop_touches_no_file_during_a_request(keys_file, tmp_pa
         nonlocal path
         for path in [*paths, "/page/page.js", "/static-offline-docs/swagger-ui.css", "/readyz?verbose"]:
             if path != "/metrics":  # the numbers of this process, from /proc
-                for method in ("GET", "POST"):
+                for method in ("GET", "POST", "DELETE"):
                     await client.request(method, path, json=CORRECTION, headers=AUTHORIZATION)
         path = ""
 

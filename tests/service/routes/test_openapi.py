@@ -25,6 +25,7 @@ def test_the_documentation_names_every_path(openapi):
     assert {path: [*methods] for path, methods in openapi["paths"].items()} == {
         "/predict": ["post"],
         "/feedback": ["post", "get"],
+        "/feedback/{id}": ["delete"],
         "/models": ["get"],
         "/models/{name}/versions/{version}": ["get"],
         "/v1/models/{model}:predict": ["post"],
@@ -71,6 +72,7 @@ def test_the_documentation_has_no_error_that_is_never_sent(openapi):
     assert statuses == {
         "/predict": ["200", "400", "404", "406", "413", "415", "422", "500", "503", "504"],
         "/feedback": ["201", "200", "400", "404", "409", "413", "415", "422", "429", "503"],
+        "/feedback/{id}": ["200", "404", "422", "429", "503"],
         "/models": ["200", "503"],
         "/models/{name}/versions/{version}": ["200", "404", "503"],
         **{

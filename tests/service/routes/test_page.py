@@ -176,6 +176,30 @@ def test_one_click_sends_the_right_digit_to_the_database(page, database):
     assert rows[-1][2] == prepare(Image.open(io.BytesIO(png(image)))).tobytes()
 
 
+def corrections_in(database):
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT id, digit FROM corrections ORDER BY id").fetchall()
+    connection.close()
+    return rows
+
+
+def test_of_two_clicks_the_last_one_counts_and_is_taken_back_when_asked(page, database):
+    give(page, "drop", png(sample(1)))
+    shows(page, 1)
+    before = corrections_in(database)
+    undo = page.get_by_role("button", name="Take it back")
+    expect(undo).to_be_hidden()
+    for digit in (9, 4):
+        page.locator("#bars button").nth(digit).click()
+    expect(page.locator("#feedback")).to_have_text("Thank you. Kept as 4.")
+    assert [digit for _, digit in corrections_in(database)[len(before) :]] == [4]
+    undo.click()
+    expect(page.locator("#feedback")).to_have_text("Taken back: nothing is kept.")
+    expect(undo).to_be_hidden()
+    expect(page.locator("#bars .sent")).to_have_count(0)
+    assert corrections_in(database) == before
+
+
 def test_undo_takes_away_the_last_stroke_and_clear_all_of_them(page):
     draw(page, 1)
     shows(page, 1)

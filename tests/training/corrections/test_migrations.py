@@ -1,5 +1,6 @@
 """The tables of corrections, made by several at once and brought up to date."""
 
+import datetime
 import sqlite3
 import subprocess
 import sys
@@ -9,13 +10,14 @@ from contextlib import closing
 
 import psycopg
 import pytest
+from alembic.command import upgrade
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from etils import epath
 
 from tests.support.corrections import WHOLE
 from tests.support.waiting import eventually
-from training.corrections import Corrections, CorrectionsUnavailable
+from training.corrections import Corrections, CorrectionsUnavailable, table
 from training.corrections.database import WRITERS
 from training.corrections.table import CORRECTIONS, MIGRATIONS, REVISION
 from training.filesystem import locked
@@ -115,3 +117,22 @@ def test_a_database_of_a_later_version_is_told(corrections, url):
             connection.execute("UPDATE corrections_revision SET version_num = '9999'")
     with pytest.raises(CorrectionsUnavailable, match="Can't locate revision identified by '9999'"):
         corrections.prepare()
+
+
+def test_corrections_of_an_older_version_are_kept_and_have_no_author(url, monkeypatch):
+    corrections = Corrections(url)
+    monkeypatch.setattr(table, "REVISION", "0001")
+    with monkeypatch.context() as older:
+        older.setattr(table.command, "upgrade", lambda config, _: upgrade(config, "0001"))
+        corrections.prepare()
+    with corrections._database.writing() as connection:
+        row = WHOLE | {"received": datetime.datetime.now(datetime.UTC)}
+        connection.execute(CORRECTIONS.insert().values(row))
+    monkeypatch.undo()
+    corrections.prepare()
+    (found,) = corrections.all()
+    assert {name: getattr(found, name) for name in WHOLE} == WHOLE
+    assert not corrections.remove(found.id, client="anna")
+    assert corrections.add(digit=1, pixels=WHOLE["pixels"], client="anna").new
+    assert len(corrections.all()) == 2
+    corrections.close()

@@ -5,12 +5,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select
 
 from tests.support.corrections import SEVEN, WHOLE
 from training.corrections import (
     Added,
     KeyReused,
 )
+from training.corrections.table import CORRECTIONS
 from training.errors import DigitsError
 
 NOW = datetime.datetime.now
@@ -116,3 +118,56 @@ def test_who_reads_on_from_the_last_id_misses_nothing_that_is_being_written(corr
     while len(seen) < 100 and (page := corrections.page(seen[-1], 10)):
         seen.extend(c.id for c in page)
     assert seen == sorted(ids)
+
+
+def test_the_last_correction_of_a_picture_by_a_client_replaces_the_one_before(corrections):
+    """Two corrections of one picture contradict each other, and retraining drops both."""
+    other = corrections.add(digit=9, pixels=SEVEN, client="another")
+    elsewhere = corrections.add(digit=9, pixels=bytes(784), client="anna")
+    unknown = corrections.add(digit=9, pixels=SEVEN)
+    first = corrections.add(digit=9, pixels=SEVEN, client="anna")
+    last = corrections.add(digit=4, pixels=SEVEN, client="anna")
+    assert (last.new, last.id > first.id) == (True, True)
+    assert [c.id for c in corrections.all()] == [other.id, elsewhere.id, unknown.id, last.id]
+    assert corrections.all()[-1].digit == 4
+
+
+def test_a_correction_that_is_sent_again_with_its_key_replaces_nothing(corrections):
+    first = corrections.add(**WHOLE, client="anna")
+    assert corrections.add(**WHOLE, client="anna") == Added(first.id, new=False)
+    assert [c.id for c in corrections.all()] == [first.id]
+
+
+def test_many_threads_of_one_client_leave_one_correction(corrections):
+    with ThreadPoolExecutor(8) as threads:
+        added = list(threads.map(lambda n: corrections.add(digit=n % 10, pixels=SEVEN, client="anna"), range(50)))
+    (left,) = corrections.all()
+    assert left.id == max(one.id for one in added)
+
+
+def test_who_sent_a_correction_may_delete_it_by_its_key_or_as_the_same_client(corrections):
+    for by in ({"client_key": "k"}, {"client": "anna"}, {"anyone": True}):
+        number = corrections.add(**WHOLE, client="anna").id
+        for wrong in ({}, {"client_key": "l"}, {"client_key": ""}, {"client": "berta"}, {"client": ""}):
+            assert not corrections.remove(number, **wrong)
+        assert not corrections.remove(number + 1, **by)
+        assert len(corrections.all()) == 1
+        assert corrections.remove(number, **by)
+        assert corrections.all() == []
+        assert not corrections.remove(number, **by)
+
+
+def test_a_correction_of_nobody_known_is_deleted_by_nobody_who_says_nothing(corrections):
+    number = corrections.add(digit=7, pixels=SEVEN).id
+    for by in ({}, {"client": "anna"}, {"client_key": "k"}):
+        assert not corrections.remove(number, **by)
+    assert corrections.remove(number, anyone=True)
+
+
+def test_clients_are_not_stored_and_two_pictures_of_one_client_cannot_be_told_by_them(corrections, url):
+    for pixels in (SEVEN, bytes(784)):
+        corrections.add(digit=1, pixels=pixels, client="192.0.2.77")
+    with corrections._database.reading() as connection:
+        authors = connection.execute(select(CORRECTIONS.c.author)).scalars().all()
+    assert len(set(authors)) == 2
+    assert all(len(author) == 32 and "192" not in bytes.fromhex(author).decode("latin-1") for author in authors)
