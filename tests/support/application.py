@@ -32,9 +32,21 @@ JSON = {"Content-Type": "application/json"}
 ALIASES = {"lenet": {"champion": 3, "stable": 3, "previous": 2}, "mlp": {"champion": 1}}
 
 
+NAMES = {
+    "model": "lenet",
+    "name": "lenet",
+    "version": "3",
+    "label": "champion",
+    "id": "1",
+    "verb": "classify",
+    "path": "",
+}
+"""A value of each parameter of a route's path."""
+
+
 def path_of(template: str, **names: str) -> str:
-    """A path of a route, with names in place of its parameters."""
-    return re.sub(r":\w+}", "}", template).format(**names)
+    """A path of a route, with values in place of its parameters, those of NAMES unless told otherwise."""
+    return re.sub(r":\w+}", "}", template).format(**NAMES | names)
 
 
 def registry_with(*predictors: FakePredictor, metrics: Metrics, queue_limit_rows: int) -> ModelRegistry:

@@ -23,14 +23,7 @@ async def test_the_event_loop_touches_no_file_during_a_request(keys_file, tmp_pa
         require_key="predict",
         feedback_url=f"sqlite:///{tmp_path}/feedback.sqlite3",
     )
-    paths = [
-        path_of(
-            route.path,
-            **{"model": "lenet", "name": "lenet", "version": "3", "label": "champion", "id": "1"},
-            **{"verb": "classify", "path": "page.js"},
-        )
-        for route in iter_route_contexts(app.routes)
-    ]
+    paths = [path_of(route.path, path="page.js") for route in iter_route_contexts(app.routes)]
     loop, touched, path = threading.current_thread(), [], ""
 
     def watched(function):
