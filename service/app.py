@@ -17,7 +17,7 @@ from service.headers import HEAD_LIMIT_BYTES
 from service.http.error_responses import ErrorResponses
 from service.http.fast_path import FastPath
 from service.http.head_method import HeadMethod
-from service.http.openapi import document_keys
+from service.http.openapi import add_schemas, document_keys, drop_defaults
 from service.http.root_path import RootPath
 from service.observability.middleware import ObservabilityMiddleware
 from service.observability.route_templates import RouteTemplates
@@ -57,6 +57,8 @@ ROUTES: Final = (
     *(predict, feedback, models, tensorflow_serving, open_inference),
     *(manage, health, metrics, page, documentation),
 )
+FORMS: Final = (*predict.FORMS, *feedback.FORMS, *tensorflow_serving.FORMS, *open_inference.FORMS)
+"""Schemas of the bodies that routes read without FastAPI."""
 HERE: Final = [{"url": "."}]
 """In OpenAPI: paths are relative to the place of the document, which a proxy may have put behind a prefix."""
 DESCRIPTION: Final = (
@@ -185,7 +187,7 @@ def _check_root_path(root_path: str | None, templates: Iterable[str]) -> None:
 
 
 def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], dict[str, Any]]:
-    """Makes the OpenAPI document, with the keys that are required; as FastAPI's own function does, only once."""
+    """Makes the OpenAPI document, with bodies and required keys; as FastAPI's own function does, only once."""
     without_keys = app.openapi
 
     def needs_key(path: str) -> bool | None:
@@ -197,6 +199,8 @@ def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], di
         is_new = app.openapi_schema is None
         document = without_keys()
         if is_new:
+            add_schemas(document, FORMS)
+            drop_defaults(document)
             document_keys(document, bearer.scheme_name, needs_key)
         return document
 

@@ -46,6 +46,7 @@ OUTSIDE = {
     "chromium": pytest.mark.needs_chromium,
     "protocols": pytest.mark.needs_protocols,
     "manifests": pytest.mark.needs_manifest_tools,
+    "generators": pytest.mark.needs_generators,
 }
 """Fixtures that start a program which `make test` does not install, and the marks of the tests that use them."""
 
@@ -189,6 +190,11 @@ def chromium() -> Iterator[Browser]:
 
     with launched() as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def generators() -> None:
+    """The programs that make clients of openapi.json, in Python and for Node.js."""
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,9 @@ class PredictionCorrection(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     prediction: Annotated[str, Field(description="The `X-Prediction-Id` of the answer")]
-    index: Annotated[int, Field(ge=0, le=INDEX_LIMIT, description="Which one of its pictures, from 0")] = 0
+    index: Annotated[
+        int, Field(ge=0, le=INDEX_LIMIT, description="Which one of its pictures, from 0; the first one without it")
+    ] = 0
     digit: RightDigit
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic.json_schema import models_json_schema
+
 from service.http.error_responses import FOREIGN
 from service.http.error_schemas import error_answers, plain_error_answers
 from service.http.media_types import JSON
 from service.http.timeout import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pydantic import BaseModel
 
+SCHEMAS: Final = "#/components/schemas/{model}"
 TIMEOUT: Final[dict[str, Any]] = {
     "name": HEADER,
     "in": "header",
@@ -41,9 +44,38 @@ def path_parameters(
     ]
 
 
+def reference(form: type[BaseModel]) -> dict[str, Any]:
+    """The OpenAPI schema of a body, by its name; `add_schemas` adds it to the document."""
+    return {"$ref": SCHEMAS.format(model=form.__name__)}
+
+
 def one_of(*forms: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI schema of a body that has one of several forms."""
-    return {"oneOf": [form.model_json_schema(ref_template="#/components/schemas/{model}") for form in forms]}
+    """The OpenAPI schema of a body that has one of several forms, by their names."""
+    return {"oneOf": [reference(form) for form in forms]}
+
+
+def add_schemas(document: dict[str, Any], forms: Iterable[type[BaseModel]]) -> None:
+    """Adds the schemas of bodies that are read without FastAPI, and all that they refer to, to an OpenAPI document.
+
+    Raises ValueError for a schema with the name of another one.
+    """
+    _, found = models_json_schema([(form, "validation") for form in forms], ref_template=SCHEMAS)
+    schemas = document["components"]["schemas"]
+    for name, schema in found["$defs"].items():
+        if schemas.setdefault(name, schema) != schema:
+            raise ValueError(f"the OpenAPI document has two schemas {name}")
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+
+
+def drop_defaults(document: dict[str, Any]) -> None:
+    """Removes the defaults of the properties of all schemas of an OpenAPI document.
+
+    Generators such as openapi-typescript make a required property of one with a default: descriptions say what is there
+    without it.
+    """
+    for schema in document["components"]["schemas"].values():
+        for prop in schema.get("properties", {}).values():
+            prop.pop("default", None)
 
 
 def document_keys(document: dict[str, Any], scheme: str, needs_key: Callable[[str], bool | None]) -> None:

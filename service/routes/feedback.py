@@ -55,6 +55,7 @@ ID_PARAMETER: Final = {
     "description": "The id in the answer to the correction",
     "schema": {"type": "integer", "minimum": 1, "maximum": ID_LIMIT},
 }
+FORMS: Final = (PictureCorrection, PredictionCorrection)
 ADD_DOCUMENTATION: Final[dict[str, Any]] = {
     "parameters": [KEY_PARAMETER],
     "requestBody": {
@@ -102,6 +103,7 @@ router = APIRouter(prefix="/feedback", tags=["feedback"])
 
 @router.post(
     "",
+    operation_id="add_correction",
     summary="Say which digit a picture really shows",
     status_code=201,
     response_model=KeptCorrection,
@@ -131,6 +133,7 @@ async def add(request: Request) -> Response:
 
 @router.delete(
     "/{id}",
+    operation_id="delete_correction",
     summary="Take a correction back",
     response_model=DeletedCorrection,
     responses=error_answers(404, 422, 429, 503, errors=FEEDBACK_ERRORS),
@@ -154,6 +157,7 @@ async def delete(request: Request) -> Response:
 
 @router.get(
     "",
+    operation_id="list_corrections",
     summary="The corrections that were kept, a page at a time",
     response_model=CorrectionsPage,
     responses=error_answers(401, 403, 404, 422, 503, errors=FEEDBACK_ERRORS),

@@ -24,7 +24,7 @@ VERBOSE: Final = {
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Is the process alive?", responses=error_answers(503))
+@router.get("/healthz", operation_id="healthz", summary="Is the process alive?", responses=error_answers(503))
 async def healthz(request: Request) -> Health:
     """503 when an engine's thread has died: only a restart helps then."""
     if not state_of(request).registry.alive:
@@ -34,6 +34,7 @@ async def healthz(request: Request) -> Health:
 
 @router.get(
     "/readyz",
+    operation_id="readyz",
     summary="Is a model loaded, and are requests accepted?",
     responses=error_answers(503),
     response_model_exclude_none=True,

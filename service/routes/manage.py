@@ -14,7 +14,9 @@ from service.routes.schemas import LoadedModels  # noqa: TC001 - FastAPI reads t
 router = APIRouter(prefix="/manage", tags=["manage"], dependencies=[Depends(require_key)])
 
 
-@router.post("/reload", summary="Look at the store now", responses=error_answers(401, 403, 409, 503))
+@router.post(
+    "/reload", operation_id="reload", summary="Look at the store now", responses=error_answers(401, 403, 409, 503)
+)
 async def reload(request: Request) -> LoadedModels:
     """Loads what is new and retires what is wanted no more; says what is loaded then.
 

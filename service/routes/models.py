@@ -22,7 +22,7 @@ PARAMETERS: Final = {
 router = APIRouter(prefix="/models", tags=["models"])
 
 
-@router.get("", summary="What is loaded", responses=error_answers(503))
+@router.get("", operation_id="list_models", summary="What is loaded", responses=error_answers(503))
 async def models(request: Request) -> LoadedModels:
     """All loaded versions, with their aliases."""
     return loaded_versions(loaded_registry(request))
@@ -30,6 +30,7 @@ async def models(request: Request) -> LoadedModels:
 
 @router.get(
     "/{name}/versions/{version}",
+    operation_id="get_card",
     summary="The card of a loaded version",
     responses=error_answers(404, 503),
     openapi_extra={

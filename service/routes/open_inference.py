@@ -20,7 +20,7 @@ from service.http.body import read_body
 from service.http.error_schemas import plain_error_answers
 from service.http.media_types import JSON, OCTETS
 from service.http.offload import INLINE_BYTES
-from service.http.openapi import TIMEOUT, path_parameters
+from service.http.openapi import TIMEOUT, path_parameters, reference
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.json_body import ObjectForm, read_object
@@ -62,13 +62,16 @@ LENGTH: Final = {"description": "How many bytes of the body are JSON; the tensor
 BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {
-        JSON: {"schema": InferRequest.model_json_schema(ref_template="#/components/schemas/{model}")},
+        JSON: {"schema": reference(InferRequest)},
         OCTETS: {
             "schema": BINARY
             | {"description": f"With `{HEADER}`: JSON and binary tensors. If that is 0: n x 784 bytes from 0 to 255"}
         },
     },
 }
+SUFFIXES: Final = {MODEL: "", VERSION: "_version"}
+"""Ends of operation ids."""
+FORMS: Final = (InferRequest, IndexRequest, LoadRequest)
 ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "content": {OCTETS: {"schema": BINARY | {"description": "JSON, and binary tensors behind it"}}},
@@ -81,29 +84,34 @@ LOAD_FORM: Final = ObjectForm((), "nothing", "{} or nothing")
 router = APIRouter(tags=["Open Inference Protocol"])
 
 
-@router.get("/v2", summary="What this server is and speaks")
+@router.get("/v2", operation_id="v2_server", summary="What this server is and speaks")
 @router.get("/v2/", include_in_schema=False)
 async def server() -> ServerMetadata:
     """Name, version and extensions."""
     return ServerMetadata(name="digits", version=DIGITS_VERSION, extensions=[*EXTENSIONS])
 
 
-@router.get("/v2/health/live", summary="Is the process alive?", responses=plain_error_answers(503))
+@router.get(
+    "/v2/health/live", operation_id="v2_live", summary="Is the process alive?", responses=plain_error_answers(503)
+)
 async def live(request: Request) -> Live:
     """503 when only a restart helps."""
     await healthz(request)
     return Live(live=True)
 
 
-@router.get("/v2/health/ready", summary="Are requests accepted?", responses=plain_error_answers(503))
+@router.get(
+    "/v2/health/ready", operation_id="v2_ready", summary="Are requests accepted?", responses=plain_error_answers(503)
+)
 async def ready(request: Request) -> Ready:
     """503 until a model is loaded, and from the moment the service is told to stop."""
     state_of(request).registry.check_ready()
     return Ready(ready=True)
 
 
-def _get_documentation(path: str, summary: str) -> dict[str, Any]:
+def _get_documentation(path: str, name: str, summary: str) -> dict[str, Any]:
     return {
+        "operation_id": f"v2_{name}{SUFFIXES[path]}",
         "summary": summary,
         "responses": plain_error_answers(404, 503),
         "openapi_extra": {"parameters": path_parameters(path, PARAMETERS)},
@@ -113,6 +121,7 @@ def _get_documentation(path: str, summary: str) -> dict[str, Any]:
 def _infer_documentation(path: str) -> dict[str, Any]:
     length = {"name": HEADER, "in": "header", "required": False, **LENGTH, "schema": {"type": "string"}}
     return {
+        "operation_id": f"v2_infer{SUFFIXES[path]}",
         "summary": "Say which digits pictures show",
         "response_model": InferResponse,
         "responses": ANSWERS | plain_error_answers(400, 404, 413, 415, 500, 503, 504),
@@ -120,8 +129,8 @@ def _infer_documentation(path: str) -> dict[str, Any]:
     }
 
 
-@router.get(MODEL, **_get_documentation(MODEL, "What goes in and out"))
-@router.get(VERSION, **_get_documentation(VERSION, "What goes in and out"))
+@router.get(MODEL, **_get_documentation(MODEL, "metadata", "What goes in and out"))
+@router.get(VERSION, **_get_documentation(VERSION, "metadata", "What goes in and out"))
 async def metadata(request: Request) -> InferenceModelMetadata:
     """Inputs of other datatypes, and of shapes [n, 28, 28] and [n, 28, 28, 1], are taken, too."""
     registry = state_of(request).registry
@@ -135,8 +144,8 @@ async def metadata(request: Request) -> InferenceModelMetadata:
     )
 
 
-@router.get(f"{MODEL}/ready", **_get_documentation(MODEL, "Does a model answer?"))
-@router.get(f"{VERSION}/ready", **_get_documentation(VERSION, "Does a model answer?"))
+@router.get(f"{MODEL}/ready", **_get_documentation(MODEL, "model_ready", "Does a model answer?"))
+@router.get(f"{VERSION}/ready", **_get_documentation(VERSION, "model_ready", "Does a model answer?"))
 async def model_ready(request: Request) -> ModelReady:
     """404 when it is not loaded."""
     registry = state_of(request).registry
@@ -175,10 +184,11 @@ async def infer(request: Request) -> Response:
 
 @router.post(
     "/v2/repository/index",
+    operation_id="v2_index",
     summary="What is loaded, and what is wanted and stays out",
     response_model=list[IndexEntry],
     responses=plain_error_answers(400, 413, 415, 503),
-    openapi_extra={"requestBody": {"required": False, "content": {JSON: {"schema": IndexRequest.model_json_schema()}}}},
+    openapi_extra={"requestBody": {"required": False, "content": {JSON: {"schema": reference(IndexRequest)}}}},
 )
 async def index(request: Request) -> list[IndexEntry]:
     """Open, as `GET /models` is. Versions that the store has and nobody wants are not listed."""
@@ -203,12 +213,13 @@ async def index(request: Request) -> list[IndexEntry]:
 
 @router.post(
     "/v2/repository/models/{model}/load",
+    operation_id="v2_load",
     summary="Look at the store now",
     responses=plain_error_answers(400, 401, 403, 404, 409, 413, 415, 503),
     dependencies=[Depends(require_key)],
     openapi_extra={
         "parameters": path_parameters("{model}", PARAMETERS),
-        "requestBody": {"required": False, "content": {JSON: {"schema": LoadRequest.model_json_schema()}}},
+        "requestBody": {"required": False, "content": {JSON: {"schema": reference(LoadRequest)}}},
     },
 )
 async def load(request: Request) -> Loaded:
@@ -225,6 +236,7 @@ async def load(request: Request) -> Loaded:
 
 @router.post(
     "/v2/repository/models/{model}/unload",
+    operation_id="v2_unload",
     summary="Refused: what is loaded follows the store",
     status_code=409,
     response_model=None,

@@ -14,7 +14,7 @@ from service.feedback.recent_predictions import HEADER as ID_HEADER
 from service.http.body import read_body
 from service.http.error_schemas import error_answers
 from service.http.media_types import FORM_DATA, IMAGES, JSON, NPY, OCTETS, PICTURES, type_of_answer, type_of_body
-from service.http.openapi import TIMEOUT, one_of
+from service.http.openapi import TIMEOUT, one_of, reference
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.native.examples import bodies
@@ -25,7 +25,14 @@ from service.protocols.native.npy import decode_npy
 from service.protocols.native.query import PARAMETERS, parse_query
 from service.protocols.native.request import decode_json
 from service.protocols.native.response import encode_json, encode_npy, encode_octets
-from service.protocols.native.schemas import LineAnswer, ManyAnswers, ManyPictures, OneAnswer, OnePicture
+from service.protocols.native.schemas import (
+    LineAnswer,
+    ManyAnswers,
+    ManyPictures,
+    OneAnswer,
+    OnePicture,
+    PictureFiles,
+)
 from service.protocols.octets import count_pictures, decode_octets
 from service.protocols.pictures import Decoded
 from service.protocols.warnings import DOCUMENTATION as WARNINGS
@@ -42,15 +49,8 @@ OF_ARRAYS: Final = {"ink": "0 is background", "read": "each picture is one digit
 """By query parameter: why it does not go with arrays."""
 BINARY: Final = {"type": "string", "format": "binary"}
 PICTURE: Final = "One picture of any size, on paper of either colour; the first of several pages or frames"
-FORM: Final = {
-    "type": "object",
-    "properties": {
-        "file": {"type": "array", "minItems": 1, "items": BINARY, "description": "Image files; one answer for each"}
-    },
-    "required": ["file"],
-}
-"""A form; its fields may have any names."""
 TEXT: Final = {"type": "string", "minLength": 1}
+FORMS: Final = (OnePicture, ManyPictures, PictureFiles)
 MODEL_HEADERS: Final = {"X-Model-Name": "name", "X-Model-Version": "version"}
 DOCUMENTATION: Final[dict[str, Any]] = {
     "parameters": [
@@ -70,7 +70,7 @@ DOCUMENTATION: Final[dict[str, Any]] = {
                 "schema": BINARY
                 | {"description": "An array of numbers: [n, 784], [n, 28, 28] or [n, 28, 28, 1]; without n for one"}
             },
-            FORM_DATA: {"schema": FORM},
+            FORM_DATA: {"schema": reference(PictureFiles)},
         }
         | {media_type: {"schema": BINARY | {"description": PICTURE}} for media_type in PICTURES},
     },
@@ -102,7 +102,8 @@ router = APIRouter(tags=["predict"])
 @router.post(
     "/predict",
     summary="Say which digits pictures show",
-    response_model=OneAnswer | ManyAnswers | LineAnswer,
+    operation_id="predict",
+    response_model=OneAnswer | LineAnswer | ManyAnswers,
     response_description="One answer for one picture; for a list of pictures or a line of digits, one for each",
     responses=ANSWERS | error_answers(400, 404, 406, 413, 415, 422, 500, 503, 504),
     openapi_extra=DOCUMENTATION,

@@ -58,6 +58,9 @@ PATTERNS: Final = {"version": "^[0-9]+$", "label": "[^0-9]"}
 NUMBER: Final = re.compile("[0-9]+")
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 LOADED: Final = LoadStatus(error_code="OK", error_message="")
+SUFFIXES: Final = {MODEL: "", VERSION: "_version", LABEL: "_label"}
+"""Ends of operation ids."""
+FORMS: Final = (RowRequest, ColumnRequest)
 ERRORS: Final = plain_error_answers(400, 404, 413, 415, 500, 503, 504)
 BODY: Final[dict[str, Any]] = {
     "required": True,
@@ -69,6 +72,7 @@ router = APIRouter(tags=["TensorFlow Serving"])
 
 def _predict_documentation(path: str) -> dict[str, Any]:
     return {
+        "operation_id": f"v1_predict{SUFFIXES[path]}",
         "summary": "Say which digits pictures show",
         "response_model": RowAnswer | ColumnAnswer,
         "responses": {200: {"headers": WARNINGS}} | ERRORS,
@@ -76,9 +80,10 @@ def _predict_documentation(path: str) -> dict[str, Any]:
     }
 
 
-def _get_documentation(path: str, summary: str) -> dict[str, Any]:
+def _get_documentation(path: str, name: str, summary: str) -> dict[str, Any]:
     statuses = (404, 503) if path == MODEL else (400, 404, 503)
     return {
+        "operation_id": f"v1_{name}{SUFFIXES[path]}",
         "summary": summary,
         "responses": plain_error_answers(*statuses),
         "openapi_extra": {"parameters": path_parameters(path, PARAMETERS, PATTERNS)},
@@ -133,15 +138,17 @@ async def other_verb(request: Request) -> None:
     raise UnknownVerb("unknown_verb", message, field="path", found=found, wanted=wanted)
 
 
-@router.get("/v1/models", summary="Names of the loaded models", responses=plain_error_answers(503))
+@router.get(
+    "/v1/models", operation_id="v1_models", summary="Names of the loaded models", responses=plain_error_answers(503)
+)
 async def models(request: Request) -> ModelNames:
     """As KServe's first protocol has it."""
     return ModelNames(models=[*loaded_registry(request).models()])
 
 
-@router.get(MODEL, **_get_documentation(MODEL, "Which versions are loaded"))
-@router.get(VERSION, **_get_documentation(VERSION, "Which versions are loaded"))
-@router.get(LABEL, **_get_documentation(LABEL, "Which versions are loaded"))
+@router.get(MODEL, **_get_documentation(MODEL, "status", "Which versions are loaded"))
+@router.get(VERSION, **_get_documentation(VERSION, "status", "Which versions are loaded"))
+@router.get(LABEL, **_get_documentation(LABEL, "status", "Which versions are loaded"))
 async def status(request: Request) -> ModelStatus:
     """A version that is wanted and could not be loaded is at its END, with the reason."""
     state, version = state_of(request), _resolve(request)
@@ -157,9 +164,9 @@ async def status(request: Request) -> ModelStatus:
     return ModelStatus(name=version.name, ready=ready, model_version_status=states)
 
 
-@router.get(f"{MODEL}/metadata", **_get_documentation(MODEL, "What goes in and out"))
-@router.get(f"{VERSION}/metadata", **_get_documentation(VERSION, "What goes in and out"))
-@router.get(f"{LABEL}/metadata", **_get_documentation(LABEL, "What goes in and out"))
+@router.get(f"{MODEL}/metadata", **_get_documentation(MODEL, "metadata", "What goes in and out"))
+@router.get(f"{VERSION}/metadata", **_get_documentation(VERSION, "metadata", "What goes in and out"))
+@router.get(f"{LABEL}/metadata", **_get_documentation(LABEL, "metadata", "What goes in and out"))
 async def metadata(request: Request) -> ModelMetadata:
     """The signatures, in the form of TensorFlow's protocol buffers."""
     version = _resolve(request)

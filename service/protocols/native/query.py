@@ -35,7 +35,7 @@ PARAMETERS: Final = {
     "fields": (
         "What predictions in JSON have, of `digit`, `confidence`, `probabilities`, `accepted`, `reason`, "
         "`prediction_set`, `pixels`, with commas between; by default all but the last two. The pixels are the 784 that "
-        "the model saw, 0 to 255",
+        "the model saw, 0 to 255. Without one of the first five, an answer is not of the schema that is described here",
         f"some of {', '.join(FIELDS)}, with commas between",
     ),
     "coverage": (

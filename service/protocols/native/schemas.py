@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from training.images import CLASSES, PIXELS, SIDE
 
@@ -23,7 +24,7 @@ Channels: TypeAlias = Annotated[
 Picture: TypeAlias = Flat | Nested | Channels
 Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Scale: TypeAlias = Annotated[
-    float, Field(ge=1e-300, le=1e300, description="The value that means full ink; 0 is background")
+    float, Field(ge=1e-300, le=1e300, description="The value that means full ink, 255 without it; 0 is background")
 ]
 
 
@@ -45,6 +46,12 @@ class ManyPictures(BaseModel):
     scale: Scale = 255
 
 
+class PictureFiles(BaseModel):
+    """A form with image files, one or several; its fields may have any names."""
+
+    file: Annotated[list[bytes], Field(min_length=1, description="Image files; one answer for each")]
+
+
 Pixels: TypeAlias = Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=PIXELS, max_length=PIXELS)]
 
 
@@ -56,9 +63,9 @@ class ModelName(BaseModel):
 
 
 class Prediction(BaseModel):
-    """What one picture shows. All of it, unless `?fields=` asks for less."""
+    """What one picture shows: the fields that there are unless `?fields=` chooses others."""
 
-    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))
+    model_config = ConfigDict(extra="forbid")
 
     digit: Annotated[int, Field(ge=0, lt=CLASSES)]
     confidence: Annotated[Probability, Field(description="The probability of the digit")]
@@ -72,14 +79,16 @@ class Prediction(BaseModel):
         Literal["uncertain", "not_a_digit", "unclear_picture", "several_digits"] | None,
         Field(description="Why it is not accepted; null if it is. The last two are about image files"),
     ]
-    prediction_set: Annotated[
-        list[Annotated[int, Field(ge=0, lt=CLASSES)]] | None,
-        Field(description="Digits, ascending, with the right one among them; only if asked for", min_length=1),
-    ]
-    pixels: Annotated[Pixels | None, Field(description="What the model saw, where `?fields=pixels` asks for it")] = None
-    digits_seen: Annotated[
-        int | None, Field(ge=2, description="Number of digits in an image file; only where there are several")
-    ] = None
+    prediction_set: list[Annotated[int, Field(ge=0, lt=CLASSES)]] | None = Field(
+        None,
+        min_length=1,
+        description="Digits, ascending, with the right one among them; only if asked for, and null where the version's "
+        "card says nothing",
+    )
+    pixels: Pixels | SkipJsonSchema[None] = Field(None, description="The 784 numbers that the model saw; if asked for")
+    digits_seen: int | SkipJsonSchema[None] = Field(
+        None, ge=2, description="Number of digits in an image file; only where there are several"
+    )
 
 
 class FrameWarning(BaseModel):
@@ -95,8 +104,6 @@ Warnings: TypeAlias = Annotated[list[FrameWarning], Field(description="One for e
 
 class OneAnswer(Prediction):
     """The answer to `pixels`."""
-
-    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
 
     model: ModelName
     warnings: Warnings = []
@@ -114,13 +121,13 @@ class Box(BaseModel):
 class DigitOnLine(Prediction):
     """One of the digits on a line."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["box"]})
-
     box: Box
 
 
 class LineAnswer(BaseModel):
     """The answer to an image file with `?read=line`: its digits from left to right."""
+
+    model_config = ConfigDict(extra="forbid")
 
     text: Annotated[str, Field(description="The digits")]
     predictions: list[DigitOnLine]
@@ -129,6 +136,8 @@ class LineAnswer(BaseModel):
 
 class ManyAnswers(BaseModel):
     """The answer to `instances`, in the same order."""
+
+    model_config = ConfigDict(extra="forbid")
 
     predictions: list[Prediction]
     model: ModelName

@@ -16,9 +16,11 @@ class RequestParameters(BaseModel):
     """Of a request. Others are left alone."""
 
     scale: Annotated[
-        float, Field(ge=1e-300, le=1e300, description="The value that means full ink; 0 is background")
+        float, Field(ge=1e-300, le=1e300, description="The value that means full ink, 255 without it; 0 is background")
     ] = 255
-    binary_data_output: Annotated[bool, Field(description="Whether outputs come in binary behind the JSON")] = False
+    binary_data_output: Annotated[
+        bool, Field(description="Whether outputs come in binary behind the JSON; false without it")
+    ] = False
 
 
 class InputTensor(BaseModel):
@@ -37,7 +39,9 @@ class InputTensor(BaseModel):
 class OutputParameters(BaseModel):
     """Of an output."""
 
-    binary_data: Annotated[bool, Field(description="Whether it comes in binary behind the JSON")] = False
+    binary_data: Annotated[
+        bool, Field(description="Whether it comes in binary behind the JSON; without it as the request says")
+    ] = False
     classification: Annotated[
         int | None, Field(ge=1, description="So many of the best classes as `value:index`, for `probabilities`")
     ] = None
@@ -125,7 +129,7 @@ class ModelReady(Ready):
 class IndexRequest(BaseModel):
     """What is to be listed."""
 
-    ready: Annotated[bool, Field(description="Only what answers requests")] = False
+    ready: Annotated[bool, Field(description="Only what answers requests; false without it")] = False
 
 
 class IndexEntry(BaseModel):

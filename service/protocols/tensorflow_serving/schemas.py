@@ -39,7 +39,7 @@ class Columns(BaseModel):
 
 Signature: TypeAlias = Annotated[
     Literal["serving_default", "unit_scale"],
-    Field(description="`serving_default`: pixels run from 0 to 255; `unit_scale`: from 0 to 1"),
+    Field(description="`serving_default`, also without it: pixels run from 0 to 255; `unit_scale`: from 0 to 1"),
 ]
 
 
@@ -67,11 +67,15 @@ Probabilities: TypeAlias = Annotated[list[Probability], Field(min_length=CLASSES
 class RowAnswer(BaseModel):
     """The answer to row form: ten probabilities for each picture, in the same order."""
 
+    model_config = ConfigDict(extra="forbid")
+
     predictions: list[Probabilities]
 
 
 class ColumnAnswer(BaseModel):
     """The answer to column form."""
+
+    model_config = ConfigDict(extra="forbid")
 
     outputs: list[Probabilities]
 

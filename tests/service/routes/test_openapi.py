@@ -1,13 +1,18 @@
 """The OpenAPI document at /openapi.json and /docs agrees with the routes."""
 
 import json
+import re
+from itertools import combinations
 
 import jsonschema_rs
 import pytest
+from pydantic import BaseModel
 
+from service.http.openapi import add_schemas
 from service.protocols.native.examples import FOUR, SEVEN, drawn
 from tests.support.application import JSON, app_with, client_of
 from tests.support.fake_predictor import FakePredictor
+from tests.support.pictures import encoded, written
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +123,97 @@ async def test_the_examples_of_the_documentation_work_when_pasted(openapi):
             response = await client.post("/predict", content=json.dumps(example["value"]), headers=JSON)
             assert response.status_code == 200
             assert answer.is_valid(response.json())
+
+
+def schemas_in(node):
+    """Every object of a JSON document."""
+    if isinstance(node, dict):
+        yield node
+        node = [*node.values()]
+    if isinstance(node, list):
+        for each in node:
+            yield from schemas_in(each)
+
+
+def test_every_schema_that_is_referred_to_is_there(openapi):
+    """Generators leave out what refers to a schema that is missing, such as the predicts of /v1."""
+    names = {node["$ref"] for node in schemas_in(openapi) if "$ref" in node}
+    assert {name.removeprefix("#/components/schemas/") for name in names} <= openapi["components"]["schemas"].keys()
+    for methods in openapi["paths"].values():
+        for operation in methods.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert "$defs" not in json.dumps(content["schema"])
+
+
+def test_operations_and_schemas_have_names_of_their_own_that_are_words(openapi):
+    ids = [operation["operationId"] for methods in openapi["paths"].values() for operation in methods.values()]
+    assert len(set(ids)) == len(ids)
+    assert {"predict", "add_correction", "delete_correction", "list_models", "v1_predict", "v2_infer"} <= set(ids)
+    assert [each for each in ids if not re.fullmatch("(v[12]_)?[a-z]+(_[a-z]+){0,2}", each)] == []
+    names = [name.lower() for name in openapi["components"]["schemas"]]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[A-Z][A-Za-z0-9]+", name) for name in openapi["components"]["schemas"])
+
+
+def test_two_schemas_of_one_name_are_an_error(openapi):
+    class OnePicture(BaseModel):
+        other: int
+
+    with pytest.raises(ValueError, match="the OpenAPI document has two schemas OnePicture"):
+        add_schemas({"components": {"schemas": dict(openapi["components"]["schemas"])}}, [OnePicture])
+
+
+def test_what_every_answer_has_is_required_and_nothing_else_looks_so(openapi):
+    """Generators take an optional property with a default for one that is always there."""
+    schemas = openapi["components"]["schemas"]
+    usual = ["digit", "confidence", "probabilities", "accepted", "reason"]
+    assert schemas["Prediction"]["required"] == usual
+    assert schemas["OneAnswer"]["required"] == [*usual, "model"]
+    assert schemas["DigitOnLine"]["required"] == [*usual, "box"]
+    assert schemas["ManyAnswers"]["required"] == ["predictions", "model"]
+    assert schemas["LineAnswer"]["required"] == ["text", "predictions", "model"]
+    assert schemas["OnePicture"]["required"] == ["pixels"]
+    defaults = [node for name in schemas for node in schemas[name].get("properties", {}).values() if "default" in node]
+    assert defaults == []
+
+
+def exclusive(one, other):
+    """Whether no object is of both schemas: one of them forbids what the other one requires."""
+    return any(
+        not a.get("additionalProperties", True) and set(b.get("required", ())) - a["properties"].keys()
+        for a, b in ((one, other), (other, one))
+    )
+
+
+def test_no_body_is_of_two_of_several_forms(openapi):
+    schemas, found = openapi["components"]["schemas"], 0
+    for node in schemas_in(openapi["paths"]):
+        forms = node.get("oneOf") or node.get("anyOf") or []
+        named = [schemas[form["$ref"].rpartition("/")[2]] for form in forms if "$ref" in form]
+        for one, other in combinations(named, 2):
+            found += 1
+            assert exclusive(one, other), (one["title"], other["title"])
+    assert found > 7
+
+
+async def test_an_answer_is_of_one_form_and_has_all_of_its_required_fields(openapi):
+    forms = openapi["paths"]["/predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]["anyOf"]
+    pixels = drawn(SEVEN).ravel().tolist()
+    async with client_of(app_with(FakePredictor())) as client:
+
+        async def form_of(query="", **body):
+            answer = (await client.post(f"/predict{query}", **body)).json()
+            return [form["$ref"].rpartition("/")[2] for form in forms if validator(openapi, form).is_valid(answer)]
+
+        assert await form_of(json={"pixels": pixels}) == ["OneAnswer"]
+        assert await form_of("?coverage=0.9", json={"pixels": pixels}) == ["OneAnswer"]
+        assert await form_of(json={"instances": [pixels]}) == ["ManyAnswers"]
+        picture = encoded(written(1, 2))
+        assert await form_of(files={"file": picture}) == ["OneAnswer"]
+        assert await form_of(files=[("file", ("a.png", picture))] * 2) == ["ManyAnswers"]
+        assert await form_of(
+            "?read=line&fields=digit,confidence,probabilities,accepted,reason,pixels", files={"file": picture}
+        ) == ["LineAnswer"]
 
 
 def test_the_documented_schemas_refuse_what_is_refused(openapi):

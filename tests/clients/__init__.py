@@ -1,0 +1,1 @@
+"""Clients that generators make of openapi.json: they are type-checked, and predict."""

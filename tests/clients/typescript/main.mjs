@@ -1,0 +1,3 @@
+import { predicted } from "./program.js";
+
+console.log(await predicted(process.argv[2]));
