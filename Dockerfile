@@ -7,6 +7,7 @@
 #   jaxlib            349 MB  XLA and LLVM: the compiler is the library, whatever is left out of it
 #   scipy              81 MB  jax imports it, and pictures are cleaned with it
 #   tensorstore        66 MB  what Orbax reads checkpoints with
+#   obstore            15 MB  stores in object storage
 #
 # ACCELERATOR=cuda and =tpu add JAX's plugin. jax and jaxlib are those of the lock, and so is the plugin's version, which
 # jax names exactly; NVIDIA's libraries and libtpu are what the index has within the bounds that the plugin sets, and
@@ -34,7 +35,7 @@ RUN sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
 FROM builder AS service-dependencies
 ARG ACCELERATOR
 COPY pyproject.toml .
-RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra service \
+RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra service --extra object-storage \
     && case "$ACCELERATOR" in \
          cpu) ;; \
          cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
@@ -45,7 +46,7 @@ RUN uv pip install --require-hashes --only-binary :all: --constraints requiremen
 FROM builder AS training-dependencies
 ARG ACCELERATOR
 COPY pyproject.toml .
-RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra training \
+RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra training --extra object-storage \
     && case "$ACCELERATOR" in \
          cpu) ;; \
          cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
@@ -60,8 +61,8 @@ RUN uv pip install --no-deps --build-constraints requirements.lock .
 
 
 # The user has a number and no name, so that Kubernetes can see that it is not root. /store is there, and that user's,
-# so that a named volume mounted on it is writable. The official image has no bytecode of Python's own library, and a
-# root file system that is read-only could not keep any.
+# so that a named volume mounted on it is writable; so is /cache, for files of a store in object storage. The official
+# image has no bytecode of Python's own library, and a root file system that is read-only could not keep any.
 FROM base AS runtime
 LABEL org.opencontainers.image.title="digits" \
       org.opencontainers.image.description="Train, publish and serve handwritten-digit networks" \
@@ -72,9 +73,10 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    DIGITS_STORE=/store
+    DIGITS_STORE=/store \
+    DIGITS_CACHE=/cache
 RUN python -m compileall -q "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
-    && install -d -o 10001 -g 10001 /store
+    && install -d -o 10001 -g 10001 /store /cache
 STOPSIGNAL SIGTERM
 USER 10001:10001
 

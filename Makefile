@@ -73,7 +73,7 @@ bench: $(STAMP)         ## how fast predictor, service and training are, on this
 
 lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set, hashes, no registry's address)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	    --custom-compile-command "make lock" --extra service --extra training --group dev --upgrade \
+	    --custom-compile-command "make lock" --extra service --extra training --extra object-storage --group dev --upgrade \
 	    pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --group manifests --upgrade -o requirements-manifests.lock

@@ -57,8 +57,8 @@ class ServiceSettings(StoreSettings):
     poll_interval_s: float = Field(
         5,
         ge=0,
-        description="Seconds between two looks at the store for new versions; 0 turns polling off: the service then "
-        "looks only on SIGHUP, on `POST /manage/reload` and on a `/v2` load",
+        description="Longest time in seconds between two looks at the store for new versions; 0 turns polling off: the "
+        "service then looks only on SIGHUP, on `POST /manage/reload` and on a `/v2` load",
     )
     load_timeout_s: float = Field(
         300,

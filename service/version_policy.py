@@ -30,16 +30,26 @@ def choose(
 
     `all` and `latest` skip the versions that the gate has `refused`; numbers and aliases select them.
     """
-    selected: set[int] = set()
+    selected = named(policy, aliases)
     passed = [version for version in versions if version not in refused]
     for term in _terms(policy):
         if term == ALL:
             selected.update(passed)
         elif term == LATEST:
             selected.update(passed[-1:])
-        else:
-            selected.add(int(term) if term.isdigit() else aliases.get(term, 0))
     return [version for version in versions if version in selected]
+
+
+def named(policy: str, aliases: Mapping[str, int]) -> set[int]:
+    """The versions that the numbers and aliases of a policy stand for."""
+    return {
+        int(term) if term.isdigit() else aliases.get(term, 0) for term in _terms(policy) if term not in (ALL, LATEST)
+    }
+
+
+def wants_list(policy: str) -> bool:
+    """Whether a policy selects versions that it does not name, so that all versions have to be listed."""
+    return not {ALL, LATEST}.isdisjoint(_terms(policy))
 
 
 def wants_champion(policy: str) -> bool:

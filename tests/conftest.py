@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+import uuid
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.pgbouncer import PgBouncer
     from tests.support.postgres import Postgres
+    from tests.support.s3 import S3Server
     from tests.support.shelf import Shelf
     from training.corrections import Corrections
     from training.data.digits import Digits
@@ -181,6 +183,26 @@ def pgbouncer(postgres: Postgres) -> Iterator[PgBouncer]:
 
     with running_pgbouncer(postgres) as pooler:
         yield pooler
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server with an empty bucket. Tests leave it running, and use prefixes of their own."""
+    from tests.support.s3 import S3Server
+
+    server = S3Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3_url(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty store on the S3 server, which obstore finds by the environment."""
+    from tests.support.s3 import BUCKET
+
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
 
 
 @pytest.fixture(scope="module")  # while it runs, its thread has an event loop, in which no coroutine could be tested

@@ -1,8 +1,4 @@
-"""Files that survive a crash: replaced atomically, flushed to the disk, guarded by locks.
-
-Paths are `epath.Path`s, so a store may lie on any file system that epath opens. Flushing and locking work on mounted
-file systems only; elsewhere they do nothing, and a reader relies on the manifest of a version.
-"""
+"""Files that survive a crash: replaced atomically, flushed to the disk, guarded by locks."""
 
 from __future__ import annotations
 
@@ -11,31 +7,24 @@ import fcntl
 import os
 import shutil
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from etils import epath
-
-
-def is_mounted(path: epath.Path) -> bool:
-    """Whether the path is on a mounted file system and not a URL such as `gs://…`."""
-    return "://" not in os.fspath(path)
+    from pathlib import Path
 
 
-def flush(path: epath.Path) -> None:
+def flush(path: Path) -> None:
     """Waits until the file is on the disk (fsync); for a folder, until its list of names is."""
-    if is_mounted(path):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
-def flush_tree(folder: epath.Path) -> None:
+def flush_tree(folder: Path) -> None:
     """Flushes a folder and everything below it."""
     for child in folder.iterdir():
         if child.is_dir():
@@ -45,7 +34,7 @@ def flush_tree(folder: epath.Path) -> None:
     flush(folder)
 
 
-def replace_file(path: epath.Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Gives the file new content: a reader or a crash at any moment finds the old content or the new, no mixture."""
     aside = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     try:
@@ -58,40 +47,36 @@ def replace_file(path: epath.Path, content: bytes) -> None:
     flush(path.parent)
 
 
-def read_limited(path: epath.Path, limit_bytes: int | None = None) -> bytes:
+def read_limited(path: Path, limit_bytes: int | None = None) -> bytes:
     """The content of a file. Raises OSError for more than `limit_bytes` bytes, and when it cannot be read."""
     if limit_bytes is None:
         return path.read_bytes()
     with path.open("rb") as file:
         content: bytes = file.read(limit_bytes + 1)
     if len(content) > limit_bytes:
-        raise OSError(errno.EFBIG, f"it has more than {limit_bytes:,} bytes, which is the limit", str(path))
+        raise OSError(errno.EFBIG, too_large(limit_bytes), str(path))
     return content
 
 
-def file_size_bytes(path: epath.Path) -> int:
-    """The size of a file. Not `path.stat()`: epath looks up the owner's name, and in a container he may have none."""
-    with path.open("rb") as file:
-        return file.seek(0, os.SEEK_END)
+def too_large(limit_bytes: int) -> str:
+    """The reason why a file with more than `limit_bytes` bytes is not read."""
+    return f"it has more than {limit_bytes:,} bytes, which is the limit"
 
 
-def check_room(folder: epath.Path, wanted_bytes: int) -> None:
+def check_room(folder: Path, wanted_bytes: int) -> None:
     """Raises OSError when fewer than `wanted_bytes` bytes are free on the folder's disk."""
-    if is_mounted(folder) and (free_bytes := shutil.disk_usage(folder).free) < wanted_bytes:
+    if (free_bytes := shutil.disk_usage(folder).free) < wanted_bytes:
         raise OSError(
             errno.ENOSPC, f"no room on the disk: want {wanted_bytes:,} bytes, {free_bytes:,} are free", str(folder)
         )
 
 
 @contextmanager
-def locked(path: epath.Path, *, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Holds the lock of a folder while the block runs; yields whether it is held: without `wait` it may be False.
 
     The lock is advisory (flock on the folder itself), leaves no file behind and ends with the process that holds it.
     """
-    if not is_mounted(path):
-        yield True
-        return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
@@ -102,3 +87,23 @@ def locked(path: epath.Path, *, wait: bool = True) -> Iterator[bool]:
         yield True
     finally:
         os.close(handle)
+
+
+@contextmanager
+def folder_aside(parent: Path) -> Iterator[Path]:
+    """A new hidden folder to write in, removed afterwards unless renamed; those of dead writers are removed, too."""
+    with ExitStack() as held:
+        with locked(parent):  # or another writer could take the new folder for a dead writer's before it is locked
+            for child in parent.glob(".new-*"):
+                # its writer may rename it at this moment
+                with suppress(FileNotFoundError), locked(child, wait=False) as dead:
+                    if dead:
+                        shutil.rmtree(child)
+            aside = parent / f".new-{uuid.uuid4().hex}"
+            aside.mkdir()
+            held.enter_context(locked(aside))
+        try:
+            yield aside
+        finally:
+            with suppress(FileNotFoundError):  # it was renamed
+                shutil.rmtree(aside)

@@ -11,12 +11,25 @@ FEEDBACK = "feedback.sqlite3"
 
 
 class StoreSettings(BaseSettings):
-    """Where the store and the corrections are: `DIGITS_STORE`, `DIGITS_MODEL`, `DIGITS_FEEDBACK_URL`."""
+    """Where the store and the corrections are: `DIGITS_STORE`, `DIGITS_CACHE`, `DIGITS_FEEDBACK_URL` and others."""
 
     model_config = SettingsConfigDict(env_prefix="DIGITS_")
 
     store: str = Field(
-        "./checkpoints", min_length=1, description="Checkpoint store: a folder, or any other path that epath can open"
+        "./checkpoints",
+        min_length=1,
+        description="Checkpoint store: a folder, or a URL of object storage: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or "
+        "az://CONTAINER/PREFIX",
+    )
+    cache: Path | None = Field(
+        None,
+        description="Folder that files of a store in object storage are kept in; by default the folder `digits` in the "
+        "user's cache directory",
+    )
+    cache_limit_bytes: int = Field(
+        2 * 2**30,
+        ge=0,
+        description="Maximum size of these files in bytes; those that were used least recently are removed",
     )
     model: str = Field(
         "lenet", min_length=1, description="Default model: the one that answers when a request or a command names none"

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.models.loaded_version import LoadedVersion
-from service.version_policy import choose, wants_champion
+from service.version_policy import choose, named, wants_champion, wants_list
 from training.store import CHALLENGER, CHAMPION, Store, UnknownVersion
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Loader:
 
     def __init__(self, settings: ServiceSettings, metrics: Metrics) -> None:
         self._settings, self._metrics = settings, metrics
-        self._store = Store(settings.store)
+        self._store = Store.of(settings)
 
     def models(self) -> list[str]:
         """Names of the models to load, the default model first."""
@@ -49,19 +49,27 @@ class Loader:
         return list(dict.fromkeys([default, *others]))
 
     def plan(self, model: str) -> Plan:
-        """The versions of a model to load now. Raises StoreError, among them UnknownModel and UnknownVersion."""
-        versions, aliases = self._store.versions(model), self._store.aliases(model)
-        policy = self._settings.versions
-        wanted = choose(policy, versions, aliases, self._store.refused(model))
+        """The versions of a model to load now. Raises StoreError, among them UnknownModel and UnknownVersion.
+
+        A policy of aliases and numbers asks for these alone; `all` and `latest` want a list of the versions.
+        """
+        aliases, policy = self._store.aliases(model), self._settings.versions
+        compares = bool(self._settings.canary_share or self._settings.shadow_share)
+        loaded = f"{policy},{CHALLENGER}" if compares else policy
+        if wants_list(policy):
+            versions, refused = self._store.versions(model), self._store.refused(model)
+        else:
+            versions, refused = self._store.existing(model, named(loaded, aliases)), set()
+        wanted = choose(policy, versions, aliases, refused)
         champion = aliases.get(CHAMPION)
         champion_missing = champion is not None and champion not in versions and wants_champion(policy)
         if champion_missing or not wanted:
-            has = ", ".join([*map(str, versions), *(f"{name} -> {of}" for name, of in aliases.items())])
+            has = ", ".join(
+                [*map(str, self._store.versions(model)), *(f"{name} -> {of}" for name, of in aliases.items())]
+            )
             raise UnknownVersion(f"{model} has no version that is {policy}; the store has {has}")
         default = champion if champion in wanted else wanted[-1]
-        if self._settings.canary_share or self._settings.shadow_share:
-            wanted = choose(f"{policy},{CHALLENGER}", versions, aliases, self._store.refused(model))
-        return Plan(wanted, aliases, default)
+        return Plan(choose(loaded, versions, aliases, refused), aliases, default)
 
     def load(self, model: str, version: int) -> LoadedVersion:
         """Loads a version: compiled, and verified against its golden predictions. Raises StoreError and OSError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_S: Final = 5.0
 """Seconds until a rejected version is loaded again; doubled with every failure (exponential backoff)."""
 LONGEST_RETRY_AFTER_S: Final = 600.0
+LEAST_WAIT: Final = 0.75
+"""Shortest time between two polls, as a share of the longest."""
 log = logging.getLogger("uvicorn.error")
 
 
@@ -84,11 +87,16 @@ class StoreWatcher:
         self._thread.close()
 
     async def run(self) -> None:
-        """Syncs until the task is cancelled: every `poll_s` seconds, and at once after `wake`."""
+        """Syncs until the task is cancelled: at least every `poll_s` seconds, and at once after `wake`.
+
+        The times between are random, so that processes that started together do not ask the store together.
+        """
+        wait_s = random.uniform(0, self._poll_s)  # noqa: S311
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_s or None):
+                async with asyncio.timeout(wait_s or None):
                     await self._wake.wait()
+            wait_s = self._poll_s * random.uniform(LEAST_WAIT, 1)  # noqa: S311
             woken = self._wake.is_set()
             self._wake.clear()
             try:

@@ -56,7 +56,7 @@ def run_worker(
 
     thread = StoreThread(settings.load_timeout_s)
     try:  # before seconds go into loading JAX
-        asyncio.run(_alive(thread.call(lambda: Store(settings.store).versions(settings.model)), connections))
+        asyncio.run(_alive(thread.call(lambda: Store.of(settings).versions(settings.model)), connections))
     except UnknownModel as error:
         hint = f"to train and publish one: python -m training fit {settings.model} --quick"
         raise DigitsError(f"{error}; {hint}") from None

@@ -20,7 +20,7 @@ def test_the_lock_has_hashes_and_every_dependency_and_names_no_registry():
     lock = (ROOT / "requirements.lock").read_text()
     locked = set(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", lock, re.MULTILINE))
     extras = PROJECT["optional-dependencies"]
-    for requirement in PROJECT["dependencies"] + extras["service"] + extras["training"]:
+    for requirement in [*PROJECT["dependencies"], *extras["service"], *extras["training"], *extras["object-storage"]]:
         assert re.match(r"[\w.-]+", requirement)[0] in locked
     assert lock.count("==") <= lock.count("--hash=sha256:")
     assert "://" not in lock

@@ -56,11 +56,11 @@ MAY_IMPORT = {
         "processors": set(),
         "settings": set(),
         "uncertainty": {"answers", "images"},
-        "network": {"answers", "errors", "filesystem", "images", "processors", "typed_file", "uncertainty"},
+        "network": {"answers", "errors", "images", "processors", "typed_file", "uncertainty"},
         "recipe": {"errors", "network", "typed_file"},
         "distributed": {"errors", "filesystem", "processors"},
         "store": {
-            *("answers", "drift", "errors", "filesystem", "images"),
+            *("answers", "drift", "errors", "filesystem", "images", "settings"),
             *("uncertainty", "network", "recipe", "distributed"),
         },
         "predictor": {"answers", "drift", "images", "uncertainty", "network", "store"},

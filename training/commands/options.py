@@ -53,15 +53,15 @@ def default_model() -> str:
 
 
 def default_store() -> str:
-    """The path of the default store (DIGITS_STORE)."""
+    """The path or the URL of the default store (DIGITS_STORE)."""
     return StoreSettings().store
 
 
 def open_store(path: str) -> "Store":
-    """The store at a path."""
+    """The store at a path or a URL. Raises StoreError for a URL of another kind."""
     from training.store import Store
 
-    return Store(path)
+    return Store.of(StoreSettings(store=path))
 
 
 def read_digits(path: Path, scale: float, ink: Ink | None) -> "Digits":

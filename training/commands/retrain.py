@@ -94,8 +94,6 @@ def retrain(
         limits = _limits(margin, alpha)
         images, labels = _corrections(feedback or _default_feedback(store), data, scale, ink)
 
-        from etils import epath
-
         from training import mnist
         from training.commands.progress import EpochTable
         from training.retraining.retrain import retrain as run
@@ -118,7 +116,7 @@ def retrain(
                 watching=watching,
                 dry_run=dry_run,
                 promote=promote,
-                decision_file=epath.Path(decision) if decision else None,
+                decision_file=decision,
             )
         except Stopped as stopped:
             stderr.print(f"{stopped}; nothing is published", style="yellow", soft_wrap=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from alembic.util import CommandError
-from etils import epath
 from sqlalchemy import NullPool, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError, SQLAlchemyError
@@ -65,9 +65,9 @@ class Database:
         return self._url.render_as_string()
 
     @property
-    def file(self) -> epath.Path | None:
+    def file(self) -> Path | None:
         """The file of SQLite; None for PostgreSQL."""
-        return epath.Path(self._url.database) if self.is_sqlite and self._url.database else None
+        return Path(self._url.database) if self.is_sqlite and self._url.database else None
 
     def reading(self) -> AbstractContextManager[Connection]:
         """A transaction that only reads. Raises CorrectionsUnavailable."""

@@ -7,11 +7,11 @@ So every process calls `save` and `load` alike, and only the first one names a p
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import numpy as np
-from etils import epath
 from orbax.checkpoint import v1 as ocp
 
 from training.distributed.processes import from_first, has_peers
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LONGEST_PATH = 4096
 
 
-def save(path: epath.Path | None, tree: Any, metadata: Mapping[str, Any] | None = None) -> None:
+def save(path: Path | None, tree: Any, metadata: Mapping[str, Any] | None = None) -> None:
     """Writes arrays; `path` is None in every process but the first. All processes must see the path.
 
     Raises OSError when the disk is full.
@@ -33,13 +33,13 @@ def save(path: epath.Path | None, tree: Any, metadata: Mapping[str, Any] | None 
     ocp.save(_path_of_first(path), tree, custom_metadata=metadata)
 
 
-def load(path: epath.Path | None, like: Any) -> Any:
+def load(path: Path | None, like: Any) -> Any:
     """Reads what `save` wrote; `like` has its shapes, dtypes and devices. `path` as in `save`."""
     return ocp.load(_path_of_first(path), like)
 
 
-def _path_of_first(path: epath.Path | None) -> epath.Path:
+def _path_of_first(path: Path | None) -> Path:
     if not has_peers():
-        return cast("epath.Path", path)
+        return cast("Path", path)
     named = np.frombuffer(os.fsencode(str(path or "")).ljust(LONGEST_PATH), np.uint8)
-    return epath.Path(os.fsdecode(from_first(named).tobytes().rstrip()))
+    return Path(os.fsdecode(from_first(named).tobytes().rstrip()))

@@ -19,7 +19,7 @@ from training.fitting.run_checkpoints import Run
 from training.images import CLASSES
 from training.network.compiled import CompiledNetwork
 from training.network.layers import count_weights
-from training.store import Store, card
+from training.store import card
 from training.store.card import Card
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from training.network.layers import Layers
     from training.network.module import Params
     from training.recipe import Recipe
+    from training.store import Store
 
 RUNS, TEACHERS = ".runs", ".teachers"
 TEACHER = "teacher"
@@ -100,7 +101,7 @@ def _teachers(
     """The recipe's teachers with their weights, trained or found in TEACHERS, where no service looks for models."""
     if recipe.teacher is None:
         return
-    kept = Store(store.path / TEACHERS)
+    kept = store.within(TEACHERS)
     layers = recipe.teacher.layers
     for seed in range(recipe.teacher.networks):
         its_recipe = recipe.teacher.recipe.changed(seed=seed, validation_images=recipe.validation_images)

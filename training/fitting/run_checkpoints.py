@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import contextmanager
+import shutil
+from contextlib import contextmanager, suppress
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,7 @@ from training.store.card import EpochRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from etils import epath
+    from pathlib import Path
 
     from training.network.layers import Layers
     from training.recipe import Recipe
@@ -42,12 +42,12 @@ class Run:
     Where several processes train together, all of them make the same calls; only the first one has the folder.
     """
 
-    def __init__(self, folder: epath.Path | None) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     @classmethod
     @contextmanager
-    def open(cls, runs: epath.Path, layers: Layers, recipe: Recipe, data: str, *, resume: bool) -> Iterator[Run]:
+    def open(cls, runs: Path, layers: Layers, recipe: Recipe, data: str, *, resume: bool) -> Iterator[Run]:
         """The run in a folder of runs, locked against other jobs; without `resume` it is emptied first.
 
         Raises RunBusy.
@@ -91,24 +91,26 @@ class Run:
     def remove(self) -> None:
         """Removes the folder, once the outcome of the run is published."""
         if self._folder:
-            self._folder.rmtree(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self._folder)
 
-    def _path(self, epochs: int) -> epath.Path | None:
+    def _path(self, epochs: int) -> Path | None:
         return self._folder / f"epoch-{epochs}" if self._folder else None
 
 
-def _last(folder: epath.Path) -> int:
+def _last(folder: Path) -> int:
     """The last epoch that is in the folder of a run; 0 if there is none."""
     names = (_EPOCH.fullmatch(child.name) for child in folder.iterdir())
     return max((int(name[1]) for name in names if name), default=0)
 
 
-def _history(path: epath.Path) -> tuple[EpochRow, ...]:
+def _history(path: Path) -> tuple[EpochRow, ...]:
     return msgspec.convert(ocp.metadata(path).custom_metadata["history"], tuple[EpochRow, ...])
 
 
-def _sweep(folder: epath.Path, keep: int) -> None:
+def _sweep(folder: Path, keep: int) -> None:
     """Removes every epoch but one, and what a killed process left half-written."""
     for child in folder.iterdir():
         if child.name != f"epoch-{keep}":
-            child.rmtree(missing_ok=True)
+            with suppress(FileNotFoundError):
+                shutil.rmtree(child)

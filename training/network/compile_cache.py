@@ -14,12 +14,8 @@ from typing import TYPE_CHECKING
 import jax
 import jaxlib.version
 
-from training.filesystem import is_mounted
-
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from etils import epath
 
 FOLDER = ".compiled"
 LIMIT_BYTES = 64 * 2**20
@@ -27,7 +23,7 @@ LIMIT_BYTES = 64 * 2**20
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
-def keep_compiled(store: epath.Path, ready_made: Path | None = None) -> None:
+def keep_compiled(store: Path, ready_made: Path | None = None) -> None:
     """Sets JAX's compilation cache of this process to a folder beside the store.
 
     The folder `ready_made`, which container images have, is copied into a cache that lacks its files, and is read in
@@ -37,7 +33,7 @@ def keep_compiled(store: epath.Path, ready_made: Path | None = None) -> None:
     if jax.config.values["jax_compilation_cache_dir"]:
         return
     baked = ready_made / _version() if ready_made else None
-    folder = _beside(store) if is_mounted(store) else None
+    folder = _beside(store)
     if baked and baked.is_dir():
         if folder and os.access(folder, os.W_OK):
             _fill(folder, baked)
@@ -52,9 +48,9 @@ def keep_compiled(store: epath.Path, ready_made: Path | None = None) -> None:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _beside(store: epath.Path) -> Path | None:
+def _beside(store: Path) -> Path | None:
     """The folder for this version of JAX and this processor; None: there is none, and it cannot be made."""
-    everything = Path(store) / FOLDER
+    everything = store / FOLDER
     folder = everything / _version()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -64,5 +64,5 @@ def champions(store: Store, digits: Digits, watch: Callable[[str], object] = lam
 def names(store: Store) -> list[str]:
     """Names of the models in a store. Raises StoreError when there is none."""
     if not (found := store.models()):
-        raise StoreError(f"the store {store.path} is empty; fill it with python -m training fit lenet --quick")
+        raise StoreError(f"the store {store.location} is empty; fill it with python -m training fit lenet --quick")
     return found

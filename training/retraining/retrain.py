@@ -19,13 +19,13 @@ from training.network.compiled import CompiledNetwork
 from training.retraining import gate
 from training.retraining.gate import Decision
 from training.retraining.selection import Counts, Selection, select
-from training.store import CHAMPION, card, decisions
+from training.store import CHAMPION, card
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
-    from etils import epath
     from numpy.typing import NDArray
 
     from training.data.digits import Digits
@@ -90,7 +90,7 @@ def retrain(
     watching: Watching,
     dry_run: bool = False,
     promote: bool = True,
-    decision_file: epath.Path | None = None,
+    decision_file: Path | None = None,
     timed: Callable[[Network, Network, Images], tuple[float, float]] = latency.p99_s,
 ) -> Report:
     """Fine-tunes the champion of a model on corrections, and promotes the result if it passes the gate.
@@ -146,7 +146,7 @@ def retrain(
     )
     content = msgspec.json.format(msgspec.json.encode(report))
     if version is not None:
-        decisions.keep(store.path / model, version, content)
+        store.keep_decision(model, version, content)
     if decision_file is not None:
         decision_file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(decision_file, content)

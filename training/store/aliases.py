@@ -9,25 +9,35 @@ from __future__ import annotations
 import datetime
 import getpass
 import os
+import random
 import socket
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from training.filesystem import locked, read_limited, replace_file
 from training.store.manifest import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from etils import epath
+    from training.store.storage import Content, Storage
 
+Result = TypeVar("Result")
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 ALIASES, CHANGES = "aliases.json", "changes.jsonl"
 LIMIT_BYTES: Final = 2**20
 """Maximum size of the file of aliases."""
 FIRST: Final = "the first version"
+CHANGED_US: Final = "changed_us"
+"""Entry beside the aliases in object storage: the time of the last change in µs since 1970. S3's ETag is a hash of the
+content: without this entry, a compare-and-swap would not notice aliases that were changed and changed back."""
+PATIENCE_S: Final = 60.0
+"""Time that a change is tried again while other processes change the same aliases."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+"""Maximum pauses before the second attempt, and before late ones."""
+UNLOG_ATTEMPTS: Final = 20
 
 
 class AliasMoved(StoreError):
@@ -46,42 +56,89 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Aliases:
-    """The aliases of the model in a folder. Nothing is kept in memory."""
+    """The aliases of a model in a storage. Nothing is kept in memory."""
 
-    def __init__(self, folder: epath.Path) -> None:
-        self._folder = folder
+    def __init__(self, storage: Storage, model: str) -> None:
+        self._storage = storage
+        self._model = model
+        self._aliases, self._changes = f"{model}/{ALIASES}", f"{model}/{CHANGES}"
 
     def read(self) -> dict[str, int]:
         """Aliases and the versions they stand for. Raises StoreError for a damaged or too large file."""
-        path = self._folder / ALIASES
-        return {} if (content := _read(path, LIMIT_BYTES)) is None else _decoded(path, content)
+        return self._decoded(self._storage.read(self._aliases, LIMIT_BYTES))
 
     def changes(self) -> list[Change]:
         """Every change there has been, oldest first. Raises StoreError for a damaged file."""
-        path = self._folder / CHANGES
+        read = self._storage.read(self._changes)
         try:
-            return msgspec.json.Decoder(Change).decode_lines(_read(path) or b"")
+            return msgspec.json.Decoder(Change).decode_lines(read.data if read else b"")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(f"{path} is damaged: {error}") from None
+            raise StoreError(f"{self._storage.address(self._changes)} is damaged: {error}") from None
 
-    @contextmanager
-    def changing(self, alias: str, why: str) -> Iterator[dict[str, int]]:
-        """Yields the aliases, to be changed in place under a lock; the change of `alias` is logged.
+    def change(self, alias: str, why: str, change: Callable[[dict[str, int]], Result]) -> Result:
+        """Calls `change`, which changes the aliases in place, and returns its result; the change of `alias` is logged.
 
-        The log is written first: after a crash it may have a line too many, but no change is missing from it.
+        When other processes change the aliases at the same time, `change` is called again, with theirs.
+
+        The log is written first: after a crash it may have a line too many, but no change is missing from it. Raises
+        StoreError when others have changed the aliases for PATIENCE_S.
         """
-        with locked(self._folder):
-            before = self.read()
-            after = dict(before)
-            yield after
-            if after == before:
-                return
-            change = Change(
-                datetime.datetime.now(datetime.UTC), operator(), alias, before.get(alias), after.get(alias), why
-            )
-            line = msgspec.json.Encoder().encode_lines([change])
-            replace_file(self._folder / CHANGES, (_read(self._folder / CHANGES) or b"") + line)
-            replace_file(self._folder / ALIASES, msgspec.json.format(msgspec.json.encode(after)))
+        end_s, pause_s = time.monotonic() + PATIENCE_S, FIRST_PAUSE_S
+        late = b""  # the line of an attempt that came too late
+        with self._storage.changing(self._model):
+            try:
+                while True:
+                    read = self._storage.read(self._aliases, LIMIT_BYTES)
+                    before = self._decoded(read)
+                    after = dict(before)
+                    result = change(after)
+                    if after == before:
+                        return result
+                    now = datetime.datetime.now(datetime.UTC)
+                    line = _encode(Change(now, operator(), alias, before.get(alias), after.get(alias), why))
+                    if self._log(line, instead_of=late):
+                        late = b""  # if the next line fails, nobody knows whether the aliases were changed
+                        if self._storage.replace(self._aliases, self._encoded(after, now), read.tag if read else None):
+                            return result
+                        late = line
+                    if time.monotonic() > end_s:
+                        raise StoreError(
+                            f"{self._storage.address(self._aliases)} was changed by others for {PATIENCE_S:g} s on end"
+                        )
+                    time.sleep(random.uniform(0, pause_s))  # noqa: S311 - so that others do not try at the same time
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            finally:
+                if late:
+                    self._unlog(late)
+
+    def _log(self, line: bytes, instead_of: bytes = b"") -> bool:
+        """Appends a line to the log, and removes another one; False if another process has written the log."""
+        read = self._storage.read(self._changes)
+        return self._storage.replace(
+            self._changes, (read.data.replace(instead_of, b"") if read else b"") + line, read.tag if read else None
+        )
+
+    def _unlog(self, line: bytes) -> None:
+        """Removes a line from the log, if that is possible: one too many is harmless."""
+        for _ in range(UNLOG_ATTEMPTS):
+            with suppress(StoreError):
+                if self._log(b"", instead_of=line):
+                    return
+            time.sleep(random.uniform(0, FIRST_PAUSE_S))  # noqa: S311
+
+    def _encoded(self, aliases: dict[str, int], now: datetime.datetime) -> bytes:
+        stamp = {} if self._storage.locks else {CHANGED_US: round(now.timestamp() * 1e6)}
+        return msgspec.json.format(msgspec.json.encode(aliases | stamp))
+
+    def _decoded(self, read: Content | None) -> dict[str, int]:
+        if read is None:
+            return {}
+        try:
+            aliases = msgspec.json.decode(read.data, type=dict[str, int])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{self._storage.address(self._aliases)} is damaged: {error}") from None
+        aliases.pop(CHANGED_US, None)
+        return aliases
 
 
 def operator() -> str:
@@ -95,17 +152,5 @@ def operator() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def _read(path: epath.Path, limit_bytes: int | None = None) -> bytes | None:
-    try:
-        return read_limited(path, limit_bytes)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
-
-
-def _decoded(path: epath.Path, content: bytes) -> dict[str, int]:
-    try:
-        return msgspec.json.decode(content, type=dict[str, int])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is damaged: {error}") from None
+def _encode(change: Change) -> bytes:
+    return msgspec.json.Encoder().encode_lines([change])

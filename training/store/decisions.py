@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from training.filesystem import replace_file
+from training.store.manifest import StoreError, UnreadableFile
 
 if TYPE_CHECKING:
-    from etils import epath
+    from training.store.storage import Storage
 
 FOLDER: Final = "decisions"
 
@@ -27,22 +27,36 @@ class _Report(msgspec.Struct):
     decision: _Decision
 
 
-def keep(model: epath.Path, version: int, report: bytes) -> None:
-    """Writes the report, JSON, on a version of the model in a folder."""
-    (model / FOLDER).mkdir(parents=True, exist_ok=True)
-    replace_file(model / FOLDER / f"{version}.json", report)
+class Decisions:
+    """The decisions on the versions of all models in a storage. A decision is read again when its file has changed."""
 
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._passed: dict[tuple[str, str], bool] = {}
+        """By the key of the file and its tag."""
 
-def refused(model: epath.Path) -> set[int]:
-    """The versions of the model in a folder that did not pass; a version with an unreadable report did not pass."""
-    if not (model / FOLDER).is_dir():
-        return set()
-    reports = {path.stem: path for path in (model / FOLDER).glob("*.json")}
-    return {int(version) for version, path in reports.items() if version.isdecimal() and not _passed(path)}
+    def keep(self, model: str, version: int, report: bytes) -> None:
+        """Writes the report, JSON, on a version. Raises StoreError when another process writes it, too."""
+        key = f"{model}/{FOLDER}/{version}.json"
+        before = self._storage.read(key)
+        if not self._storage.replace(key, report, before.tag if before else None):
+            raise StoreError(f"{self._storage.address(key)} was written by another process at the same time")
 
+    def refused(self, model: str) -> set[int]:
+        """The versions of a model that did not pass; a version with an unreadable report did not pass."""
+        files = {
+            int(version): (f"{model}/{FOLDER}/{name}", tag)
+            for name, tag in self._storage.files(f"{model}/{FOLDER}").items()
+            if (version := name.removesuffix(".json")) != name and version.isdecimal()
+        }
+        for file in files.values():
+            if file not in self._passed:
+                self._passed[file] = self._read(file[0])
+        return {version for version, file in files.items() if not self._passed[file]}
 
-def _passed(path: epath.Path) -> bool:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Report).decision.passed
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return False
+    def _read(self, key: str) -> bool:
+        try:
+            report = self._storage.read(key)
+            return report is not None and msgspec.json.decode(report.data, type=_Report).decision.passed
+        except (UnreadableFile, msgspec.DecodeError, UnicodeDecodeError):
+            return False

@@ -27,7 +27,7 @@ from training import mnist
 from training.network import compiled
 from training.network.layers import Dense, Flatten
 from training.predictor import Predictor
-from training.store import Store, decisions, manifest
+from training.store import Store, manifest
 
 pytestmark = pytest.mark.anyio
 OCTETS = {"Content-Type": "application/octet-stream", "Accept": "application/json"}
@@ -188,7 +188,7 @@ async def test_the_latest_version_answers_where_that_is_wanted_unless_the_gate_h
     publish_variant(store, "tiny", 0.5)
     publish_variant(store, "tiny", 0.6)
     store.challenge("tiny", 3)
-    decisions.keep(store.path / "tiny", 3, b'{"model": "tiny", "decision": {"passed": false, "criteria": []}}')
+    store.keep_decision("tiny", 3, b'{"model": "tiny", "decision": {"passed": false, "criteria": []}}')
     async with serving(store, versions="latest", shadow_share=0.001) as (_, watcher, registry):
         assert (registry.resolve().version, sorted(of.version for of in registry.versions())) == (2, [2, 3])
         publish_variant(store, "tiny", 0.7)

@@ -335,3 +335,21 @@ async def test_a_sync_waits_for_another_one_only_so_long():
             await asyncio.gather(*(watcher.sync() for _ in range(3)))
         await first
         shelf.gate.set()
+
+
+async def test_polls_are_spread_so_that_processes_that_start_together_do_not_poll_together(monkeypatch):
+    asked, shelf = [], shelf_with(1)
+
+    def least(first, last):
+        asked.append((first, last))
+        return first
+
+    monkeypatch.setattr("service.models.store_watcher.random.uniform", least)
+    async with following(shelf, poll_s=0.04) as (watcher, _):
+        running = asyncio.create_task(watcher.run())
+        watcher.wake()  # the first wait is of no time, which means for ever
+        async with asyncio.timeout(20):
+            while len(asked) < 4:
+                await asyncio.sleep(0.01)
+        running.cancel()
+    assert asked[:4] == [(0, 0.04)] + [(0.75, 1)] * 3

@@ -13,7 +13,6 @@ import pytest
 from alembic.command import upgrade
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from etils import epath
 
 from tests.support.corrections import WHOLE
 from tests.support.waiting import eventually
@@ -70,7 +69,7 @@ def test_many_threads_prepare_at_once(url):
 def test_prepare_waits_for_another_process_that_prepares_sqlite(tmp_path):
     corrections = Corrections(f"sqlite:///{tmp_path}/feedback.sqlite3")
     preparing = threading.Thread(target=corrections.prepare)
-    with locked(epath.Path(tmp_path)):
+    with locked(tmp_path):
         preparing.start()
         preparing.join(0.3)
         assert preparing.is_alive()

@@ -8,7 +8,6 @@ import jax
 import msgspec
 import numpy as np
 import pytest
-from etils import epath
 
 from tests.support.small import nobody_watching, unwatched
 from training import mnist
@@ -183,7 +182,7 @@ def test_the_decision_is_written_beside_the_versions_or_where_one_wants_it(learn
     assert msgspec.json.decode(path.read_bytes(), type=Report) == learned[1]
     after.verify("net", 2)
     after.rollback("net")
-    elsewhere = epath.Path(tmp_path / "new" / "decision.json")
+    elsewhere = tmp_path / "new" / "decision.json"
     dry = retrained(after, digits, shifted, dry_run=True, decision_file=elsewhere)
     assert msgspec.json.decode(elsewhere.read_bytes(), type=Report) == dry
 

@@ -12,6 +12,7 @@ import pytest
 from training.filesystem import locked
 from training.store import Store, StoreError
 from training.store.aliases import Aliases, AliasMoved
+from training.store.local_storage import LocalStorage
 
 
 @pytest.fixture
@@ -64,8 +65,7 @@ def test_every_change_is_recorded_with_who_when_from_to_and_why(store, monkeypat
     store.promote("tiny", 3, why="better on sevens")
     store.rollback("tiny", why="worse on ones")
     store.challenge("tiny", 2, why="retrained")
-    with Aliases(store.path / "tiny").changing("challenger", "kept") as aliases:
-        del aliases["challenger"]
+    Aliases(LocalStorage(store.path), "tiny").change("challenger", "kept", lambda aliases: aliases.pop("challenger"))
     assert recorded(store) == [
         ("champion", None, 1, "the first version"),
         ("champion", 1, 3, "better on sevens"),
@@ -89,7 +89,7 @@ def test_a_change_that_cannot_be_recorded_does_not_happen(store, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("training.store.aliases.replace_file", full)
+    monkeypatch.setattr("training.store.local_storage.replace_file", full)
     with pytest.raises(OSError, match="No space left"):
         store.promote("tiny", 2)
     assert store.aliases("tiny") == {"champion": 1}

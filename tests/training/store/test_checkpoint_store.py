@@ -103,7 +103,7 @@ def test_a_store_whose_owner_has_a_number_and_no_name_is_read_as_any_other(store
     assert store.aliases("tiny") == {"champion": 2, "previous": 1}
     assert store.size_bytes("tiny", 2) == sum(
         len(path.read_bytes())
-        for path in Path(store.path / "tiny" / "2").rglob("*")
+        for path in (store.path / "tiny" / "2").rglob("*")
         if path.is_file() and path.name != MANIFEST
     )
     assert store.load("tiny", 1)[0] == store.card("tiny", 1)
@@ -131,7 +131,7 @@ def test_an_alias_of_a_version_that_is_gone_is_not_followed(store, trained):
     store.publish(*trained)
     store.publish(*trained)
     store.promote("tiny", 2)
-    (store.path / "tiny" / "2").rmtree()
+    shutil.rmtree(store.path / "tiny" / "2")
     with pytest.raises(UnknownVersion, match="no version 'champion' of tiny"):
         store.resolve("tiny", "champion")
     assert store.publish(*trained) == 3, "a number that an alias remembers is not given again"
@@ -139,7 +139,7 @@ def test_an_alias_of_a_version_that_is_gone_is_not_followed(store, trained):
 
 def test_one_flipped_bit_in_any_file_is_refused_with_the_name_of_the_file(store, trained):
     store.publish(*trained)
-    files = [path for path in Path(store.path / "tiny" / "1").rglob("*") if path.is_file()]
+    files = [path for path in (store.path / "tiny" / "1").rglob("*") if path.is_file()]
     assert len(files) > 5
     for path in files:
         good = path.read_bytes()
@@ -177,7 +177,7 @@ def test_a_version_without_a_manifest_is_refused_by_name_and_another_folder_is_n
 
 def test_a_link_to_nowhere_and_a_folder_in_place_of_a_file_are_refused_by_name(store, trained):
     store.publish(*trained)
-    folder = Path(store.path / "tiny" / "1")
+    folder = store.path / "tiny" / "1"
     (folder / "more").symlink_to("nowhere")
     with pytest.raises(CorruptVersion, match="more is missing"):
         store.load("tiny", 1)
@@ -229,7 +229,7 @@ def test_a_publisher_killed_at_any_moment_leaves_a_store_that_loads(store, train
     step = 8 if examples(100) < 100 else 1
     for point in count(randrange(step) + 1, step):
         before = store.versions("tiny")
-        process = processes.Process(target=publish_until, args=(Path(store.path), encoded, weights, point))
+        process = processes.Process(target=publish_until, args=(store.path, encoded, weights, point))
         process.start()
         process.join(timeout=60)
         assert store.versions("tiny") in (before, [*before, before[-1] + 1])
@@ -254,7 +254,7 @@ def publish_many(path: Path, card: bytes, params, start, count: int) -> None:
 def test_two_processes_that_publish_at_once_get_a_version_each_and_all_are_whole(store, trained, processes):
     card, params = trained
     start = processes.Barrier(2)
-    args = (Path(store.path), msgspec.json.encode(card), plain(params), start, 5)
+    args = (store.path, msgspec.json.encode(card), plain(params), start, 5)
     writers = [processes.Process(target=publish_many, args=args) for _ in range(2)]
     for writer in writers:
         writer.start()
@@ -275,7 +275,7 @@ def test_a_version_that_another_process_has_just_finished_is_no_dead_writer(stor
             path.rename(path.parent / "2")
         return locked(path, wait=wait)
 
-    monkeypatch.setattr("training.store.checkpoint_store.locked", finished_before)
+    monkeypatch.setattr("training.filesystem.locked", finished_before)
     assert store.publish(*trained) == 3
     assert (store.path / "tiny" / "2").is_dir()
 
@@ -285,7 +285,7 @@ def test_a_full_disk_while_publishing_leaves_no_trace(store, trained, monkeypatc
         raise OSError(28, "No space left on device")
 
     store.publish(*trained)
-    monkeypatch.setattr("training.store.checkpoint_store.flush_tree", full)
+    monkeypatch.setattr("training.store.local_storage.flush_tree", full)
     with pytest.raises(OSError, match="No space left"):
         store.publish(*trained)
     assert store.versions("tiny") == [1]
@@ -410,7 +410,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(store, trained, monkeypa
             store.load("tiny", 1)
         path.unlink() if before is None else path.write_bytes(before)
         manifest.write(folder)
-    aliases = Path(store.path / "tiny" / "aliases.json")
+    aliases = store.path / "tiny" / "aliases.json"
     with aliases.open("ab") as file:
         file.truncate(2**20 + 1)
     with pytest.raises(StoreError, match=r"aliases\.json cannot be read: it has more than 1,048,576 bytes"):
@@ -444,7 +444,7 @@ def test_a_card_that_could_not_be_read_back_is_not_published(store, trained):
 
 def test_a_champion_that_is_gone_is_replaced_by_the_next_version(store, trained):
     store.publish(*trained)
-    (store.path / "tiny" / "1").rmtree()
+    shutil.rmtree(store.path / "tiny" / "1")
     assert not store.has_champion("tiny")
     assert store.publish(*trained) == 2
     assert store.aliases("tiny") == {"champion": 2}
