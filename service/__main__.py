@@ -43,6 +43,13 @@ def serve(
     ] = None,
 ) -> None:
     """Answer with the champion of a model. Each setting of the service is an environment variable, DIGITS_…."""
+    from training.errors import DigitsError
+    from training.system import check_system
+
+    try:
+        check_system(workers=workers or 1)
+    except DigitsError as error:
+        _fail(str(error))
     given = {"host": host, "port": port, "store": store, "model": model, "workers": workers}
     given |= {"root_path": root_path, "tls_cert": tls_cert, "tls_key": tls_key}
     settings = _settings({name: value for name, value in given.items() if value is not None})
@@ -55,6 +62,7 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
     from training.errors import DigitsError
 
     configure_logs(settings.log_level, settings.log_format)
+    _tell_unknown_variables(settings)
     if settings.workers > 1:
         from service.server.supervisor import run_supervisor
 
@@ -72,6 +80,16 @@ def _serve(settings: "ServiceSettings", listener: socket.socket) -> None:
         _fail(str(error))
     except OSError as error:
         _fail_to_listen(settings.host, settings.port, error)
+
+
+def _tell_unknown_variables(settings: "ServiceSettings") -> None:
+    """Warns of variables of the environment that look like settings; one that is a setting misspelt is an error."""
+    import logging
+
+    from training.settings import OTHERS, unknown_variables
+
+    for variable in unknown_variables([*type(settings).model_fields, *OTHERS]):
+        logging.getLogger("service").warning("%s is no setting, and has no effect", variable)
 
 
 def _announce(served: str, settings: "ServiceSettings", listener: socket.socket) -> None:

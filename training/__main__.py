@@ -3,7 +3,10 @@
 import typer
 
 from training.commands import baselines, data, evaluate, export, fit, leaderboard, models, report, retrain
+from training.commands.console import friendly_errors
+from training.commands.options import settings
 from training.processors import keep_to_limit
+from training.system import check_system
 
 app = typer.Typer(
     help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
@@ -11,6 +14,16 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def check_environment() -> None:
+    """Ends every command with an error for a system that is not supported, and for wrong or misspelt settings."""
+    with friendly_errors():
+        check_system()
+        settings()
+
+
 app.command(epilog="Example:  python -m training fit lenet --quick --seed 1")(fit.fit)
 app.command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
 app.command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///feedback.sqlite3 --dry-run")(

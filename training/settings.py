@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import os
+from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 FEEDBACK = "feedback.sqlite3"
+PREFIX = "DIGITS_"
+GATE_PREFIX = "DIGITS_GATE_"
+"""Of the settings of the gate, which check their names themselves."""
+OTHERS = ("OPERATOR",)
+"""Variables with PREFIX that are fields of no settings."""
+MISSPELT = 0.75
+"""Similarity, from 0 to 1, from which on an unknown name is taken for a known one misspelt."""
+
+
+def unknown_variables(known: Iterable[str], prefix: str = PREFIX) -> dict[str, str | None]:
+    """The variables of the environment with a prefix and none of the `known` names behind it.
+
+    For each of them the variable that it is a misspelling of, or None.
+    """
+    names = [name.upper() for name in known]
+    found: dict[str, str | None] = {}
+    for variable in map(str.upper, os.environ):
+        name = variable.removeprefix(prefix)
+        if variable.startswith(prefix) and name not in names and not (prefix == PREFIX and is_of_gate(variable)):
+            near = get_close_matches(name, names, 1, MISSPELT)
+            found[variable] = prefix + near[0] if near else None
+    return found
+
+
+def is_of_gate(variable: str) -> bool:
+    """Whether a variable is one of the settings of the gate."""
+    return variable.startswith(GATE_PREFIX)
+
+
+def check_variables(known: Iterable[str], prefix: str = PREFIX) -> None:
+    """Raises ValueError for a variable of the environment that is the name of a setting misspelt."""
+    for variable, near in unknown_variables(known, prefix).items():
+        if near:
+            raise ValueError(f"{variable} is no setting, want {near}")
 
 
 class StoreSettings(BaseSettings):
@@ -41,6 +81,11 @@ class StoreSettings(BaseSettings):
         "where several machines serve; by default the file feedback.sqlite3 in the store's folder; an empty URL turns "
         "corrections off",
     )
+
+    @model_validator(mode="after")
+    def _no_name_is_misspelt(self) -> Self:
+        check_variables([*type(self).model_fields, *OTHERS])
+        return self
 
     @property
     def corrections_url(self) -> str:

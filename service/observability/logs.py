@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import structlog
+from structlog.processors import TimeStamper
 
 from service.observability.request_context import CURRENT
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CONFIGURED_LOGGERS: Final = ("service", "training", "uvicorn", "py.warnings")
 """Loggers with the level of the settings; all other loggers log warnings and errors."""
+ACCESS: Final = "service.access"
+"""The logger of the access log."""
 FIRST: Final = ("time", "level", "event")
 EXTRA: Final = ("method", "route", "status", "duration_ms", "model", "version")
 """The only extra fields of log calls that are logged, so that pixels never are."""
@@ -46,8 +49,9 @@ def configure_logs(level: str, form: str) -> None:
 
 def formatter(*, for_people: bool, colors: bool = False) -> structlog.stdlib.ProcessorFormatter:
     """A formatter of log records: readable lines if `for_people`, else JSON lines."""
+    clock = TimeStamper("%H:%M:%S", utc=False, key="time") if for_people else TimeStamper("iso", utc=True, key="time")
     before: list[Processor] = [
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        clock,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(allow=EXTRA),
@@ -56,7 +60,10 @@ def formatter(*, for_people: bool, colors: bool = False) -> structlog.stdlib.Pro
     last: list[Processor]
     if for_people:
         plain = structlog.dev.plain_traceback  # structlog's default shows local variables, pixels among them
-        last = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain, timestamp_key="time")]
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=plain, timestamp_key="time", pad_level=False, pad_event_to=0
+        )
+        last = [_in_words, renderer]
     else:
         last = [structlog.processors.format_exc_info, _in_order, structlog.processors.JSONRenderer(serializer=_json)]
     return structlog.stdlib.ProcessorFormatter(
@@ -70,6 +77,17 @@ def _add_request(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["request_id"] = context.id.decode()
         if trace_id := context.trace_id:
             event["trace_id"] = trace_id
+    return event
+
+
+def _in_words(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """A line of the access log as a sentence; what is left of any line stands behind it."""
+    if event.get("logger") == ACCESS and "route" in event:
+        method, route, status, ms = (event.pop(name) for name in ("method", "route", "status", "duration_ms"))
+        model, version = event.pop("model", None), event.pop("version", None)
+        by = f" by {model} {version}" if model else ""
+        event["event"] = f"{method} {route}: {status}{by} in {ms:.1f} ms"
+        del event["logger"]
     return event
 
 

@@ -7,6 +7,7 @@ import random
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
+from service.observability.logs import ACCESS
 from service.observability.request_context import CURRENT, REQUEST_ID, RequestContext
 from service.observability.route_templates import OTHER
 
@@ -38,7 +39,7 @@ DOCS_POLICY: Final = (
 """Content security policy of FastAPI's documentation pages, which have inline scripts."""
 DOCS: Final = frozenset(("/docs", "/redoc"))
 NO_REFERRER: Final = (b"referrer-policy", b"no-referrer")
-log = logging.getLogger("service.access")
+log = logging.getLogger(ACCESS)
 
 
 class ObservabilityMiddleware:

@@ -39,6 +39,11 @@ def test_importing_the_packages_costs_nothing():
     assert not HEAVY & loaded_after("import training, service")
 
 
+def test_both_programs_start_where_a_module_of_unix_is_missing_to_say_so():
+    loaded = loaded_after("import sys; sys.modules['fcntl'] = None; import training.__main__, service.__main__")
+    assert {"training.system", "typer"} <= loaded
+
+
 def test_help_does_not_wait_for_jax():
     assert not {"jax", "fastapi", "numpy", "orbax"} & loaded_after("import service.__main__")
 
@@ -67,6 +72,7 @@ def test_the_service_uses_training_by_its_few_doors(path):
         "errors",
         "corrections",
         "processors",
+        "system",
     )
     doors = {f"training.{door}" for door in names}
     used = {".".join(name.split(".")[:2]) for name in ours(path) if name.startswith("training.")}

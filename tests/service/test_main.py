@@ -1,6 +1,7 @@
 """`python -m service` as a process of its own: options, error lines, readiness, signals."""
 
 import errno
+import json
 import os
 import pty
 import re
@@ -72,6 +73,20 @@ def test_a_setting_that_is_wrong_is_one_line_that_names_it():
     assert code == 1
     assert stderr.startswith("error: DIGITS_DRAIN_TIMEOUT_S is 'soon': Input should be a valid integer")
     assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"), [("DIGITS_PORTT", "DIGITS_PORT"), ("DIGITS_REQUIRED_KEY", "DIGITS_REQUIRE_KEY")]
+)
+def test_a_setting_that_is_misspelt_is_one_line_with_the_one_that_is_meant(variable, meant):
+    assert outcome(**{variable: "1"}) == (1, f"error: {variable} is no setting, want {meant}\n")
+
+
+def test_another_variable_that_looks_like_a_setting_is_told_and_no_error(tmp_path):
+    code, stderr = outcome("--store", str(tmp_path), "--port", "0", DIGITS_COLOUR="red", DIGITS_GATE_ALPHA="0.1")
+    warning, error = stderr.splitlines()
+    assert (code, json.loads(warning)["event"]) == (1, "DIGITS_COLOUR is no setting, and has no effect")
+    assert error.startswith("error: there is no model 'lenet'")
 
 
 def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store):

@@ -8,7 +8,6 @@ import typer
 
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import JsonOption, ModelArgument, StoreOption, default_model, default_store, open_store
-from training.store.manifest import StoreError
 
 WhyOption = Annotated[str, typer.Option(help="The reason, for the record.", show_default=False)]
 
@@ -95,6 +94,8 @@ def changes(model: ModelArgument = "", store: StoreOption = "", as_json: JsonOpt
 
 
 def _rows(path: str) -> list[Row]:
+    from training.store.manifest import StoreError
+
     store = open_store(path)
     rows = []
     for model in store.models():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from training.commands.console import friendly_errors, stderr
-from training.settings import StoreSettings
+from training.errors import DigitsError
+from training.settings import PREFIX, StoreSettings
 
 if TYPE_CHECKING:
     from training.data.digits import Digits
@@ -49,12 +50,26 @@ DataOption = Annotated[
 
 def default_model() -> str:
     """The default model (DIGITS_MODEL)."""
-    return StoreSettings().model
+    return settings().model
 
 
 def default_store() -> str:
     """The path or the URL of the default store (DIGITS_STORE)."""
-    return StoreSettings().store
+    return settings().store
+
+
+def settings() -> StoreSettings:
+    """The settings of the environment. Raises DigitsError for a wrong one, and for a misspelt name."""
+    from pydantic import ValidationError
+
+    try:
+        return StoreSettings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        message = wrong["msg"].removeprefix("Value error, ")
+        if wrong["loc"]:
+            message = f"{PREFIX}{wrong['loc'][0]}".upper() + f" is {wrong['input']!r}: {message}"
+        raise DigitsError(message) from None
 
 
 def open_store(path: str) -> "Store":

@@ -142,6 +142,8 @@ def _limits(margin: float | None, alpha: float | None) -> "Limits":
         return GateSettings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = error.errors()[0]
+        if not wrong["loc"]:
+            raise DigitsError(wrong["msg"].removeprefix("Value error, ")) from None
         raise DigitsError(f"the gate's {wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}") from None
 
 

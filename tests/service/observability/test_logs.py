@@ -164,6 +164,27 @@ def test_people_read_a_line_without_the_variables_of_a_traceback():
     assert pixels
 
 
+async def test_people_read_a_request_as_a_sentence():
+    handler, root = Lines(for_people=True), logging.getLogger()
+    root.addHandler(handler)
+    try:
+        logging.getLogger("service.models").warning("lenet: version 3 answers")
+        async with client_of(app_with(FakePredictor(), log_level="info")) as client:
+            logging.getLogger("service.access").setLevel(logging.INFO)
+            await client.post("/predict", content=picture(7).tobytes(), headers=OCTETS | {"X-Request-Id": "mine"})
+            await client.get("/nothing", headers={"X-Request-Id": "mine", "traceparent": TRACEPARENT})
+    finally:
+        root.removeHandler(handler)
+        logging.getLogger("service.access").setLevel(logging.NOTSET)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    shown = [re.sub(r"^\d\d:\d\d:\d\d", "12:00:00", re.sub(r"\d+\.\d ms", "1.0 ms", line)) for line in handler.written]
+    assert shown == [
+        "12:00:00 [warning] lenet: version 3 answers [service.models]",
+        "12:00:00 [info] POST /predict: 200 by lenet 3 in 1.0 ms request_id=mine",
+        f"12:00:00 [info] GET other: 404 in 1.0 ms request_id=mine trace_id={trace}",
+    ]
+
+
 @pytest.mark.parametrize("module", [FAKE, pytest.param("service", marks=pytest.mark.slow)])
 def test_a_process_writes_json_to_stderr_and_nothing_but_its_announcement_to_stdout(request, tmp_path, module):
     store = fake_store(tmp_path) if module == FAKE else request.getfixturevalue("trained_store")
