@@ -2,7 +2,9 @@
 
 import json
 import os
+from pathlib import Path
 
+import jsonschema_rs
 import pytest
 import yaml
 
@@ -13,8 +15,10 @@ from training.commands.retrain import KEPT
 
 OVERLAYS = ["base", *(f"overlays/{path.name}" for path in sorted((ROOT / "k8s/overlays").iterdir()))]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "k8s/components").glob("*/kustomization.yaml"))
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "InferenceService"}
-"""Kinds that Kubernetes has no schema of."""
+SCHEMAS = {path.stem: yaml.safe_load(path.read_text()) for path in (Path(__file__).parent / "schemas").glob("*.yaml")}
+"""JSON schemas of kinds that Kubernetes does not know (custom resources), by kind: the fields that are used here."""
+VERSIONS = ("1.34", "1.37")
+"""The oldest version of Kubernetes that is supported, and the newest one that there is a schema of."""
 PAUSE_OF_PROXIES_S = 5
 
 
@@ -36,26 +40,39 @@ def manifests(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(manifests, tmp_path_factory):
-    """The same as files; kinds that Kubernetes does not know are left out."""
+    """The same as files; of kinds that Kubernetes does not know, only the pods that they make."""
     folder = tmp_path_factory.mktemp("manifests")
     for name, documents in manifests.items():
-        known = [document for document in documents if document["kind"] not in CUSTOM]
+        known = [document for document in documents if document["kind"] not in SCHEMAS]
+        for what, pod in pods([document for document in documents if document["kind"] in SCHEMAS]):
+            metadata = {"name": what.split()[1], "namespace": "digits", "labels": pod["metadata"]["labels"]}
+            known.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]})
         (folder / f"{name.replace('/', '-')}.yaml").write_text(yaml.safe_dump_all(known))
     return folder
 
 
 def pods(documents):
-    """Kind and name of whatever makes pods, with the pods' specification."""
+    """Kind and name of whatever makes pods, with the pods' template."""
     for document in documents:
-        spec = document.get("spec", {})
-        if document["kind"] == "CronJob":
-            yield f"CronJob {document['metadata']['name']}", spec["jobTemplate"]["spec"]["template"]
-        elif document["kind"] in ("Deployment", "Job"):
-            yield f"{document['kind']} {document['metadata']['name']}", spec["template"]
+        spec, kind = document.get("spec", {}), document["kind"]
+        what = f"{kind} {document['metadata']['name']}"
+        if kind == "CronJob":
+            yield what, spec["jobTemplate"]["spec"]["template"]
+        elif kind in ("Deployment", "Job"):
+            yield what, spec["template"]
+        elif kind == "InferenceService":
+            own = SCHEMAS[kind]["properties"]["spec"]["properties"]["predictor"]["properties"]
+            pod = {field: value for field, value in spec["predictor"].items() if field not in own}
+            yield what, {"metadata": {"labels": spec["predictor"]["labels"]}, "spec": pod}
 
 
-def strict(*paths):
-    done = tool("kubernetes-validate", "--strict", "--quiet", *paths)
+def serves(what):
+    """Whether pods of this kind are those of the service, and not of training."""
+    return what.startswith(("Deployment", "InferenceService"))
+
+
+def strict(*paths, version=VERSIONS[1]):
+    done = tool("kubernetes-validate", "--strict", "--quiet", "--kubernetes-version", f"{version}.0", *paths)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -69,10 +86,38 @@ def checkov(folder):
     return {(check["check_id"], check["resource"]) for check in failed}, report["summary"]
 
 
-def test_kubernetes_takes_all_of_them_to_the_last_field(files):
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_takes_all_of_them_to_the_last_field(files, version):
     paths = sorted(files.glob("*.yaml"))
     assert len(paths) == len(OVERLAYS) + len(COMPONENTS) >= 9
-    assert strict(*paths) == (0, "")
+    assert strict(*paths, version=version) == (0, "")
+
+
+def test_the_readme_says_which_versions_of_kubernetes_are_supported(manifests):
+    oldest, newest = VERSIONS
+    said = " ".join((ROOT / "k8s/README.md").read_text().split())
+    assert f"Kubernetes {oldest} or later; tests check them with the schemas of {oldest} and {newest}." in said
+    labels = only(manifests["base"], "Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce-version"] == f"v{oldest}"
+
+
+def errors_of(document):
+    """What the schema of a custom resource says about it."""
+    validator = jsonschema_rs.validator_for(SCHEMAS[document["kind"]])
+    return [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(document)]
+
+
+def test_custom_resources_are_as_their_operators_take_them(manifests):
+    found = [document for documents in manifests.values() for document in documents if document["kind"] in SCHEMAS]
+    assert {document["kind"] for document in found} == SCHEMAS.keys()
+    for document in found:
+        assert errors_of(document) == [], f"{document['kind']} {document['metadata']['name']}"
+
+
+def test_custom_resources_with_a_field_that_there_is_not_or_a_word_of_an_older_version_would_be_seen(manifests):
+    inference = only(manifests["components/kserve"], "InferenceService")
+    inference = json.loads(json.dumps(inference).replace("Standard", "RawDeployment").replace('"predictor"', '"model"'))
+    assert len(errors_of(inference)) == 3
 
 
 def test_a_field_that_there_is_not_would_be_seen(files, tmp_path):
@@ -114,6 +159,7 @@ def test_pods_are_restricted_as_their_namespace_asks(manifests):
             assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, what
             assert spec["automountServiceAccountToken"] is False, what
             assert spec["serviceAccountName"] == "digits", what
+            assert spec["enableServiceLinks"] is False, what
             for container in spec["containers"]:
                 assert container["securityContext"] == {
                     "allowPrivilegeEscalation": False,
@@ -142,12 +188,21 @@ def test_probes_differ(manifests):
 def test_the_grace_period_is_long_enough_for_the_drain(manifests):
     settings = only(manifests["base"], "ConfigMap")["data"]
     spec = only(manifests["base"], "Deployment")["spec"]["template"]["spec"]
-    before_s = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    before_s = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     pause_s, drain_s = float(settings["DIGITS_DRAIN_PAUSE_S"]), float(settings["DIGITS_DRAIN_TIMEOUT_S"])
     assert before_s + pause_s >= PAUSE_OF_PROXIES_S
     assert spec["terminationGracePeriodSeconds"] >= before_s + pause_s + drain_s + 5
     readiness = spec["containers"][0]["readinessProbe"]
     assert pause_s > readiness["periodSeconds"] * readiness["failureThreshold"], "it is seen to be going"
+
+
+def test_a_pod_with_another_limit_of_cpu_starts_again_for_its_threads_are_chosen_at_the_start(manifests):
+    for what, pod in pods(manifests["base"]):
+        if serves(what):
+            policy = {
+                each["resourceName"]: each["restartPolicy"] for each in pod["spec"]["containers"][0]["resizePolicy"]
+            }
+            assert policy == {"cpu": "RestartContainer", "memory": "NotRequired"}
 
 
 def test_the_settings_are_settings(manifests, monkeypatch):
@@ -170,19 +225,28 @@ def test_only_training_writes_the_store(manifests):
         for what, pod in pods(documents):
             for mount in pod["spec"]["containers"][0]["volumeMounts"]:
                 if mount["mountPath"] == "/store":
-                    assert mount.get("readOnly", False) is what.startswith("Deployment"), what
+                    assert mount.get("readOnly", False) is serves(what), what
 
 
 def test_selectors_meet_the_pods(manifests):
     for name, documents in manifests.items():
         labels = {what: pod["metadata"]["labels"].items() for what, pod in pods(documents)}
-        if "Deployment digits" not in labels:
+        if not any(map(serves, labels)):
             continue
-        selectors = [only(documents, "Service")["spec"]["selector"]]
+        selectors = [d["spec"]["selector"] for d in documents if d["kind"] == "Service"]
         selectors += [d["spec"]["selector"]["matchLabels"] for d in documents if d["kind"] == "PodDisruptionBudget"]
+        assert selectors or name == "overlays/local"
         for selector in selectors:
-            assert selector.items() <= labels["Deployment digits"], name
-            assert not any(selector.items() <= of for what, of in labels.items() if what != "Deployment digits"), name
+            assert [what for what, of in labels.items() if selector.items() <= of] == [*filter(serves, labels)], name
+
+
+def test_clients_reach_the_port_that_pods_listen_on(manifests):
+    for name, documents in manifests.items():
+        served = [pod["spec"]["containers"][0] for what, pod in pods(documents) if serves(what)]
+        for container in served:
+            (rule,) = only(documents, "NetworkPolicy", "digits-clients")["spec"]["ingress"]
+            (port,) = container["ports"]
+            assert rule["ports"][0]["port"] in (port["name"], port["containerPort"]), name
 
 
 def test_only_one_retraining_runs_and_a_kept_champion_is_no_failure(manifests):
@@ -256,17 +320,24 @@ def test_the_monitor_finds_the_service_and_its_metrics(manifests):
 def test_kserve_runs_the_pods_that_the_deployment_would(manifests):
     documents = manifests["components/kserve"]
     assert {"Deployment", "HorizontalPodAutoscaler", "Service"} & {d["kind"] for d in documents} == set()
-    inference = only(documents, "InferenceService")
-    assert inference["apiVersion"] == "serving.kserve.io/v1beta1"
-    predictor = dict(inference["spec"]["predictor"])
-    own = {name: predictor.pop(name) for name in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "labels")}
-    deployed = only(manifests["base"], "Deployment")["spec"]["template"]
-    assert own["labels"] == deployed["metadata"]["labels"]
+    ((_, pod),) = [found for found in pods(documents) if serves(found[0])]
+    deployment = only(manifests["base"], "Deployment")["spec"]
+    deployed = deployment["template"]
+    assert pod["metadata"] == deployed["metadata"]
     wanted = json.dumps({k: v for k, v in deployed["spec"].items() if k != "topologySpreadConstraints"}, sort_keys=True)
     wanted = wanted.replace('"name": "service"', '"name": "kserve-container"').replace('"http"', '"http1"')
-    assert json.loads(wanted) == predictor
-    settings = predictor["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    assert json.loads(wanted) == pod["spec"]
+    settings = pod["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"]
     assert settings == only(documents, "ConfigMap")["metadata"]["name"]
+    predictor = only(documents, "InferenceService")["spec"]["predictor"]
+    assert predictor["deploymentStrategy"] == {"type": "RollingUpdate", **deployment["strategy"]}
+    autoscaler = only(manifests["base"], "HorizontalPodAutoscaler")["spec"]
+    assert [predictor[field] for field in ("minReplicas", "maxReplicas", "scaleMetric", "scaleTarget")] == [
+        autoscaler["minReplicas"],
+        autoscaler["maxReplicas"],
+        autoscaler["metrics"][0]["resource"]["name"],
+        autoscaler["metrics"][0]["resource"]["target"]["averageUtilization"],
+    ]
 
 
 @pytest.mark.needs_manifest_tools
