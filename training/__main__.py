@@ -2,7 +2,7 @@
 
 import typer
 
-from training.commands import baselines, data, evaluate, export, fit, leaderboard, models, report, retrain
+from training.commands import baselines, data, evaluate, export, fit, leaderboard, models, predict, report, retrain
 from training.commands.console import friendly_errors
 from training.commands.options import settings
 from training.processors import keep_to_limit
@@ -33,6 +33,7 @@ app.command(epilog="Example:  python -m training models --json")(models.models)
 app.command(epilog="Example:  python -m training promote lenet 3 --why 'better on thin strokes'")(models.promote)
 app.command(epilog="Example:  python -m training rollback lenet --why 'confuses 4 and 9'")(models.rollback)
 app.command(epilog="Example:  python -m training changes lenet --json")(models.changes)
+app.command(epilog="Example:  python -m training predict pictures.parquet answers.parquet")(predict.predict)
 app.command(epilog="Example:  python -m training export lenet lenet.onnx")(export.export)
 app.command(epilog="Example:  python -m training report report.html")(report.report)
 app.command(epilog="Example:  python -m training leaderboard --json")(leaderboard.leaderboard)

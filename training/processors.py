@@ -47,14 +47,19 @@ def compute_in_place() -> None:
 @contextmanager
 def one_thread() -> Iterator[int]:
     """XLA gets one thread if it starts inside the block; yields how many threads it would have had."""
-    before = os.environ.get(NPROC)
+    before, processors = os.environ.get(NPROC), allowed()
     os.environ[NPROC] = "1"
     try:
-        yield int(before or usable())
+        yield processors
     finally:
         del os.environ[NPROC]
         if before is not None:
             os.environ[NPROC] = before
+
+
+def allowed() -> int:
+    """How many processors this process may use: XLA's number of threads after `keep_to_limit`."""
+    return int(os.environ.get(NPROC) or usable())
 
 
 def usable() -> int:

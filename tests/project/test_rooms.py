@@ -74,6 +74,10 @@ MAY_IMPORT = {
             *("answers", "errors", "images"),
             *("uncertainty", "network", "store", "predictor", "data"),
         },
+        "prediction": {
+            *("answers", "errors", "images", "picture", "reading"),
+            *("network", "predictor", "data"),
+        },
         "evaluation": {
             *("answers", "drift", "errors", "images", "picture", "reading"),
             *("store", "predictor", "data", "photos"),
@@ -92,7 +96,7 @@ MAY_IMPORT = {
             *("uncertainty", "network", "recipe", "store", "predictor", "data", "mnist", "evaluation", "fitting"),
         },
         "commands": {
-            *("errors", "images", "settings"),
+            *("errors", "images", "processors", "settings"),
             *(
                 "network",
                 "recipe",
@@ -105,7 +109,7 @@ MAY_IMPORT = {
                 "corrections",
                 "evaluation",
             ),
-            *("fitting", "retraining", "report", "export"),
+            *("fitting", "retraining", "report", "export", "prediction"),
         },
         "__main__": {"processors", "system", "commands"},
     },

@@ -9,22 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from training.data.digits import DataError, Digits
-from training.images import CLASSES, SIDE
-from training.picture import NoInk, levels, polarity, prepare_levels
+from training.data.picture_file import read_levels, readable, small_digit
+from training.images import CLASSES
+from training.picture import polarity, prepare_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from training.images import Images
-    from training.picture import Ink, Levels
+    from training.picture import Ink
 
 NAMES = tuple(str(digit) for digit in range(CLASSES))
-FAINTEST = 25.5  # grey levels that differ by less have no ink
-UNSTATED_MODES = ("I", "F")  # 32 bits per pixel, in no stated range that could be mapped to 0…255
 
 
 def read_folder(path: Path, ink: Ink | None = None, tell: Callable[[str], None] = lambda _: None) -> Digits:
@@ -61,35 +59,12 @@ def read_picture(path: Path, ink: Ink | None = None) -> tuple[Images, Ink]:
     if path.is_dir():
         raise DataError(f"{path}: is a folder, want a picture")
     try:
-        with Image.open(path) as picture:
-            _check(path, picture)
-            small = picture.size == (SIDE, SIDE)
-            grey = levels(picture, ink)
-        found = ink or polarity(grey)
-        return (_inverted(grey, found) if small else prepare_levels(grey, ink)), found
-    except DataError:
-        raise
-    except NoInk as error:
+        with readable():
+            grey, small = read_levels(path, ink)
+            found = ink or polarity(grey)
+            return (small_digit(grey, found) if small else prepare_levels(grey, ink)), found
+    except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except Exception as error:  # Pillow's readers raise many kinds of exceptions
-        raise DataError(f"{path}: not a readable picture, want PNG, JPEG, WebP, GIF, BMP or TIFF") from error
-
-
-def _inverted(grey: Levels, ink: Ink) -> Images:
-    """Grey levels [28, 28] as they are, or inverted where the ink is black. Raises NoInk for a blank picture."""
-    if np.ptp(grey) < FAINTEST:
-        raise NoInk(ink)
-    pixels = np.rint(grey).astype(np.uint8)
-    return 255 - pixels if ink == "black" else pixels
-
-
-def _check(path: Path, picture: Image.Image) -> None:
-    """Refuses pictures whose grey levels could only be guessed."""
-    if picture.mode in UNSTATED_MODES:
-        raise DataError(f"{path}: has 32 bits per pixel (mode {picture.mode}), want 8 or 16")
-    frames = getattr(picture, "n_frames", 1)  # only formats that can be animated have it
-    if frames != 1:
-        raise DataError(f"{path}: holds {frames} frames, want 1")
 
 
 def _visible(folder: Path) -> Iterator[Path]:

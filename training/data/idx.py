@@ -40,6 +40,16 @@ def unpack(path: Path) -> bytes:
 
 def parse_idx(data: bytes, path: Path) -> NDArray[np.uint8]:
     """The read-only array uint8 in the bytes of an IDX file. Raises DataError naming `path`."""
+    shape, start = parse_header(data, path)
+    count, wanted = len(data) - start, math.prod(shape)
+    if count != wanted:
+        problem = "truncated" if count < wanted else "trailing bytes"
+        raise DataError(f"{path}: {problem}: {count} values, want {wanted} for shape {list(shape)}")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def parse_header(data: bytes, path: Path) -> tuple[tuple[int, ...], int]:
+    """Shape and place of the values in an IDX file of uint8, by its first bytes. Raises DataError naming `path`."""
     if len(data) < 4 or data[:2] != b"\0\0":
         found = data[:4].hex(" ") or "nothing"
         raise DataError(f"{path}: begins with {found}, want the IDX magic: 00 00 08 and the number of dimensions")
@@ -51,9 +61,4 @@ def parse_idx(data: bytes, path: Path) -> NDArray[np.uint8]:
     start = 4 + 4 * ndim
     if len(data) < start:
         raise DataError(f"{path}: truncated: a header of {len(data)} bytes, want {start} for {ndim} dimensions")
-    shape = struct.unpack(f">{ndim}I", data[4:start])
-    count, wanted = len(data) - start, math.prod(shape)
-    if count != wanted:
-        problem = "truncated" if count < wanted else "trailing bytes"
-        raise DataError(f"{path}: {problem}: {count} values, want {wanted} for shape {list(shape)}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return struct.unpack(f">{ndim}I", data[4:start]), start

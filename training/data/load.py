@@ -55,7 +55,7 @@ def _load(path: Path, scale: float, ink: Ink | None, tell: Callable[[str], None]
             raise DataError(f"{path}: scale is {scale:g}, want {FULL_INK:g}: pictures always run from 0 to 255")
         return read_folder(path, ink, tell)
     if path.is_dir() or IDX_NAME.search(name):
-        digits = _read_idx_pair(_images_in(path) if path.is_dir() else path, scale)
+        digits = _read_idx_pair(images_in(path) if path.is_dir() else path, scale)
     elif name.endswith((".csv", ".csv.gz")):
         from training.data.tabular import read_csv
 
@@ -78,7 +78,7 @@ def _has_folders(path: Path) -> bool:
     return any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir())
 
 
-def _images_in(folder: Path) -> Path:
+def images_in(folder: Path) -> Path:
     """The images file of the only IDX pair in a folder."""
     found = sorted(entry for entry in folder.iterdir() if IMAGES_NAME.search(entry.name) and entry.name[0] != ".")
     if not found:
@@ -93,8 +93,17 @@ def _read_idx_pair(images: Path, scale: float) -> Digits:
     """Digits from an IDX images file and the labels file beside it, either of them packed or not."""
     if not IMAGES_NAME.search(images.name):
         raise DataError(f"{images}: is not an images file, want …images-idx3-ubyte: its labels are found beside it")
-    plain = images.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")
-    for labels in (images.with_name(plain), images.with_name(f"{plain}.gz")):
-        if labels.exists():
-            return digits_from(images, read_idx(images), read_idx(labels), scale)
+    if labels := labels_beside(images):
+        return digits_from(images, read_idx(images), read_idx(labels), scale)
+    plain = _labels_name(images)
     raise DataError(f"{images}: has no labels beside it, want {plain} or {plain}.gz")
+
+
+def labels_beside(images: Path) -> Path | None:
+    """The labels file of an IDX images file, packed or not; None if there is none."""
+    plain = images.with_name(_labels_name(images))
+    return next((labels for labels in (plain, plain.with_name(f"{plain.name}.gz")) if labels.exists()), None)
+
+
+def _labels_name(images: Path) -> str:
+    return images.name.removesuffix(".gz").replace("images", "labels").replace("idx3", "idx1")

@@ -25,16 +25,34 @@ def digits_from(path: Path, pixels: NDArray[Any], labels: NDArray[Any], scale: f
 
     Raises DataError, naming `path` and the first wrong row (counted from 0), when they are anything else.
     """
-    if pixels.shape[1:] not in {(SIDE, SIDE), (PIXELS,)}:
-        raise DataError(f"{path}: images have shape {list(pixels.shape)}, want [n, {SIDE}, {SIDE}] or [n, {PIXELS}]")
+    check_pixels(path, pixels.shape, pixels.dtype)
     if labels.shape != pixels.shape[:1]:
         raise DataError(f"{path}: labels have shape {list(labels.shape)}, want [{len(pixels)}]: one for each image")
     if len(pixels) == 0:
         raise DataError(f"{path}: there are 0 digits, want at least 1")
-    for name, array in (("images", pixels), ("labels", labels)):
-        if array.dtype.kind not in NUMBERS:
-            raise DataError(f"{path}: {name} are {array.dtype}, want numbers")
+    if labels.dtype.kind not in NUMBERS:
+        raise DataError(f"{path}: labels are {labels.dtype}, want numbers")
     return Digits(_images(path, pixels, scale), _labels(path, labels))
+
+
+def check_pixels(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raises DataError unless an array of this shape and dtype holds pixels: numbers [n, 28, 28] or [n, 784]."""
+    if shape[1:] not in {(SIDE, SIDE), (PIXELS,)}:
+        raise DataError(f"{path}: images have shape {list(shape)}, want [n, {SIDE}, {SIDE}] or [n, {PIXELS}]")
+    if dtype.kind not in NUMBERS:
+        raise DataError(f"{path}: images are {dtype}, want numbers")
+
+
+def check_scale(path: Path, pixels: NDArray[Any], scale: float) -> None:
+    """Raises DataError for pixels that run from 0 to 1 where `scale` says 255."""
+    if forgotten_scale(pixels, scale):
+        found = f"fractions up to {pixels.max():g}" if (pixels % 1).any() else "all 0 or 1"
+        raise DataError(f"{path}: pixels are {found}, want 0 to 255; for 0…1 say scale 1 (--scale 1)")
+
+
+def wrong_pixel(error: PixelError) -> str:
+    """A PixelError in terms of the columns of a table, without the row."""
+    return f"pixel{error.pixel} is {error.value:g}, want a number from 0 to {error.scale:g}"
 
 
 def _images(path: Path, pixels: NDArray[Any], scale: float) -> Images:
@@ -42,12 +60,8 @@ def _images(path: Path, pixels: NDArray[Any], scale: float) -> Images:
     try:
         images = quantise(pixels, scale)
     except PixelError as error:
-        raise DataError(
-            f"{path}: row {error.row}, pixel{error.pixel} is {error.value:g}, want a number from 0 to {scale:g}"
-        ) from error
-    if forgotten_scale(pixels, scale):
-        found = f"fractions up to {pixels.max():g}" if (pixels % 1).any() else "all 0 or 1"
-        raise DataError(f"{path}: pixels are {found}, want 0 to 255; for 0…1 say scale 1 (--scale 1)")
+        raise DataError(f"{path}: row {error.row}, {wrong_pixel(error)}") from error
+    check_scale(path, pixels, scale)
     return images
 
 

@@ -15,6 +15,7 @@ from training.data.replacing import replacing
 from training.images import FULL_INK, PIXELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import Any
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from training.data.digits import Digits
 
-COLUMNS = ("digit", *(f"pixel{index}" for index in range(PIXELS)))
+PIXEL_NAMES = tuple(f"pixel{index}" for index in range(PIXELS))
+COLUMNS = ("digit", *PIXEL_NAMES)
 
 
 def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
@@ -30,14 +32,14 @@ def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
 
     Raises DataError naming the file, the row (counted from 0 below the header) and the column.
     """
-    convert = csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.float32()), null_values=[""])
+    convert = csv_options()
     try:
         table = csv.read_csv(path, convert_options=convert)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         try:  # reading with one thread is slower, and its errors name the row
             table = csv.read_csv(path, csv.ReadOptions(use_threads=False), convert_options=convert)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(f"{path}: {_csv_problem(path, str(error))}") from error
+            raise DataError(f"{path}: {csv_problem(path, str(error))}") from error
     except OSError as error:
         raise DataError(f"{path}: not a readable CSV file: {error}") from error
     return _digits(path, table, scale)
@@ -66,6 +68,43 @@ def write_parquet(path: Path, digits: Digits) -> None:
         parquet.write_table(_table(digits), aside, compression="zstd")
 
 
+def check_columns(path: Path, schema: pa.Schema, wanted: Sequence[str] = COLUMNS, *, others: bool = False) -> None:
+    """Refuses missing, repeated and, without `others`, unknown columns, and wanted ones that hold no numbers.
+
+    Raises DataError naming the first few.
+    """
+    names = schema.names
+    problems = {
+        "missing": [name for name in wanted if name not in names],
+        "unknown": [name for name in names if not others and name not in wanted],
+        "repeated": sorted({name for name in names if names.count(name) > 1}.intersection(wanted)),
+    }
+    found = [f"{problem}: {_few(columns)}" for problem, columns in problems.items() if columns]
+    if found:
+        first = "digit, " if "digit" in wanted else ""
+        raise DataError(f"{path}: {'; '.join(found)}; want the columns {first}pixel0 … pixel{PIXELS - 1}")
+    for name in wanted:
+        kind = schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise DataError(f"{path}: column {name} holds {kind}, want numbers")
+
+
+def pixels_of(table: pa.Table) -> NDArray[Any]:
+    """Pixels uint8 or float32 [n, 784] of a table whose columns are checked; NaN where one is empty."""
+    pixels = table.select(PIXEL_NAMES).combine_chunks()
+    if any(column.type != pa.uint8() or column.null_count for column in pixels.columns):
+        pixels = pixels.cast(pa.schema(dict.fromkeys(PIXEL_NAMES, pa.float32())), safe=False)
+    if not len(pixels):
+        return np.zeros((0, PIXELS), np.uint8)
+    (batch,) = pixels.to_batches()
+    return np.asarray(batch.to_tensor(null_to_nan=pixels.schema.types[0] != pa.uint8()))
+
+
+def csv_options(numbers: Sequence[str] = COLUMNS) -> csv.ConvertOptions:
+    """How CSV is converted: some columns are numbers, the types of the others are inferred."""
+    return csv.ConvertOptions(column_types=dict.fromkeys(numbers, pa.float32()), null_values=[""])
+
+
 def _table(digits: Digits) -> pa.Table:
     """A table of 785 columns uint8 [n]."""
     pixels = np.ascontiguousarray(digits.images.reshape(-1, PIXELS).T)  # [784, n]
@@ -74,35 +113,12 @@ def _table(digits: Digits) -> pa.Table:
 
 def _digits(path: Path, table: pa.Table, scale: float) -> Digits:
     """Digits from a table with the 785 columns, in any order, of numbers without nulls."""
-    _check_names(path, table.column_names)
-    columns = [_numbers(path, name, table.column(name)) for name in COLUMNS]
-    compact = all(column.dtype == np.uint8 for column in columns)
-    pixels = np.empty((PIXELS, len(table)), np.uint8 if compact else np.float32)
-    for row, column in zip(pixels, columns[1:], strict=True):
-        row[:] = column
-    return digits_from(path, pixels.T, columns[0], scale)  # [n, 784]
-
-
-def _numbers(path: Path, name: str, column: pa.ChunkedArray[Any]) -> NDArray[Any]:
-    """A column [n] of integers or floats, without nulls."""
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise DataError(f"{path}: column {name} holds {column.type}, want numbers")
-    if column.null_count:
-        row = int(np.argmax(column.is_null().to_numpy()))
-        raise DataError(f"{path}: row {row}, {name} is empty, want a number")
-    return column.to_numpy()
-
-
-def _check_names(path: Path, names: list[str]) -> None:
-    """Refuses missing, unknown and repeated columns, naming the first few."""
-    problems = {
-        "missing": [name for name in COLUMNS if name not in names],
-        "unknown": [name for name in names if name not in COLUMNS],
-        "repeated": sorted({name for name in names if names.count(name) > 1}.intersection(COLUMNS)),
-    }
-    found = [f"{problem}: {_few(columns)}" for problem, columns in problems.items() if columns]
-    if found:
-        raise DataError(f"{path}: {'; '.join(found)}; want the columns digit, pixel0 … pixel{PIXELS - 1}")
+    check_columns(path, table.schema)
+    for name in COLUMNS:
+        if (column := table.column(name)).null_count:
+            row = int(np.argmax(column.is_null().to_numpy()))
+            raise DataError(f"{path}: row {row}, {name} is empty, want a number")
+    return digits_from(path, pixels_of(table), table.column("digit").to_numpy(), scale)
 
 
 def _few(names: list[str], limit: int = 3) -> str:
@@ -110,7 +126,7 @@ def _few(names: list[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def _csv_problem(path: Path, message: str) -> str:
+def csv_problem(path: Path, message: str) -> str:
     """An error of pyarrow about a CSV file, with the row (1 is its header) and the column in our terms."""
     if cell := re.search(r"column #(\d+): Row #(\d+): .*invalid value '(.*)'", message, re.DOTALL):
         column, row, value = int(cell[1]), int(cell[2]) - 2, cell[3]
