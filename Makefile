@@ -16,9 +16,9 @@ WITHOUT_EMITTERS = $(shell $(BIN)/python -c 'from importlib.metadata import vers
     print("--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."))')
 # pytest keeps tests with their rewritten assertions as bytecode; without, each of its processes takes 7 s longer
 export PYTHONDONTWRITEBYTECODE :=
-LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools or needs_generators
+LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools or needs_promtool or needs_generators
 
-.PHONY: help serve test test-all container-test postgres chromium node protocols check bench lock clean
+.PHONY: help serve test test-all container-test postgres chromium promtool node protocols check bench lock clean
 help:                    ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
@@ -29,7 +29,7 @@ serve: $(STAMP)          ## train a model if the store has none, then serve it o
 test: $(STAMP)           ## before a commit: all tests that need neither root nor other programs; it ends with what it left out
 	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))" --hypothesis-profile=quick
 
-test-all: $(STAMP) $(TOOLS)/.installed postgres chromium protocols $(NODE)/.installed  ## all tests, also with PostgreSQL, Chromium, MLServer, kubectl and Node.js, which it installs
+test-all: $(STAMP) $(TOOLS)/.installed postgres chromium promtool protocols $(NODE)/.installed  ## all tests, also with PostgreSQL, Chromium, MLServer, kubectl and Node.js, which it installs
 	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))"
 	@$(BIN)/python -m pytest -m "$(LEFT_OUT) or as_served"
 
@@ -44,6 +44,13 @@ chromium:
 	    echo "installing Debian's chromium, in which tests open the page (once)"; \
 	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	    $$sudo apt-get -qq update && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium >/dev/null; }
+
+promtool:
+	@[ -x .cache/promtool ] || { \
+	    echo "fetching promtool from Debian's prometheus, which is not installed (once)"; \
+	    [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get -qq update && mkdir -p .cache && cd .cache && apt-get -qq download prometheus 2>/dev/null \
+	    && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 ./usr/bin/promtool && rm prometheus_*.deb; }
 
 node:
 	@command -v npm >/dev/null || { \

@@ -15,6 +15,7 @@ from service.models.loader import Loader
 from service.models.registry import ModelRegistry
 from service.models.store_thread import StoreThread
 from service.models.store_watcher import StoreWatcher
+from service.observability.certificate import certificate_end_s
 from service.observability.metrics import Metrics
 from service.observability.tracing import tracing_from_environment
 
@@ -65,6 +66,8 @@ def make_state(
     memory that no other worker reads. `tracing` is by default what the environment asks for; raises TracingUnavailable.
     """
     metrics = metrics or Metrics()
+    if settings.tls_cert:
+        metrics.set_certificate_end(certificate_end_s(settings.tls_cert))
     if registry is None:
         registry = ModelRegistry()
         thread = StoreThread(settings.load_timeout_s)

@@ -10,13 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from service.models.registry import LoadedModel
-from service.models.store_thread import StoreThread, StoreTimeout
 from training.store import CHAMPION
 
 if TYPE_CHECKING:
     from service.models.loaded_version import LoadedVersion
     from service.models.loader import Plan
     from service.models.registry import ModelRegistry
+    from service.models.store_thread import StoreThread
     from service.observability.metrics import Metrics
 
 RETRY_AFTER_S: Final = 5.0
@@ -130,10 +130,10 @@ class StoreWatcher:
             self._lock.release()
 
     async def _models(self) -> list[str]:
-        """The models to sync; if the source does not answer, none, and all that are loaded are rejected."""
+        """The models to sync; if the source fails, none, and all that are loaded are rejected."""
         try:
             return await self._thread.call(self._source.models)
-        except StoreTimeout as error:
+        except Exception as error:  # a damaged store may make a library raise anything
             for name in self._registry.models():
                 self._reject(name, None, error)
             return []

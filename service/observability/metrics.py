@@ -41,6 +41,15 @@ class Metrics:
         if shared_folder is None:
             ProcessCollector(registry=registry)
 
+    def set_certificate_end(self, seconds: float) -> None:
+        """Sets when the TLS certificate ends, in seconds since 1970; to be called once."""
+        Gauge(
+            "digits_certificate_expiry_timestamp_seconds",
+            "When the TLS certificate that is used ends, in seconds since 1970",
+            registry=self._registry,
+            multiprocess_mode="livemin",
+        ).set(seconds)
+
     def refresh(self) -> None:
         """Flushes the buffered counts, and sets the gauges of requests in flight and of queues."""
         self.requests.flush()

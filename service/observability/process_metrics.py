@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable of the folder of shared metrics; prometheus_client reads it when it is imported."""
 SUFFIX: Final = ".pid"
-FILE_BYTES: Final = {"counter": 2**16, "gauge_livesum": 2**16, "gauge_livemax": 2**16, "histogram": 2**20}
+FILE_BYTES: Final = {
+    "counter": 2**16,
+    "gauge_livesum": 2**16,
+    "gauge_livemax": 2**16,
+    "gauge_livemin": 2**12,
+    "histogram": 2**20,
+}
 """By kind, as prometheus_client names its files: room for all metrics of the service."""
 USED: Final = struct.Struct("i")
 """The first number of such a file: its bytes in use."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -17,7 +18,18 @@ pytestmark = pytest.mark.anyio
 FOLDER = ROOT / "k8s" / "components" / "monitoring"
 DASHBOARD = json.loads((FOLDER / "dashboard.json").read_text())
 (RULES,) = [group["rules"] for group in yaml.safe_load((FOLDER / "alerts.yaml").read_text())["spec"]["groups"]]
-METRIC = re.compile(r"\b((?:digits|process)_[a-z_]+)(?:\{([^}]*)\})?")
+METRIC = re.compile(r"\b((?:digits|process|kube)_[a-z_]+|up\b)(?:\{([^}]*)\})?")
+OF_OTHERS = {
+    "up": {"job"},
+    "kube_job_failed": {"condition", "job_name"},
+    "kube_job_created": {"job_name"},
+    "kube_cronjob_status_last_successful_time": {"cronjob"},
+    "kube_cronjob_created": {"cronjob"},
+    "kube_cronjob_spec_suspend": {"cronjob"},
+    "kube_pod_container_resource_limits": {"container", "resource"},
+}
+"""Metrics of Prometheus and of kube-state-metrics that alerts use, with their labels."""
+RUNBOOKS = dict(re.findall(r"^### (Digits\w+)\n((?:.+\n)+)", (ROOT / "k8s/README.md").read_text(), re.MULTILINE))
 OF_THE_SCRAPE = {"namespace", "pod"}
 """Labels that Prometheus adds."""
 
@@ -51,12 +63,13 @@ async def scraped():
         version.metrics.monitor_drift(reference(answered), 500).add(answered)
         version.metrics.set_canary_out(False)
         metrics.set_rejected([("lenet", 9, "ValueError")])
+        state.metrics.set_certificate_end(0)
         text = (await client.get("/metrics")).text
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
-    return found
+    return found | OF_OTHERS
 
 
 async def test_every_metric_and_label_of_dashboard_and_alerts_is_there(scraped):
@@ -117,12 +130,47 @@ def test_alerts_say_how_urgent_they_are_and_what_has_happened():
     assert len({rule["alert"] for rule in RULES}) == len(RULES) > 8
     for rule in RULES:
         assert rule["labels"]["severity"] in ("page", "ticket")
-        assert {"summary", "description"} == rule["annotations"].keys()
+        assert {"summary", "description", "runbook_url"} == rule["annotations"].keys()
         mentioned = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["description"]))
         grouped = {
             label.strip() for found in re.findall(r"\bby\s*\(([^)]*)\)", rule["expr"]) for label in found.split(",")
         }
         assert mentioned <= grouped, rule["alert"]
+
+
+def test_every_alert_links_to_a_runbook_of_three_lines():
+    assert {rule["alert"] for rule in RULES} == RUNBOOKS.keys()
+    for rule in RULES:
+        assert rule["annotations"]["runbook_url"] == f"k8s/README.md#{rule['alert'].lower()}"
+        what, look, do = RUNBOOKS[rule["alert"]].splitlines()
+        assert (what[:2], look[:8], do[:6]) == ("- ", "- Look: ", "- Do: "), rule["alert"]
+
+
+@pytest.mark.needs_promtool
+def test_alerts_fire_when_they_should_and_not_otherwise(tmp_path):
+    """Series, and which alerts they make fire: tests/project/alerts.yaml, as Prometheus' own promtool reads it."""
+    promtool = ROOT / ".cache/promtool"
+    assert promtool.exists(), f"{promtool} is missing; make test-all installs it"
+    cases = yaml.safe_load((ROOT / "tests/project/alerts.yaml").read_text())
+    fired = {case["alertname"] for test in cases["tests"] for case in test["alert_rule_test"] if case["exp_alerts"]}
+    silent = {
+        case["alertname"] for test in cases["tests"] for case in test["alert_rule_test"] if not case["exp_alerts"]
+    }
+    assert fired & silent >= {
+        *("DigitsDown", "DigitsTargetDown", "DigitsErrors", "DigitsStoreUnreachable", "DigitsMemory"),
+        *("DigitsRetrainingFailed", "DigitsRetrainingOverdue", "DigitsCertificateExpires"),
+    }
+    plain = [rule | {"annotations": {}} for rule in RULES]  # their texts have numbers in them
+    severity = {rule["alert"]: rule["labels"] for rule in RULES}
+    for case in (case for test in cases["tests"] for case in test["alert_rule_test"]):
+        for alert in case["exp_alerts"]:
+            alert["exp_labels"] = (alert["exp_labels"] or {}) | severity[case["alertname"]]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "digits", "rules": plain}]}))
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump(cases | {"rule_files": ["rules.yaml"]}))
+    done = subprocess.run(
+        [promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_component_brings_dashboard_and_alerts():

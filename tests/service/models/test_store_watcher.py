@@ -221,14 +221,13 @@ async def test_it_looks_by_itself_at_intervals_and_at_once_when_woken():
 
 async def test_a_failure_that_nobody_foresaw_does_not_end_the_following(caplog):
     shelf = shelf_with(1, 2)
-    models = shelf.models
     async with following(shelf) as (watcher, registry):
-        shelf.models = None
+        update_metrics, watcher._update_metrics = watcher._update_metrics, None
         task = asyncio.create_task(watcher.run())
         async with asyncio.timeout(5):
             while "the store could not be followed" not in caplog.text:
                 await asyncio.sleep(0.001)
-            shelf.models = models
+            watcher._update_metrics = update_metrics
             shelf.aliases["lenet"]["champion"] = 2
             while registry.resolve().version != 2:
                 await asyncio.sleep(0.001)
@@ -261,6 +260,25 @@ async def test_metrics_name_what_stays_out_with_the_kind_of_its_error_until_it_i
         shelf.on_it["lenet"][2] = FakePredictor("lenet", 2)
         await watcher.sync()
         assert "digits_version_staying_out{" not in metrics.exposition().decode()
+
+
+async def test_a_store_that_cannot_be_read_is_a_metric_until_it_can_be():
+    """A volume that was gone was in the log alone, where the models are those that the store has."""
+    shelf, metrics = shelf_with(1), Metrics()
+
+    def gone():
+        raise OSError("Stale file handle")
+
+    async with following(shelf, metrics) as (watcher, registry):
+        shelf.models, models = gone, shelf.models
+        await watcher.sync()
+        line = 'digits_version_staying_out{model="lenet",reason="OSError",version=""} 1.0'
+        assert line in metrics.exposition().decode()
+        assert loaded(registry) == [1]
+        shelf.models = models
+        await watcher.sync()
+        assert "digits_version_staying_out{" not in metrics.exposition().decode()
+        assert watcher.rejected == []
 
 
 async def test_a_source_that_hangs_is_rejected_and_one_thread_waits_for_it():
