@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from training.photos.canvas import Field, Random
     from training.photos.drawing import Drawing
 
-SIGNS: Final = "+=?!&%$#@*<>~^{}[]√∞≈≠±÷§¶€£←→↑↓↔"
+SIGNS: Final = "+=?&%$#@*<>~^√∞≈≠±÷§¶€£←→↑↓↔"
+"""Without brackets and others that look like 1."""
 GREEK: Final = "αεηκλμνπχψωΓΔΛΞΠΣΥΨΩ"
 """Without letters that look like digits, such as theta and sigma."""
 DRAWN_PX: Final = 96
