@@ -57,7 +57,7 @@ def test_the_head_refuses_what_the_distance_accepts_and_few_digits(few_digits):
     for name in ("letters", "signs", "shapes", "blots", "QR codes"):
         assert after[name] > before[name] + 0.15, name
     for name in ("uniform noise", "Gaussian noise", "blank and full", "two digits", "inverted", "photographs"):
-        assert after[name] > 0.95, name
+        assert after[name] > 0.9, name
 
 
 def test_few_digits_are_repeated(trained, distance, few_digits):
