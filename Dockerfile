@@ -35,7 +35,7 @@ RUN sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
 FROM builder AS service-dependencies
 ARG ACCELERATOR
 COPY pyproject.toml .
-RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra service --extra object-storage \
+RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra service --extra object-storage --extra tracing \
     && case "$ACCELERATOR" in \
          cpu) ;; \
          cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \

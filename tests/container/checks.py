@@ -103,6 +103,12 @@ def test_it_has_a_numbered_user_and_neither_compiler_nor_caches():
     assert inside("sh", "-c", f"touch {SITE_PACKAGES}/x /opt/compiled/x 2>/dev/null && echo written; true") == ""
 
 
+def test_it_can_trace():
+    options = ("-e", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318")
+    program = "from service.observability.tracing import tracing_from_environment as t; print(bool(t()))"
+    assert inside("python", "-c", program, options=options).strip() == "True"
+
+
 def test_it_answers_with_the_model_that_is_baked_in():
     """How soon is a figure, and no verdict: that depends on what else the machine does."""
     seconds = []

@@ -2,17 +2,23 @@
 
 import json
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import pytest
 import yaml
+from typer.main import get_command
 
+from service.observability.tracing import wanted
 from service.settings import ServiceSettings
 from tests.support.manifests import built, only, tool
 from tests.support.project import ROOT
+from training.__main__ import app
 from training.commands.retrain import KEPT
 
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OVERLAYS = ["base", *(f"overlays/{path.name}" for path in sorted((ROOT / "k8s/overlays").iterdir()))]
 COMPONENTS = sorted(path.parent.name for path in (ROOT / "k8s/components").glob("*/kustomization.yaml"))
 SCHEMAS = {path.stem: yaml.safe_load(path.read_text()) for path in (Path(__file__).parent / "schemas").glob("*.yaml")}
@@ -22,9 +28,9 @@ VERSIONS = ("1.34", "1.37")
 PAUSE_OF_PROXIES_S = 5
 
 
-def with_component(folder, name):
+def with_component(folder, name, onto="base"):
     relative = os.path.relpath(ROOT / "k8s", folder)
-    lines = f"resources: [{relative}/base]\ncomponents: [{relative}/components/{name}]\n"
+    lines = f"resources: [{relative}/{onto}]\ncomponents: [{relative}/components/{name}]\n"
     (folder / "kustomization.yaml").write_text(lines)
     return folder
 
@@ -38,15 +44,27 @@ def manifests(tmp_path_factory):
     return found
 
 
+def as_known(document):
+    """What Kubernetes knows of a document: of a custom resource the pod or the jobs that its operator makes."""
+    kind, metadata, spec = document["kind"], document["metadata"], document.get("spec", {})
+    if kind not in SCHEMAS:
+        yield document
+    elif kind == "InferenceService":
+        own = SCHEMAS[kind]["properties"]["spec"]["properties"]["predictor"]["properties"]
+        pod = {field: value for field, value in spec["predictor"].items() if field not in own}
+        labelled = {**metadata, "labels": spec["predictor"]["labels"]}
+        yield {"apiVersion": "v1", "kind": "Pod", "metadata": labelled, "spec": pod}
+    elif kind == "TrainingRuntime":
+        for job in spec["template"]["spec"]["replicatedJobs"]:
+            yield {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job["template"]["spec"]}
+
+
 @pytest.fixture(scope="module")
 def files(manifests, tmp_path_factory):
-    """The same as files; of kinds that Kubernetes does not know, only the pods that they make."""
+    """The same as files, as Kubernetes knows them."""
     folder = tmp_path_factory.mktemp("manifests")
     for name, documents in manifests.items():
-        known = [document for document in documents if document["kind"] not in SCHEMAS]
-        for what, pod in pods([document for document in documents if document["kind"] in SCHEMAS]):
-            metadata = {"name": what.split()[1], "namespace": "digits", "labels": pod["metadata"]["labels"]}
-            known.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]})
+        known = [found for document in documents for found in as_known(document)]
         (folder / f"{name.replace('/', '-')}.yaml").write_text(yaml.safe_dump_all(known))
     return folder
 
@@ -54,21 +72,20 @@ def files(manifests, tmp_path_factory):
 def pods(documents):
     """Kind and name of whatever makes pods, with the pods' template."""
     for document in documents:
-        spec, kind = document.get("spec", {}), document["kind"]
-        what = f"{kind} {document['metadata']['name']}"
-        if kind == "CronJob":
-            yield what, spec["jobTemplate"]["spec"]["template"]
-        elif kind in ("Deployment", "Job"):
-            yield what, spec["template"]
-        elif kind == "InferenceService":
-            own = SCHEMAS[kind]["properties"]["spec"]["properties"]["predictor"]["properties"]
-            pod = {field: value for field, value in spec["predictor"].items() if field not in own}
-            yield what, {"metadata": {"labels": spec["predictor"]["labels"]}, "spec": pod}
+        for known in as_known(document):
+            kind, spec = known["kind"], known.get("spec", {})
+            what = f"{kind} {known['metadata']['name']}"
+            if kind == "CronJob":
+                yield what, spec["jobTemplate"]["spec"]["template"]
+            elif kind in ("Deployment", "Job"):
+                yield what, spec["template"]
+            elif kind == "Pod":
+                yield what, {"metadata": {"labels": known["metadata"]["labels"]}, "spec": spec}
 
 
 def serves(what):
     """Whether pods of this kind are those of the service, and not of training."""
-    return what.startswith(("Deployment", "InferenceService"))
+    return what.startswith(("Deployment", "Pod"))
 
 
 def strict(*paths, version=VERSIONS[1]):
@@ -170,9 +187,8 @@ def test_pods_are_restricted_as_their_namespace_asks(manifests):
 
 
 def test_the_user_and_the_folders_are_those_of_the_image():
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    assert "USER 10001:10001" in dockerfile
-    assert "DIGITS_STORE=/store" in dockerfile
+    assert "USER 10001:10001" in DOCKERFILE
+    assert "DIGITS_STORE=/store" in DOCKERFILE
 
 
 def test_probes_differ(manifests):
@@ -277,6 +293,21 @@ def test_the_processes_of_several_hosts_find_the_first_one(manifests):
     assert index["valueFrom"]["fieldRef"]["fieldPath"].endswith("['batch.kubernetes.io/job-completion-index']")
 
 
+def test_trainer_finds_its_container_and_fit_reads_the_variables_that_trainer_sets(manifests):
+    documents = manifests["overlays/trainjob"]
+    job, runtime = only(documents, "TrainJob")["spec"], only(documents, "TrainingRuntime")
+    assert (job["runtimeRef"]["kind"], job["runtimeRef"]["name"]) == (runtime["kind"], runtime["metadata"]["name"])
+    ((_, pod),) = pods(documents)
+    (container,) = pod["spec"]["containers"]
+    assert container["name"] == "node"
+    python, option, program, command, *rest = job["trainer"]["command"]
+    assert [python, option, program, command, *rest[1:]] == ["python", "-m", "training", "fit", "--resume"]
+    read = {parameter.envvar for parameter in get_command(app).commands["fit"].params if parameter.envvar}
+    assert {"JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"} <= read
+    assert job["trainer"]["numNodes"] == 2
+    assert only(documents, "NetworkPolicy", "digits-training-together")
+
+
 @pytest.mark.parametrize(("overlay", "device"), [("gpu", "nvidia.com/gpu"), ("tpu", "google.com/tpu")])
 def test_accelerators_are_asked_for_and_have_their_images(manifests, overlay, device):
     for what, pod in pods(manifests[f"overlays/{overlay}"]):
@@ -292,17 +323,37 @@ def test_locally_the_model_of_the_image_answers(manifests):
     assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["tmp"]
 
 
-def test_the_autoscaler_s_metric_is_one_that_the_service_has_and_the_adapter_makes(manifests):
+def test_keda_scales_as_the_base_does_and_by_a_metric_that_the_service_has(manifests):
     from service.observability.metrics import Metrics
 
-    metrics = only(manifests["components/queue-wait-metric"], "HorizontalPodAutoscaler")["spec"]["metrics"]
-    assert [metric["type"] for metric in metrics] == ["Resource", "Pods"]
-    folder = ROOT / "k8s/components/queue-wait-metric"
-    (rule,) = yaml.safe_load((folder / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
-    assert metrics[1]["pods"]["metric"]["name"] == rule["name"]["as"]
+    documents = manifests["components/keda"]
+    spec, base = only(documents, "ScaledObject")["spec"], only(manifests["base"], "HorizontalPodAutoscaler")["spec"]
+    assert "HorizontalPodAutoscaler" not in {document["kind"] for document in documents}, "KEDA makes its own"
+    assert spec["scaleTargetRef"]["name"] == only(documents, "Deployment")["metadata"]["name"]
+    assert "replicas" not in only(documents, "Deployment")["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (base["minReplicas"], base["maxReplicas"])
+    assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == base["behavior"]
+    cpu, waiting = spec["triggers"]
+    assert (cpu["type"], cpu["metadata"]["value"]) == (
+        "cpu",
+        str(base["metrics"][0]["resource"]["target"]["averageUtilization"]),
+    )
     assert "# TYPE digits_queue_wait_seconds histogram" in Metrics().exposition().decode()
+    namespace = only(documents, "Namespace")["metadata"]["name"]
     for suffix in ("_sum", "_count"):
-        assert f"digits_queue_wait_seconds{suffix}{{<<.LabelMatchers>>}}" in rule["metricsQuery"]
+        assert f'digits_queue_wait_seconds{suffix}{{namespace="{namespace}"}}' in waiting["metadata"]["query"]
+
+
+@pytest.mark.parametrize("overlay", ["gpu", "tpu"])
+def test_accelerators_are_not_scaled_by_cpu_and_a_rollout_needs_no_spare_one(manifests, overlay, tmp_path):
+    documents = manifests[f"overlays/{overlay}"]
+    assert "HorizontalPodAutoscaler" not in {document["kind"] for document in documents}
+    deployment = only(documents, "Deployment")["spec"]
+    assert deployment["replicas"] == 2, "while one is replaced the other one answers"
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    scaled = built(with_component(tmp_path, "keda-accelerators", f"overlays/{overlay}"))
+    assert [trigger["type"] for trigger in only(scaled, "ScaledObject")["spec"]["triggers"]] == ["prometheus"]
+    assert "replicas" not in only(scaled, "Deployment")["spec"]
 
 
 def test_the_monitor_finds_the_service_and_its_metrics(manifests):
@@ -315,6 +366,33 @@ def test_the_monitor_finds_the_service_and_its_metrics(manifests):
     (endpoint,) = monitor["spec"]["endpoints"]
     assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
     assert endpoint["path"] == "/metrics"
+
+
+def egress_ports(documents, pod):
+    """The ports that network policies let a pod reach outside."""
+    policies = [document["spec"] for document in documents if document["kind"] == "NetworkPolicy"]
+    labels = pod["metadata"]["labels"].items()
+    return {
+        port["port"]
+        for policy in policies
+        if policy["podSelector"]["matchLabels"].items() <= labels
+        for rule in policy.get("egress", [])
+        for port in rule.get("ports", [])
+    }
+
+
+def test_traces_are_asked_for_leave_the_pod_and_are_made_in_the_image(manifests):
+    documents = manifests["components/tracing"]
+    settings = only(documents, "ConfigMap")["data"]
+    assert wanted(settings)
+    assert settings["DIGITS_DRAIN_PAUSE_S"] == "5", "settings of the base are still there"
+    (pod,) = [pod for what, pod in pods(documents) if serves(what)]
+    assert pod["spec"]["containers"][0]["envFrom"] == [
+        {"configMapRef": {"name": only(documents, "ConfigMap")["metadata"]["name"]}}
+    ]
+    assert urlsplit(settings["OTEL_EXPORTER_OTLP_ENDPOINT"]).port in egress_ports(documents, pod)
+    installed = re.search(r"^FROM builder AS service-dependencies\n(.*?)^FROM ", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert "--extra tracing" in installed[1]
 
 
 def test_kserve_runs_the_pods_that_the_deployment_would(manifests):
