@@ -129,6 +129,12 @@ class ServiceSettings(StoreSettings):
         "seconds a client may leave an answer unread before the connection is closed",
     )
     keep_alive_timeout_s: float = Field(75, gt=0, description="Seconds after which an idle connection is closed")
+    connection_max_age_s: float = Field(
+        0,
+        ge=0,
+        description="Seconds, give or take a tenth, after which the next answer on a connection closes it and says "
+        "`Connection: close`, so that clients that stay connected get to new pods, too; 0 is no limit",
+    )
     connection_limit: int = Field(
         4096,
         ge=1,

@@ -86,6 +86,7 @@ class DrainingServer(uvicorn.Server):
             settings.body_timeout_s,
             settings.keep_alive_timeout_s,
             settings.connection_limit,
+            settings.connection_max_age_s,
         )
         self._protocol = HttpProtocol.with_limits(limits, state.metrics.requests.refused)
         super().__init__(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 import re
 import socket
 from enum import Enum, auto
@@ -43,6 +45,8 @@ LINGER_S: Final = 5.0
 """How long the rest of a request is read and dropped after an answer that closes the connection. Without it, the kernel
 resets the connection, and a client that sends its whole body before it reads never sees the answer (RFC 9112, 9.6)."""
 TLS_LINGER_S: Final = 0.5
+AGE_JITTER: Final = (0.9, 1.1)
+"""A connection's maximum age is the limit times a number between these."""
 PROBE_S: Final = 0.05
 """How long the first answer to a client that has closed its half of the connection may take before it is probed."""
 LONGEST_PROBE_S: Final = 1.0
@@ -65,12 +69,14 @@ log = logging.getLogger("uvicorn.error")
 
 
 class ConnectionLimits(NamedTuple):
-    """How long a client may take, in seconds, and how many connections this process may have."""
+    """How long a client may take, in seconds, how many connections this process may have, and how old they may get."""
 
     header_timeout_s: float
     body_timeout_s: float
     keep_alive_timeout_s: float
     connections: int
+    max_age_s: float = 0
+    """Zero is no limit."""
 
 
 class SharedState(ServerState):
@@ -135,12 +141,16 @@ class HttpProtocol(asyncio.Protocol):
     """
 
     connection_limit: ClassVar[int]
+    max_age_s: ClassVar[float]
     timeouts: ClassVar[Mapping[Phase, Timeout]]
 
     exchange: Exchange | None = None
     """The last request, and its answer."""
     writable: asyncio.Event | None = None
     """While the client has to read (backpressure): set when it has."""
+    closes_after_s = math.inf
+    """When the connection is old, in the loop's time: the next answer closes it."""
+    _is_old = False
     _phase = CONNECTED
     _since_s = 0.0
     """When the phase began, in the loop's time."""
@@ -175,6 +185,7 @@ class HttpProtocol(asyncio.Protocol):
         """The class of connections with these limits; `count_refusal` is called with the code of each refusal."""
         members = {
             "connection_limit": limits.connections,
+            "max_age_s": limits.max_age_s,
             "timeouts": timeouts(limits),
             "count_refusal": staticmethod(count_refusal),
         }
@@ -192,6 +203,8 @@ class HttpProtocol(asyncio.Protocol):
         self._is_tls = transport.get_extra_info("ssl_object") is not None
         self._server, self._client = get_local_addr(self.transport), get_remote_addr(self.transport)
         self._since_s = self._loop.time()
+        if self.max_age_s:  # connections that were made at once, after a rollout, are not to end at once
+            self.closes_after_s = self._since_s + self.max_age_s * random.uniform(*AGE_JITTER)  # noqa: S311
         self.connections.add(self)  # type: ignore[arg-type] # uvicorn's own protocols are named there
         if len(self.connections) > self.connection_limit:
             self._phase = OVER_LIMIT
@@ -280,7 +293,11 @@ class HttpProtocol(asyncio.Protocol):
     # Timeouts and the end of a connection.
 
     def check_timeouts(self, now_s: float) -> None:
-        """Ends the connection if its phase has lasted longer than `timeouts` allow; `now_s` is the loop's time."""
+        """Ends the connection if its phase has lasted longer than `timeouts` allow; `now_s` is the loop's time.
+
+        An old connection ends with its next answer: an idle client may be sending a request, which would be lost.
+        """
+        self._is_old = now_s > self.closes_after_s
         if self._unread_since_s is None and self.transport.is_closing():
             self._unread_since_s = now_s
         unread_since_s = self._unread_since_s
@@ -470,7 +487,7 @@ class HttpProtocol(asyncio.Protocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._phase, self._since_s = BODY, self._loop.time()
-        if self.server_state.draining:
+        if self._is_old or self.server_state.draining:
             self.end_with_last_request()
 
     def end_with_last_request(self) -> None:

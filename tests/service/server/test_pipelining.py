@@ -1,71 +1,26 @@
 """Pipelined requests: one at a time is parsed, and the socket is not read while one is computed."""
 
-import asyncio
 import json
 import resource
 
 import pytest
-import uvicorn
 
-from service.server.http_protocol import ConnectionLimits, HttpProtocol, SharedState
+from service.server.http_protocol import ConnectionLimits
 from tests.support.application import app_with, served
 from tests.support.connections import answers, connected, flat, request_with
 from tests.support.fake_predictor import FakePredictor
+from tests.support.http_protocol import FakeTransport, Waiting, protocol_of, settled
 
 LIMITS = ConnectionLimits(header_timeout_s=10, body_timeout_s=10, keep_alive_timeout_s=10, connections=10)
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
 
 
-class FakeTransport(asyncio.Transport):
-    """A transport that remembers what is written, and whether it is read."""
-
-    def __init__(self):
-        super().__init__()
-        self.written, self.reading, self.closing = b"", True, False
-
-    def write(self, data):
-        self.written += data
-
-    def writelines(self, parts):
-        self.written += b"".join(parts)
-
-    def pause_reading(self):
-        self.reading = False
-
-    def resume_reading(self):
-        self.reading = True
-
-    def can_write_eof(self):
-        return False
-
-    def is_closing(self):
-        return self.closing
-
-    def close(self):
-        self.closing = True
-
-
-class Waiting:
-    """An ASGI application that answers each request when it is told to."""
-
-    def __init__(self):
-        self.began, self.may_answer = [], asyncio.Semaphore(0)
-
-    async def __call__(self, scope, receive, send):
-        self.began.append(scope["path"])
-        await self.may_answer.acquire()
-        await send({"type": "http.response.start", "status": 204})
-        await send({"type": "http.response.body"})
-
-
 @pytest.fixture
 async def connection():
     """An application, and the protocol and the transport of a connection to it."""
     app = Waiting()
-    config = uvicorn.Config(app, log_config=None, lifespan="off", interface="asgi3")
-    config.load()
-    protocol = HttpProtocol.with_limits(LIMITS, lambda code: None)(config, SharedState(), {})
+    protocol = protocol_of(app, LIMITS)
     transport = FakeTransport()
     protocol.connection_made(transport)
     yield app, protocol, transport
@@ -73,11 +28,6 @@ async def connection():
     for _ in app.began:
         app.may_answer.release()
     await settled()
-
-
-async def settled():
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 @pytest.mark.anyio
