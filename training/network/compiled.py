@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -122,14 +122,8 @@ class CompiledNetwork:
 @lru_cache(NETWORKS_TO_KEEP)
 def _compile(layers: Layers, head_rows: int, row_sizes: tuple[int, ...]) -> dict[int, Compiled]:
     """By batch size: a function of weights, temperature, detector, limits, images, for all versions of these layers."""
-
-    def shaped(*shape: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-    detector = Detector(shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS), shaped(head_rows, HIDDEN))
-    weights = abstract_params(layers, inference_form()), shaped(), detector, shaped(2)
     lower = jax.jit(columns_function(layers)).lower
-    return {rows: lower(*weights, _pictures(rows)).compile() for rows in row_sizes}
+    return {rows: lower(*abstract_arguments(layers, head_rows, rows)).compile() for rows in row_sizes}
 
 
 def _compile_with(layers: Layers, weights: Weights) -> Compiled:
@@ -139,6 +133,16 @@ def _compile_with(layers: Layers, weights: Weights) -> Compiled:
 
 def _pictures(rows: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((rows, SIDE, SIDE), jnp.uint8)
+
+
+def abstract_arguments(layers: Layers, head_rows: int, rows: int) -> tuple[Any, ...]:
+    """Shapes and dtypes of what `columns_function` takes for so many images."""
+
+    def shaped(*shape: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+    detector = Detector(shaped(NUMBERS, NUMBERS), shaped(CLASSES, NUMBERS), shaped(head_rows, HIDDEN))
+    return abstract_params(layers, inference_form()), shaped(), detector, shaped(2), _pictures(rows)
 
 
 def columns_function(layers: Layers) -> Callable[..., jax.Array]:
