@@ -54,8 +54,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Decay of the running average of the weights, by step (Polyak & Juditsky 1992); 0 averages nothing."""
     distortion: Distortion = Distortion()
     """Distortion of the training images, drawn anew in every epoch."""
-    validation_images: Positive = 5000
-    """Number of training images that are held out, the same ones for every seed; all choices are made on them."""
+    validation_images: Positive | None = None
+    """Number of training images that are held out, the same ones for every seed; all choices are made on them. None:
+    5,000 or a tenth of the images, whichever is smaller."""
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
     teacher: Teacher | None = None
     """Networks whose answers are learned in place of the labels (distillation); None: the labels are learned."""
@@ -107,7 +108,8 @@ TEACHER = Teacher(
         Dropout(0.1),
         Dense(10),
     ),
-    recipe=Recipe(epochs=20, average=0.999, distortion=MEDIUM),
+    # the number of validation images is ignored, and stated because versions of earlier stores have it on their cards
+    recipe=Recipe(epochs=20, average=0.999, distortion=MEDIUM, validation_images=5000),
     networks=2,
 )
 

@@ -27,9 +27,8 @@ def baselines(
         from training import mnist
         from training.data.split import split
         from training.evaluation.baselines import CHOSEN, fit_baselines
-        from training.recipe import Recipe
 
-        training, validation = split(mnist.train(), Recipe().validation_images)
+        training, validation = split(mnist.train())
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=stderr, transient=True) as progress:
             task = progress.add_task("", total=len(CHOSEN))

@@ -30,6 +30,11 @@ def friendly_errors() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+def warn(text: str) -> None:
+    """Prints a warning as one yellow line on stderr."""
+    stderr.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def print_error(text: str) -> None:
     """Prints an error as one red line on stderr."""
     line = " ".join(text.split())

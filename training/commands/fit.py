@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.console import friendly_errors, print_error, stderr, stdout
+from training.commands.console import friendly_errors, print_error, stderr, stdout, warn
 from training.commands.interrupt import Stopped, stoppable
 from training.commands.options import (
     DataOption,
@@ -100,7 +100,12 @@ def fit(
     ] = None,
     validation_images: Annotated[
         int | None,
-        typer.Option(min=1, help="Held out of the training images.", show_default=False, rich_help_panel=RECIPE),
+        typer.Option(
+            min=1,
+            help="Held out of the training images; 5,000 or a tenth of them, whichever is smaller.",
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Same seed, same machine: the same weights.", rich_help_panel=RECIPE)
@@ -183,6 +188,7 @@ def train(
 ) -> "Published | None":
     """Runs a training job and shows its progress. Raises typer.Exit when the user stops it."""
     from training.commands.progress import EpochTable
+    from training.data.split import held_out
     from training.distributed.processes import is_first
     from training.fitting.job import TEACHER, run
 
@@ -190,7 +196,8 @@ def train(
     def watching(name: str, followed: Recipe) -> "Iterator[Watch]":
         if name == TEACHER and is_first():
             stdout.print(f"training teacher {followed.seed + 1}, once for this store; --no-teacher does without")
-        per_epoch = (len(digits) - followed.validation_images) // followed.batch_size * followed.batch_size
+        training_images = len(digits) - (followed.validation_images or held_out(len(digits)))
+        per_epoch = training_images // followed.batch_size * followed.batch_size
         with EpochTable(name, followed.epochs, per_epoch, check, shown=is_first()) as watch:
             if tensorboard and is_first():
                 from training.commands.tensorboard import EventFile
@@ -268,7 +275,11 @@ def _join(coordinator: str, processes: int, process: int) -> None:
 def _digits(data: Path | None, scale: float, ink: Ink | None) -> "tuple[Digits, str]":
     """The digits to train on, and their source for the card."""
     if data:
-        return read_digits(data, scale, ink), str(data)
+        digits = read_digits(data, scale, ink)
+        if digits.missing:
+            missing = ", ".join(map(str, digits.missing))
+            warn(f"{data}: holds no digit {missing}: the network learns none of them, and its errors count none")
+        return digits, str(data)
     from training import mnist
 
     return mnist.train(), "mnist"

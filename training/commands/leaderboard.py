@@ -81,13 +81,14 @@ def _fitted(store: "Store") -> dict[str, list[int]]:
     import msgspec
 
     from training import mnist
+    from training.data.split import held_out
     from training.network.models import MODELS
     from training.recipe import recipe_for
     from training.report.setup import Setup
 
     digits = mnist.train()
     setups = [
-        Setup(name, layers, msgspec.structs.replace(recipe_for(name), seed=0), digits.sha256)
+        Setup(name, layers, recipe_for(name).changed(validation_images=held_out(len(digits)), seed=0), digits.sha256)
         for name, layers in MODELS.items()
     ]
     missing = [(setup, seed) for setup in setups for seed in sorted(set(SEEDS) - setup.versions(store).keys())]

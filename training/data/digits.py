@@ -68,6 +68,11 @@ class Digits:
         return type(self)(self.images[wanted], self.labels[wanted])
 
     @property
+    def missing(self) -> list[int]:
+        """The classes, of 0…9, that none of the digits is of."""
+        return np.flatnonzero(np.bincount(self.labels, minlength=CLASSES) == 0).tolist()
+
+    @property
     def sha256(self) -> str:
         """A fingerprint, 64 hexadecimal characters, over the shapes and bytes of images and labels, in order."""
         digest = hashlib.sha256()

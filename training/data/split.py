@@ -13,24 +13,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AnyExamples = TypeVar("AnyExamples", bound=Examples)
+HELD_OUT = 5000
+"""Validation images of 50,000 or more digits; of fewer digits it is a tenth."""
 SEED = 1998  # the year of MNIST; independent of the training seed on purpose
 
 
-def split(digits: AnyExamples, validation: int = 5000, seed: int = SEED) -> tuple[AnyExamples, AnyExamples]:
+def split(digits: AnyExamples, validation: int | None = None, seed: int = SEED) -> tuple[AnyExamples, AnyExamples]:
     """(train, validation): exactly `validation` digits held out, each class in its share, both in original order.
 
-    Raises DataError unless 1 <= validation < n.
+    Without `validation` it is `held_out(n)`. Raises DataError unless 1 <= validation < n.
     """
+    validation = held_out(len(digits)) if validation is None else validation
     if not 1 <= validation < len(digits):
-        raise DataError(f"validation is {validation}, want 1 to {len(digits) - 1}: there are {len(digits)} digits")
+        raise DataError(
+            f"there are {len(digits)} digits, and {validation} of them would be held out for validation, want 1 to "
+            f"{len(digits) - 1} (--validation-images)"
+        )
     # NumPy guarantees the raw stream of a bit generator for ever, but not permutation() (NEP 19). A split that changed
     # with a release of NumPy would put digits that a checkpoint was calibrated on into training.
     order = np.argsort(np.random.PCG64(seed).random_raw(len(digits)), kind="stable")
     shuffled = digits.labels[order]
-    held_out = np.zeros(len(digits), dtype=np.bool_)
+    chosen = np.zeros(len(digits), dtype=np.bool_)
     for digit, share in enumerate(_shares(digits, validation)):
-        held_out[order[shuffled == digit][:share]] = True
-    return digits.take(~held_out), digits.take(held_out)
+        chosen[order[shuffled == digit][:share]] = True
+    return digits.take(~chosen), digits.take(chosen)
+
+
+def held_out(digits: int) -> int:
+    """The number of validation images among so many digits where none is asked for: HELD_OUT, or a tenth of them."""
+    return min(HELD_OUT, max(1, digits // 10))
 
 
 def _shares(digits: Examples, validation: int) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from training.data.digits import DataError
 from training.data.split import split
 from training.distributed import checkpoint
 from training.distributed.processes import check_same, is_first, noticing_lost_peers, wait_for_all
@@ -68,11 +69,15 @@ def run(
     If the recipe has teachers, they are trained before it, unless the store has them from an earlier job. With `resume`
     training goes on from the last epoch of an interrupted run of the same layers, recipe and digits, if there is one.
     Where several processes train together, all of them call this alike; only the first one publishes, and the other
-    ones return None after that. Raises RunBusy while another job trains just the same, and PeerLost.
+    ones return None after that. Raises DataError for digits of one class alone, RunBusy while another job trains just
+    the same, and PeerLost.
     """
     store.aliases(model)  # a name that cannot be published is refused now and not after an hour
+    if len(digits.missing) == CLASSES - 1:
+        raise DataError(f"all {len(digits)} digits are {digits.labels[0]}, want at least two classes")
     check_same("network, recipe or data", msgspec.json.encode([model, layers, recipe, digits.sha256]))
     training, validation = split(digits, recipe.validation_images)
+    recipe = recipe.changed(validation_images=len(validation))
     data = card.Data(source, digits.sha256, len(training), len(validation))
     teachers = list(_teachers(store, recipe, digits, source=source, watching=watching))
     seconds_before = sum(teacher.training_seconds for teacher, _ in teachers)

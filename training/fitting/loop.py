@@ -94,7 +94,10 @@ def fit(
     """
     steps_per_epoch = len(training) // recipe.batch_size
     if steps_per_epoch == 0:
-        raise DigitsError(f"a batch of {recipe.batch_size} is larger than the {len(training)} training images")
+        raise DigitsError(
+            f"a batch of {recipe.batch_size} is larger than the {len(training)} training images, want at most "
+            f"{len(training)} (--batch-size)"
+        )
     mesh = data_parallel_mesh()
     batch = _batch_shape(layers, recipe, mesh)
     draw = compile_draw(training, recipe, shapes(layers)[-1][0], mesh, teachers)

@@ -8,7 +8,6 @@ from training import mnist
 from training.data.split import split
 from training.evaluation.scores import predict, score
 from training.predictor import Predictor
-from training.recipe import Recipe
 from training.report.champions import ROW_SIZES, names
 from training.report.setup import Setup
 from training.report.standing import baseline_standing, standing
@@ -57,7 +56,7 @@ def baselines(digits: Digits, watch: Callable[[str], object] = lambda _: None) -
     """The rows of scikit-learn's models, fitted to the networks' training digits; `watch` is called with each name."""
     from training.evaluation.baselines import fit_baselines  # scikit-learn is slow to import, and networks need none
 
-    training, validation = split(mnist.train(), Recipe().validation_images)
+    training, validation = split(mnist.train())
     return [baseline_standing(baseline, digits) for baseline in fit_baselines(training, validation, watch=watch)]
 
 

@@ -79,8 +79,15 @@ def test_fit_if_missing_does_nothing_when_there_is_a_champion(own):
         ),
         (["lenet", "--layers", "no.toml"], "no.toml does not exist"),
         (["lenet", "--data", "no.csv"], "no.csv"),
-        (["mlp", "--validation-images", "60000"], "validation is 60000, want 1 to 59999: there are 60000 digits"),
-        (["mlp", "--batch-size", "59000"], "a batch of 59000 is larger than the 55000 training images"),
+        (
+            ["mlp", "--validation-images", "60000"],
+            "there are 60000 digits, and 60000 of them would be held out for validation, want 1 to 59999 "
+            "(--validation-images)",
+        ),
+        (
+            ["mlp", "--batch-size", "59000"],
+            "a batch of 59000 is larger than the 55000 training images, want at most 55000 (--batch-size)",
+        ),
         (
             ["mlp", "--learning-rate", "-1"],
             "the recipe cannot be followed: Expected `float` > 0.0 - at `$.learning_rate`",
@@ -106,6 +113,34 @@ def test_a_recipe_comes_from_the_name_from_quick_from_a_file_and_from_options_in
     assert fit(own, "--quick", "--no-distort")[0] == 0
     recipe = store.card("mine", store.versions("mine")[-1]).recipe
     assert (recipe.average, recipe.distortion) == (QUICK.average, Distortion())
+
+
+def test_a_tenth_of_few_digits_is_held_out_and_the_card_says_how_many(own, few_digits, tmp_path):
+    np.savez(tmp_path / "few.npz", images=few_digits.images[:400], labels=few_digits.labels[:400])
+    options = ("--data", tmp_path / "few.npz", "--store", tmp_path / "store", "--epochs", 1)
+    code, _, err = run("fit", "mine", "--layers", own / "net.toml", *options)
+    assert (code, err) == (0, "")
+    card = Store(tmp_path / "store").card("mine", 1)
+    assert (card.recipe.validation_images, card.data.training_images, card.data.validation_images) == (40, 360, 40)
+
+
+def test_classes_that_are_missing_are_named(own, few_digits, tmp_path):
+    some = few_digits.take(~np.isin(few_digits.labels, [3, 7]))
+    np.savez(tmp_path / "some.npz", images=some.images, labels=some.labels)
+    code, _, err = fit(own, "--data", tmp_path / "some.npz")
+    assert (code, err) == (
+        0,
+        f"{tmp_path / 'some.npz'}: holds no digit 3, 7: the network learns none of them, and its errors count none",
+    )
+
+
+def test_one_class_alone_is_refused_and_nothing_is_published(own, few_digits, tmp_path):
+    sevens = few_digits.take(few_digits.labels == 7)
+    np.savez(tmp_path / "sevens.npz", images=sevens.images, labels=sevens.labels)
+    code, _, err = fit(own, "--data", tmp_path / "sevens.npz", "--store", tmp_path / "store")
+    assert code == 1
+    assert err.endswith(f"error: all {len(sevens)} digits are 7, want at least two classes")
+    assert Store(tmp_path / "store").models() == []
 
 
 def test_own_layers_under_a_built_in_name_do_not_train_its_teachers(own, tmp_path):

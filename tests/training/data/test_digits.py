@@ -89,6 +89,19 @@ def test_another_seed_holds_out_other_digits() -> None:
 
 
 def test_a_split_leaves_something_on_both_sides() -> None:
-    assert problem(lambda: split(some(20), 20)) == "validation is 20, want 1 to 19: there are 20 digits"
-    assert problem(lambda: split(some(20), 0)) == "validation is 0, want 1 to 19: there are 20 digits"
+    for held_out in (20, 0):
+        assert problem(lambda: split(some(20), held_out)) == (  # noqa: B023 - called at once
+            f"there are 20 digits, and {held_out} of them would be held out for validation, want 1 to 19 "
+            "(--validation-images)"
+        )
     assert len(split(some(20), 19)[0]) == 1
+
+
+@pytest.mark.parametrize(("digits", "held_out"), [(60_000, 5000), (50_000, 5000), (3000, 300), (20, 2), (5, 1)])
+def test_5000_or_a_tenth_is_held_out_whichever_is_smaller(digits, held_out) -> None:
+    assert len(split(numbered(np.arange(digits) % 10))[1]) == held_out
+
+
+def test_the_classes_that_are_missing_are_known() -> None:
+    assert some(20).missing == []
+    assert numbered(np.array([1, 7, 7])).missing == [0, 2, 3, 4, 5, 6, 8, 9]

@@ -105,7 +105,7 @@ def test_a_run_with_other_layers_recipe_or_data_is_another_run(few_digits, tmp_p
 
 
 def test_a_batch_larger_than_the_data_is_refused(few_digits):
-    with pytest.raises(DigitsError, match="a batch of 4000 is larger than the 3500 training images"):
+    with pytest.raises(DigitsError, match="a batch of 4000 is larger than the 3500 training images, want at most 3500"):
         epochs_of(TINY, replace(QUICK, batch_size=4000), few_digits)
 
 
