@@ -89,6 +89,22 @@ def test_another_variable_that_looks_like_a_setting_is_told_and_no_error(tmp_pat
     assert error.startswith("error: there is no model 'lenet'")
 
 
+@pytest.mark.parametrize(
+    ("store", "reason"),
+    [
+        ("https://example.org/store", "store 'https://…': want a folder, s3://, gs:// or az://"),
+        (
+            "s3://digits/store",
+            "s3://digits/store/tiny is not available: nobody listens at the endpoint (connection refused)",
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_one_line(store, reason):
+    keys = {"AWS_ACCESS_KEY_ID": "anna", "AWS_SECRET_ACCESS_KEY": "secret"}
+    code, stderr = outcome("--store", store, "--model", "tiny", AWS_ENDPOINT_URL="http://127.0.0.1:9", **keys)
+    assert (code, stderr) == (1, f"error: {reason}\n")
+
+
 def test_it_says_when_it_is_ready_and_answers_and_stops_with_0(trained_store):
     process = start("--store", str(trained_store.path), "--model", "tiny", "--port", "0")
     try:

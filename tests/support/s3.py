@@ -55,6 +55,10 @@ class Request(NamedTuple):
     method: str
     path: str
     status: int
+    size_bytes: int
+    """Of the answer's body."""
+    when_s: float
+    """Time of the answer by `time.monotonic()`."""
 
 
 @dataclass
@@ -157,7 +161,7 @@ class S3Server:
         self._thread = threading.Thread(target=self._loop.run_forever, name="s3", daemon=True)
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024), self._loop
+            asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096), self._loop
         ).result()
         self.port: int = self._server.sockets[0].getsockname()[1]
         self.environment = {
@@ -213,11 +217,11 @@ class S3Server:
                     fault.call()
                     break
                 status, sent, content = self._answer(fault, method, target, headers, body)
-                self.requests.append(Request(method, target, status))
                 head = {"Date": formatdate(usegmt=True), "Content-Length": str(len(content))} | sent
                 encoded = f"HTTP/1.1 {status} Whatever\r\n" + "".join(f"{k}: {v}\r\n" for k, v in head.items()) + "\r\n"
                 if method == "HEAD" or status == 304:
                     content = b""
+                self.requests.append(Request(method, target, status, len(content), time.monotonic()))
                 if fault.cut:
                     fault.call()
                     if fault.cut == "middle":

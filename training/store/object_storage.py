@@ -20,7 +20,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from training.filesystem import check_room, too_large
 from training.store import manifest
@@ -44,7 +44,7 @@ except ImportError:
     raise StoreError("a store in object storage wants the package obstore: pip install -e .[object-storage]") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from training.store.file_cache import FileCache
 
+Result = TypeVar("Result")
 CLAIMS: Final = ".claims"
 CLAIM_LIFE_S: Final = 24 * 3600
 """Time that a publisher has to upload a version; after that another one may remove it."""
@@ -64,7 +65,8 @@ SEEN_S: Final = 300.0
 TRANSFERS: Final = 8
 """Number of files that are transferred at the same time."""
 ATTEMPTS: Final = 3
-"""Attempts to read a file whose connection breaks in the middle; obstore retries requests by itself."""
+"""Attempts to read a file whose connection breaks in the middle; obstore repeats requests by itself."""
+CHUNK_BYTES: Final = 2**20
 CLIENT: Final[ClientConfig] = {
     "connect_timeout": "5s",
     "read_timeout": "20s",  # between two packets
@@ -94,7 +96,9 @@ class ObjectStorage:
         self.location = url
         self.folder = cache.folder / "stores" / hashlib.sha256(url.encode()).hexdigest()[:16]
         self._cache = cache
+        self._lock = Lock()
         self._known: dict[str, Content] = {}
+        """Small files that were read, the least recent ones first; guarded by the lock."""
         self._seen: dict[str, float] = {}
         """The manifests that were found, and when."""
         http = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
@@ -119,31 +123,27 @@ class ObjectStorage:
 
     def read(self, key: str, limit_bytes: int | None = None) -> Content | None:
         """A file. A small one that was read before costs an answer without a body if it has not changed (304)."""
+
+        def content(found: Any) -> Content:
+            if limit_bytes is not None and found.meta["size"] > limit_bytes:
+                raise UnreadableFile(f"{self.address(key)} cannot be read: {too_large(limit_bytes)}")
+            tag = _tag(found.meta)
+            return Content(bytes(found.bytes()), tag)
+
         known = self._known.get(key)
-        options: Any = {"if_none_match": known.tag.partition("\n")[0]} if known else None
-        for attempt in range(ATTEMPTS):
-            try:
-                with self._refusals(key):
-                    found = obstore.get(self._bucket, key, options=options)
-                    if limit_bytes is not None and found.meta["size"] > limit_bytes:
-                        raise UnreadableFile(f"{self.address(key)} cannot be read: {too_large(limit_bytes)}")
-                    tag = _tag(found.meta)
-                    content = Content(bytes(found.bytes()), tag)
-                break
-            except FileNotFoundError:
+        try:
+            read = self._get(key, content, {"if_none_match": known.tag.partition("\n")[0]} if known else None)
+        except FileNotFoundError:
+            return None
+        except NotModifiedError:
+            return known
+        if len(read.data) <= KNOWN_LIMIT_BYTES:
+            with self._lock:
                 self._known.pop(key, None)
-                return None
-            except NotModifiedError:
-                return known
-            except StoreUnavailable:
-                if attempt + 1 == ATTEMPTS:
-                    raise
-        if len(content.data) <= KNOWN_LIMIT_BYTES:
-            self._known.pop(key, None)
-            self._known[key] = content
-            while len(self._known) > KNOWN_LIMIT:
-                self._known.pop(next(iter(self._known)), None)
-        return content
+                self._known[key] = read
+                if len(self._known) > KNOWN_LIMIT:
+                    del self._known[next(iter(self._known))]
+        return read
 
     def replace(self, key: str, data: bytes, tag: str | None) -> bool:
         """Writes a file by If-Match or If-None-Match.
@@ -255,21 +255,43 @@ class ObjectStorage:
 
     def _download(self, key: str, target: Path, size: _Size) -> str:
         """Writes an object to a file, and returns its SHA-256."""
+
+        def write(found: Any) -> str:
+            digest = hashlib.sha256()
+            with target.open("wb") as file:
+                for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
+                    file.write(chunk)
+                    digest.update(chunk)
+            return digest.hexdigest()
+
+        def check(found: Any) -> None:
+            size.add(found.meta["size"])
+            check_room(target.parent, found.meta["size"])
+
+        try:
+            return self._get(key, write, check=check)
+        except FileNotFoundError:
+            raise CorruptVersion(f"{self.address(key)} is missing, the manifest wants it") from None
+
+    def _get(
+        self,
+        key: str,
+        consume: Callable[[Any], Result],
+        options: Any = None,
+        check: Callable[[Any], None] = lambda _: None,
+    ) -> Result:
+        """What `consume` makes of an object; it is called again when the connection breaks in the middle of the body.
+
+        Before that, `check` is called once. Raises FileNotFoundError and, with `options`, NotModifiedError.
+        """
         for attempt in range(ATTEMPTS):
+            with self._refusals(key):
+                found = obstore.get(self._bucket, key, options=options)
+            if not attempt:
+                check(found)
             try:
                 with self._refusals(key):
-                    found = obstore.get(self._bucket, key)
-                    if not attempt:
-                        size.add(found.meta["size"])
-                        check_room(target.parent, found.meta["size"])
-                    digest = hashlib.sha256()
-                    with target.open("wb") as file:
-                        for chunk in found.stream(min_chunk_size=2**20):
-                            file.write(chunk)
-                            digest.update(chunk)
-                return digest.hexdigest()
-            except FileNotFoundError:
-                raise CorruptVersion(f"{self.address(key)} is missing, the manifest wants it") from None
+                    return consume(found)
             except StoreUnavailable:
                 if attempt + 1 == ATTEMPTS:
                     raise
@@ -342,7 +364,7 @@ class ObjectStorage:
         except (BaseError, FileNotFoundError) as error:
             if isinstance(error, FileNotFoundError) and not is_about_bucket(error):
                 raise
-            raise StoreUnavailable(f"{self.address(key)} cannot be reached: {explained(error)}") from None
+            raise StoreUnavailable(f"{self.address(key)} is not available: {explained(error)}") from None
 
 
 class _Size:

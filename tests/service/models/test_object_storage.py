@@ -86,7 +86,7 @@ async def test_loaded_versions_go_on_while_object_storage_is_away(s3, store, tmp
             await watcher.sync()
             (rejected,) = watcher.rejected
             assert rejected.title == "tiny"
-            assert str(rejected.error).startswith(f"{store.location}/tiny/aliases.json cannot be reached: ")
+            assert str(rejected.error).startswith(f"{store.location}/tiny/aliases.json is not available: ")
             assert registry.resolve().version == 1
         await watcher.sync()
         assert (registry.resolve().version, watcher.rejected) == (2, [])

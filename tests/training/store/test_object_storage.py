@@ -232,7 +232,7 @@ def test_a_publisher_that_was_taken_for_dead_gives_up(store, trained, tmp_path, 
 def test_an_upload_that_fails_leaves_nothing(s3, store, trained):
     store.publish(*trained)
     before = keys(store)
-    refused = pytest.raises(StoreUnavailable, match=r"/tiny/2/params/\S+ cannot be reached: access is denied")
+    refused = pytest.raises(StoreUnavailable, match=r"/tiny/2/params/\S+ is not available: access is denied")
     with s3.fault(method="PUT", path="/params/", status=403, code="AccessDenied", skip=3), refused:
         store.publish(*trained)
     assert keys(store) == before
@@ -390,7 +390,7 @@ def test_what_object_storage_refuses_is_one_line_that_says_why(s3, store, traine
     }
     with s3.fault(**fault), pytest.raises(StoreUnavailable) as refusal:
         calls[call]()
-    assert re.fullmatch(rf"s3://\S+ cannot be reached: {reason}", str(refusal.value))
+    assert re.fullmatch(rf"s3://\S+ is not available: {reason}", str(refusal.value))
     assert len(str(refusal.value)) < 400
 
 
@@ -415,7 +415,7 @@ def quick(monkeypatch, store):
 def test_wrong_settings_of_the_environment_are_named(s3_url, quick, monkeypatch, environment, reason):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(StoreUnavailable, match=rf"^{re.escape(s3_url)}/tiny cannot be reached: {reason}$"):
+    with pytest.raises(StoreUnavailable, match=rf"^{re.escape(s3_url)}/tiny is not available: {reason}$"):
         Store(s3_url).versions("tiny")
 
 
@@ -461,3 +461,13 @@ def test_a_url_that_is_not_complete_is_refused(url, reason, monkeypatch):
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(StoreError, match=rf"^store '{url}' {reason}$"):
         Store(url)
+
+
+def test_lists_of_many_pages_are_read_to_their_end(store, trained, monkeypatch):
+    monkeypatch.setattr("tests.support.s3.PAGE", 3)
+    for _ in range(2):
+        store.publish(*trained)
+    other = store.within("other")
+    other.publish(*trained)
+    assert (store.versions("tiny"), store.models(), other.models()) == ([1, 2], ["tiny"], ["tiny"])
+    assert store.size_bytes("tiny", 1) == store.size_bytes("tiny", 2) > 1000
