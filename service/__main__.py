@@ -24,7 +24,12 @@ def serve(
         int | None, typer.Option(envvar="DIGITS_PORT", help="Port; 0 takes any.", show_default="8000")
     ] = None,
     store: Annotated[
-        str | None, typer.Option(envvar="DIGITS_STORE", help="The checkpoint store.", show_default="./checkpoints")
+        str | None,
+        typer.Option(
+            envvar="DIGITS_STORE",
+            help="Checkpoint store: a folder, or s3://…, gs://…, az://…",
+            show_default="./checkpoints",
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(envvar="DIGITS_MODEL", help="The model to serve.", show_default="lenet")

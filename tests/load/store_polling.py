@@ -168,10 +168,16 @@ def main(
 
 
 async def simulate(
-    folder: Path, server: Connection, followers: int, interval_s: float, seconds: float, *, in_step: bool = False
+    folder: Path,
+    server: Connection,
+    followers: int,
+    interval_s: float,
+    seconds: float,
+    *,
+    in_step: bool = False,
+    url: str = f"s3://{BUCKET}/store",
 ) -> Polling:
     """Starts followers at once, waits while nothing changes, and promotes another version."""
-    url = f"s3://{BUCKET}/store"
     publisher = Store(url, cache=folder / "publisher")
     _publish(publisher, 1, folder)
     publisher._storage.replace(f"{MODEL}/aliases.json", b'{"champion": 1}', None)

@@ -23,7 +23,12 @@ class Ink(StrEnum):
 
 
 ModelArgument = Annotated[str, typer.Argument(help="A model's name.  \\[default: DIGITS_MODEL]", show_default=False)]
-StoreOption = Annotated[str, typer.Option(help="The checkpoint store.  \\[default: DIGITS_STORE]", show_default=False)]
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        help="Checkpoint store: a folder, or s3://…, gs://…, az://…  \\[default: DIGITS_STORE]", show_default=False
+    ),
+]
 VersionOption = Annotated[str, typer.Option(help="A version's number, or an alias.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite OUT if it exists.")]
