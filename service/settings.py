@@ -39,6 +39,11 @@ class ServiceSettings(StoreSettings):
         description="Number of worker processes; each has its own copy of the model and an equal share of the "
         "processors",
     )
+    device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
+        "cpu",
+        description="Where networks are computed: `cpu`, which answers one picture soonest; `gpu` or `tpu`, which the "
+        "image has with `ACCELERATOR`; `auto` is an accelerator if JAX finds one",
+    )
     heartbeat_timeout_s: float = Field(
         10,
         ge=3,

@@ -13,10 +13,9 @@ from training.store import CHALLENGER, CHAMPION, Store, UnknownVersion
 if TYPE_CHECKING:
     from service.observability.metrics import Metrics
     from service.settings import ServiceSettings
+    from training.network.compiled import Threads
     from training.predictor import Predictor
 
-INLINE_ROWS: Final = 1
-"""A single picture takes 0.07 ms on the event loop; handing it to another thread and back takes as long."""
 EVERY_MODEL: Final = "*"
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
 """Whether this context loads a version; any other compilation delays a request."""
@@ -76,15 +75,15 @@ class Loader:
         runtime = self._runtime
         token = _loading.set(True)
         try:
-            predictor = runtime.predictor.load(self._store, model, version, row_sizes=runtime.row_sizes)
+            predictor = runtime.predictor.load(self._store, model, version, row_sizes=runtime.threads.row_sizes)
         finally:
             _loading.reset(token)
         return LoadedVersion.start(
             predictor,
             self._metrics,
             queue_limit_rows=self._settings.queue_limit_rows,
-            threads=runtime.threads,
-            inline_rows=INLINE_ROWS,
+            threads=runtime.threads.at_once,
+            inline_rows=runtime.threads.inline_rows,
             drift_window_rows=self._settings.drift_window_rows,
         )
 
@@ -93,10 +92,10 @@ class Loader:
         """JAX with its settings; lazy, since importing JAX takes seconds."""
         from training.predictor import Predictor, compute_alone, keep_compiled, on_compilation
 
-        threads = compute_alone()
+        threads = compute_alone(self._settings.device)
         keep_compiled(self._store.path, self._settings.compiled)
         on_compilation(self._count_compilation)
-        return _Runtime(Predictor, threads.row_sizes, threads.at_once)
+        return _Runtime(Predictor, threads)
 
     def _count_compilation(self) -> None:
         if not _loading.get():  # a request waits for this compilation
@@ -105,5 +104,4 @@ class Loader:
 
 class _Runtime(NamedTuple):
     predictor: type[Predictor]
-    row_sizes: tuple[int, ...]
-    threads: int
+    threads: Threads

@@ -122,3 +122,28 @@ def test_xla_starts_as_many_threads_as_the_limit_has_processors(tmp_path, limit)
 
     assert found() == f"None {limit}"
     assert found("alone") == f"{limit} 1"
+
+
+DEVICE = """
+import sys
+from training.network.compiled import NoDevice, compute_alone
+try:
+    print(*compute_alone(sys.argv[1]))
+except NoDevice as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("cpu", "(1, 4, 8, 16, 32, 64)"),
+        pytest.param("auto", "(1, 4, 8, 16, 32, 64)", marks=pytest.mark.slow),
+        ("gpu", "device 'gpu' is none that JAX finds here, want auto or cpu"),
+        pytest.param("tpu", "device 'tpu': Unable to initialize backend 'tpu'", marks=pytest.mark.slow),
+    ],
+)
+def test_networks_are_computed_on_the_device_that_is_asked_for(device, said):
+    """Here are only processors."""
+    ran = subprocess.run([sys.executable, "-c", DEVICE, device], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith(said)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from training.answers import EVERYTHING, NOT_A_DIGIT, probabilities_of
+from training.errors import DigitsError
 from training.images import CLASSES, PIXELS, SIDE
 from training.network.convolution import inference_form
 from training.network.module import abstract_params, forward_with_features
@@ -42,24 +43,47 @@ NETWORKS_TO_KEEP = 8
 """Compiled networks that are kept for later versions; each takes a few hundred kilobytes."""
 
 
+Device = Literal["auto", "cpu", "gpu", "tpu"]
+"""Where a process computes; `auto`: on the accelerator that JAX finds, or else on the processors."""
+PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
+"""JAX's names, the default device first."""
+ACCELERATOR_ROW_SIZES = (*ROW_SIZES, 1024, 4096)
+"""An accelerator takes hardly longer for thousands of rows than for one, so batches grow with the queue."""
+
+
+class NoDevice(DigitsError):
+    """JAX has no device of the kind that was asked for."""
+
+
 class Threads(NamedTuple):
-    """How a process computes: the batch sizes, and how many batches at the same time."""
+    """How a process computes: the batch sizes, how many batches at the same time, and what the event loop computes."""
 
     row_sizes: tuple[int, ...] = ROW_SIZES
     at_once: int = 1
+    inline_rows: int = 0
+    """Rows that are computed faster than another thread is waken up."""
 
 
-def compute_alone() -> Threads:
-    """As `compute_in_place`, and each batch takes one thread; returns the batch sizes and the number of threads.
+def compute_alone(device: Device = "auto") -> Threads:
+    """As `compute_in_place`, on a device, and each batch takes one thread; raises NoDevice.
 
     XLA divides a batch among its threads and waits for the slowest: with the 64 pictures that fit into the caches
     (LeNet), two threads are hardly faster than one and take twice the processor time; beside a busy event loop they are
-    slower. Several batches at the same time do not wait for each other.
+    slower. Several batches at the same time do not wait for each other. An accelerator has one thread that feeds it.
     """
     compute_in_place()
+    if device != "auto":
+        jax.config.update("jax_platforms", PLATFORMS[device])
     with one_thread() as processors:
-        on_cpu = jax.default_backend() == "cpu"
-    return Threads(ROW_SIZES[:-1], processors) if on_cpu else Threads()
+        try:
+            found = jax.default_backend()
+        except RuntimeError as error:
+            raise NoDevice(f"device {device!r}: {str(error).partition(' (set JAX_PLATFORMS')[0]}") from None
+    if device not in ("auto", found):
+        raise NoDevice(f"device {device!r} is none that JAX finds here, want auto or {found}")
+    if found == "cpu":
+        return Threads(ROW_SIZES[:-1], processors, inline_rows=1)
+    return Threads(ACCELERATOR_ROW_SIZES)
 
 
 class CompiledNetwork:

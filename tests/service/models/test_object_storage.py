@@ -23,7 +23,8 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def store(s3_url, trained, trained_store, tmp_path, monkeypatch) -> Store:
     """Three versions of `tiny`, the first of them the champion."""
-    monkeypatch.setattr("training.predictor.compute_alone", compiled.Threads)  # for a whole process
+    # for a whole process
+    monkeypatch.setattr("training.predictor.compute_alone", lambda _: compiled.Threads(inline_rows=1))
     monkeypatch.setattr("training.predictor.keep_compiled", lambda *_: None)
     weights = trained_store.path / "tiny" / "1" / "params"
     monkeypatch.setattr("training.distributed.checkpoint.save", lambda path, _: shutil.copytree(weights, path))

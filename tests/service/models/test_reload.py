@@ -38,7 +38,7 @@ IMAGES = mnist.train().images[:8]
 def store(trained_store, tmp_path, monkeypatch) -> Store:
     """A copy of the store with version 1 of `tiny`, to be changed."""
     # both are for a whole process
-    monkeypatch.setattr("training.predictor.compute_alone", compiled.Threads)
+    monkeypatch.setattr("training.predictor.compute_alone", lambda _: compiled.Threads(inline_rows=1))
     monkeypatch.setattr("training.predictor.keep_compiled", lambda *_: None)
     shutil.copytree(trained_store.path / "tiny", tmp_path / "store" / "tiny")
     return Store(tmp_path / "store")
