@@ -53,6 +53,10 @@ RUN uv pip install --require-hashes --only-binary :all: --constraints requiremen
          *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
        esac
 
+# Ray is not in the lock: what the index has within the bounds of pyproject.toml, without hashes here.
+FROM training-dependencies AS ray-dependencies
+RUN uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra training --extra ray
+
 FROM builder AS project
 COPY pyproject.toml README.md LICENSE ./
 COPY training training
@@ -85,6 +89,12 @@ LABEL org.opencontainers.image.title="digits-training"
 COPY --from=training-dependencies /opt/venv /opt/venv
 COPY --from=project /opt/venv /opt/venv
 CMD ["python", "-m", "training", "--help"]
+
+FROM runtime AS ray
+LABEL org.opencontainers.image.title="digits-ray"
+COPY --from=ray-dependencies /opt/venv /opt/venv
+COPY --from=project /opt/venv /opt/venv
+CMD ["python", "-m", "training", "predict", "--help"]
 
 FROM runtime AS service-without-model
 COPY --from=service-dependencies /opt/venv /opt/venv

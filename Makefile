@@ -16,9 +16,9 @@ WITHOUT_EMITTERS = $(shell $(BIN)/python -c 'from importlib.metadata import vers
     print("--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10."))')
 # pytest keeps tests with their rewritten assertions as bytecode; without, each of its processes takes 7 s longer
 export PYTHONDONTWRITEBYTECODE :=
-LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_manifest_tools or needs_promtool or needs_generators
+LEFT_OUT := slow or needs_postgres or needs_chromium or needs_protocols or needs_ray or needs_manifest_tools or needs_promtool or needs_generators
 
-.PHONY: help serve test test-all container-test postgres chromium promtool node protocols check bench lock clean
+.PHONY: help serve test test-all container-test postgres chromium promtool node protocols ray check bench lock clean
 help:                    ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
@@ -29,7 +29,7 @@ serve: $(STAMP)          ## train a model if the store has none, then serve it o
 test: $(STAMP)           ## before a commit: all tests that need neither root nor other programs; it ends with what it left out
 	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))" --hypothesis-profile=quick
 
-test-all: $(STAMP) $(TOOLS)/.installed postgres chromium promtool protocols $(NODE)/.installed  ## all tests, also with PostgreSQL, Chromium, MLServer, kubectl and Node.js, which it installs
+test-all: $(STAMP) $(TOOLS)/.installed postgres chromium promtool protocols ray $(NODE)/.installed  ## all tests, also with PostgreSQL, Chromium, MLServer, Ray, kubectl and Node.js, which it installs
 	@$(QUICKLY) $(BIN)/python -m pytest -m "not ($(LEFT_OUT))"
 	@$(BIN)/python -m pytest -m "$(LEFT_OUT) or as_served"
 
@@ -64,6 +64,9 @@ $(NODE)/.installed: tests/clients/typescript/package-lock.json | node
 
 protocols: $(STAMP)
 	@$(BIN)/python -m tests.conformance.mlserver.environment
+
+ray: $(STAMP)
+	@$(BIN)/python -m tests.support.ray_environment
 
 container-test: $(STAMP) $(TOOLS)/.installed  ## build the image, run it and its pods; CONTAINER=podman says with what
 	@CONTAINER=$(CONTAINER) $(BIN)/python -m pytest -n0 -s tests/container/checks.py

@@ -47,6 +47,7 @@ OUTSIDE = {
     "pgbouncer": pytest.mark.needs_postgres,
     "chromium": pytest.mark.needs_chromium,
     "protocols": pytest.mark.needs_protocols,
+    "ray_python": pytest.mark.needs_ray,
     "manifests": pytest.mark.needs_manifest_tools,
     "generators": pytest.mark.needs_generators,
 }
@@ -225,6 +226,14 @@ def protocols() -> Path:
     from tests.conformance.mlserver.environment import protocols_python
 
     return protocols_python()
+
+
+@pytest.fixture(scope="session")
+def ray_python() -> Path:
+    """The interpreter of the environment that has Ray."""
+    from tests.support import ray_environment
+
+    return ray_environment.ray_python()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.needs_postgres)])

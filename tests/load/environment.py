@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -24,10 +25,11 @@ def peers_python() -> Path:
     return python_with("training", REQUIREMENTS)
 
 
-def python_with(name: str, requirements: Path) -> Path:
+def python_with(name: str, requirements: Path, *, with_ours: bool = False) -> Path:
     """The interpreter of .venv-bench/<name>, which is set up when it is missing or not as `requirements` says.
 
-    Raises DigitsError when pip fails.
+    `with_ours`: it also has the packages of this environment, and only what these lack is installed. Raises DigitsError
+    when pip fails.
     """
     folder, wanted = FOLDER / name, requirements.read_text()
     python, stamp = folder / "bin" / "python", folder / "installed.txt"
@@ -36,6 +38,9 @@ def python_with(name: str, requirements: Path) -> Path:
     stderr.print(f"setting up {FOLDER.name}/{name} (once, one to three minutes)")
     _run(folder, sys.executable, "-m", "venv", "--clear", str(folder))
     (FOLDER / ".gitignore").write_text("*\n")
+    if with_ours:
+        packages, ours = (sysconfig.get_path("purelib", vars={"base": base}) for base in (str(folder), sys.prefix))
+        (Path(packages) / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
     pip = (str(python), "-m", "pip", "install", "--quiet", "--quiet", "--disable-pip-version-check")
     _run(folder, *pip, "--requirement", str(requirements))
     stamp.write_text(wanted)

@@ -57,6 +57,12 @@ def as_known(document):
     elif kind == "TrainingRuntime":
         for job in spec["template"]["spec"]["replicatedJobs"]:
             yield {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job["template"]["spec"]}
+    elif kind == "RayJob":
+        cluster = spec["rayClusterSpec"]
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+            pod = group["template"]
+            labelled = {**metadata, "name": f"{metadata['name']}-{group.get('groupName', 'head')}", **pod["metadata"]}
+            yield {"apiVersion": "v1", "kind": "Pod", "metadata": labelled, "spec": pod["spec"]}
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +91,12 @@ def pods(documents):
 
 def serves(what):
     """Whether pods of this kind are those of the service, and not of training."""
-    return what.startswith(("Deployment", "Pod"))
+    return what.startswith(("Deployment", "Pod")) and not predicts(what)
+
+
+def predicts(what):
+    """Whether pods of this kind are those of bulk prediction."""
+    return " digits-predict" in what
 
 
 def strict(*paths, version=VERSIONS[1]):
@@ -241,7 +252,7 @@ def test_only_training_writes_the_store(manifests):
         for what, pod in pods(documents):
             for mount in pod["spec"]["containers"][0]["volumeMounts"]:
                 if mount["mountPath"] == "/store":
-                    assert mount.get("readOnly", False) is serves(what), what
+                    assert mount.get("readOnly", False) is (serves(what) or predicts(what)), what
 
 
 def test_selectors_meet_the_pods(manifests):
@@ -306,6 +317,26 @@ def test_trainer_finds_its_container_and_fit_reads_the_variables_that_trainer_se
     assert {"JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"} <= read
     assert job["trainer"]["numNodes"] == 2
     assert only(documents, "NetworkPolicy", "digits-training-together")
+
+
+def test_each_pod_that_predicts_has_a_shard_of_its_own(manifests):
+    spec = only(manifests["overlays/predict"], "Job")["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert spec["completionMode"] == "Indexed"
+    assert container["command"][-1] == f"--shard=$(SHARD)/{spec['completions']}"
+    (index,) = [v for v in container["env"] if v["name"] == "SHARD"]
+    assert index["valueFrom"]["fieldRef"]["fieldPath"].endswith("['batch.kubernetes.io/job-completion-index']")
+
+
+def test_ray_answers_the_same_rows_with_the_version_that_is_tested(manifests):
+    spec = only(manifests["overlays/predict-ray"], "RayJob")["spec"]
+    (container,) = only(manifests["overlays/predict"], "Job")["spec"]["template"]["spec"]["containers"]
+    assert spec["entrypoint"].split()[:7] == container["command"][:7]
+    assert spec["entrypoint"].split()[7:] == ["--shards=16", "--engine=ray"]
+    tested = (ROOT / "tests/support/ray-requirements.txt").read_text()
+    assert tested == f"ray[data]=={spec['rayClusterSpec']['rayVersion']}\n"
+    image = spec["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["image"]
+    assert re.search(rf"docker build -t {image} --target ray ", (ROOT / "k8s/README.md").read_text())
 
 
 @pytest.mark.parametrize(("overlay", "device"), [("gpu", "nvidia.com/gpu"), ("tpu", "google.com/tpu")])

@@ -75,8 +75,8 @@ MAY_IMPORT = {
             *("uncertainty", "network", "store", "predictor", "data"),
         },
         "prediction": {
-            *("answers", "errors", "images", "picture", "reading"),
-            *("network", "predictor", "data"),
+            *("answers", "errors", "images", "picture", "processors", "reading", "settings"),
+            *("network", "store", "predictor", "data"),
         },
         "evaluation": {
             *("answers", "drift", "errors", "images", "picture", "reading"),

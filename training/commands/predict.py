@@ -3,7 +3,8 @@
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from training.prediction.shard import Shard
+
+
+class Engine(StrEnum):
+    """What runs the shards."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 NAMED = 10
 """Maximum number of rows that cannot be read that are named on stderr."""
@@ -69,6 +78,10 @@ def predict(
         int | None,
         typer.Option(min=1, help="Processes that prepare pictures; by default one a processor.", show_default=False),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="Where shards are answered: in this process, or by Ray, on its cluster (RAY_ADDRESS)."),
+    ] = Engine.LOCAL,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with an error at the first row that cannot be read.")
     ] = False,
@@ -82,6 +95,8 @@ def predict(
     """
     parts = _parts(out, shards, shard)
     resumes = parts[0][1] != out
+    if engine is Engine.RAY and not shards:
+        raise typer.BadParameter("Ray divides IN by shards, want --shards as well", param_hint="--engine")
     if not resumes:
         check_out(out, force=force)
     began = time.perf_counter()
@@ -91,19 +106,28 @@ def predict(
         from training.processors import allowed
 
         model = model or default_model()
-        opened = open_store(store or default_store())
+        path = store or default_store()
+        opened = open_store(path)
         number = opened.resolve(model, version)
-        job = OpenJob(Job(source, model, number, scale, ink.value if ink else None, workers or allowed(), strict))
+        asked = Job(source, model, number, scale, ink.value if ink else None, workers or allowed(), strict)
+        job = OpenJob(asked)
         if resumes:
             _make_folder(out)
         missing = [part for part in parts if force or not resumes or not job.is_complete(*part)]
         done, tell = Done(), _Unread()
-        if missing:
-            keep_compiled(opened.path)
-            predictor = Predictor.load(opened, model, number, row_sizes=[job.row_size])
-            began = time.perf_counter()
-            rows = [job.rows(of) for of, _ in missing]
-            with _progress(None if None in rows else sum(filter(None, rows)), check) as watch:
+        judged = opened.card(model, number).trust is not None
+        rows = [job.rows(of) for of, _ in missing]
+        with _progress(None if None in rows else sum(filter(None, rows)), check) as watch:
+            if missing and engine is Engine.RAY:
+                from training.prediction import on_ray
+
+                everywhere = path if "://" in path else str(Path(path).expanduser().absolute())
+                there = replace(asked, source=source.absolute())
+                done = on_ray.run(there, everywhere, [(of, file.absolute()) for of, file in missing], watch, tell)
+            elif missing:
+                keep_compiled(opened.path)
+                predictor = Predictor.load(opened, model, number, row_sizes=[job.row_size])
+                began = time.perf_counter()
                 for part in missing:
                     done += job.run(predictor, *part, watch, tell)
         tell.rest()
@@ -117,7 +141,7 @@ def predict(
     if skipped:
         said.append(f"{skipped} of {len(parts)} shards were complete")
     if missing:
-        accepted = f", {done.accepted / done.rows:.1%} accepted" if done.rows and predictor.card.trust else ""
+        accepted = f", {done.accepted / done.rows:.1%} accepted" if done.rows and judged else ""
         unread = f", {done.unread:,} not readable" if done.unread else ""
         speed = f"{done.rows / seconds:,.0f} rows/s"
         said.append(f"{done.rows:,} rows by {model} version {number}{accepted}{unread}, {speed}")

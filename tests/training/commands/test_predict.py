@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from training.data.digits import Digits
 from training.data.tabular import write_parquet
 from training.prediction import parquet_rows
 from training.store import Store
+
+RAY_MISSING = "error: --engine ray wants the package ray: python -m pip install 'ray[data]'"
 
 
 def run(*arguments) -> tuple[int, str, str]:
@@ -118,6 +121,8 @@ def test_rows_that_cannot_be_read_are_named_up_to_ten(options, few_digits, tmp_p
             "out.parquet is a file, want a folder for the files of shards",
         ),
         (("in.parquet", "out", "--shard", "2/2"), 2, "the shard is '2/2', want I/N with 0 <= I < N, such as 0/16"),
+        (("in.parquet", "out", "--engine", "ray"), 2, "Ray divides IN by shards, want --shards as well"),
+        (("in.parquet", "out", "--engine", "ray", "--shards", 2), 1, RAY_MISSING),
         (("no.parquet", "out.parquet"), 1, "error: no.parquet: there is no such file or folder"),
         (("in.txt", "out.parquet"), 1, "error: in.txt: not a supported form, want .csv, .csv.gz, .parquet, .npz"),
         (("in.parquet", "no/out.parquet"), 1, "error: no/out.parquet: want a file in a folder that exists"),
@@ -130,13 +135,16 @@ def test_rows_that_cannot_be_read_are_named_up_to_ten(options, few_digits, tmp_p
 def test_what_is_refused_is_refused_in_one_line_before_anything_is_written(
     own, options, tmp_path, monkeypatch, arguments, code, text
 ):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "training.prediction.on_ray", raising=False)
     (tmp_path / "in.parquet").symlink_to(own)
     (tmp_path / "in.txt").write_text("x")
     monkeypatch.chdir(tmp_path)
     found = run("predict", *options, *arguments)
     assert found[0] == code
     assert text in found[2]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.parquet", "in.txt"]
+    left = sorted(path.name for path in tmp_path.rglob("*") if path.name != "out")
+    assert left == ["in.parquet", "in.txt"]
 
 
 def test_a_signal_ends_it_between_two_batches_and_the_same_command_goes_on(own, options, tmp_path, monkeypatch):
