@@ -19,7 +19,7 @@ from tests.load.environment import Others, warn_of_others
 from training import mnist
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.options import ModelArgument, StoreOption, default_model, default_store, open_store
-from training.data.tabular import PIXEL_NAMES
+from training.data.columns import PIXEL_NAMES
 from training.network.compiled import ROW_SIZES
 from training.prediction.job import Job, OpenJob
 from training.prediction.shard import Shard

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 stdout = Console(highlight=False)  # results
 stderr = Console(stderr=True)  # progress and errors, so that results can be piped
 
+NAMED = 10
+"""Maximum number of rows or pictures that cannot be read that are named."""
+
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
@@ -33,6 +36,24 @@ def friendly_errors() -> Iterator[None]:
 def warn(text: str) -> None:
     """Prints a warning as one yellow line on stderr."""
     stderr.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+class Unread:
+    """Names the first `things` that cannot be read on stderr, and counts the others."""
+
+    def __init__(self, things: str) -> None:
+        self._things = things
+        self._told = 0
+
+    def __call__(self, text: str) -> None:
+        self._told += 1
+        if self._told <= NAMED:
+            warn(text)
+
+    def rest(self) -> None:
+        """Says how many were not named."""
+        if self._told > NAMED:
+            warn(f"and {self._told - NAMED:,} other {self._things} cannot be read")
 
 
 def print_error(text: str) -> None:

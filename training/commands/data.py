@@ -15,6 +15,7 @@ from training.commands.options import (
     InkOption,
     JsonOption,
     ScaleOption,
+    StrictOption,
     check_out,
     read_digits,
 )
@@ -89,13 +90,14 @@ def export(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
+    strict: StrictOption = False,
     force: ForceOption = False,
 ) -> None:
     """Write digits as a table, one a row: the columns digit, pixel0 … pixel783 (0 is background, 255 is full ink)."""
     form = table or _form(out)
     check_out(out, force=force)
     with friendly_errors():
-        digits = _digits(split, data, scale, ink)
+        digits = _digits(split, data, scale, ink, strict=strict)
         from training.data.tabular import write_csv, write_parquet
 
         with stderr.status(f"writing {len(digits):,} digits to {out}"):
@@ -110,6 +112,7 @@ def show(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
+    strict: StrictOption = False,
     count: Annotated[int, typer.Option(min=1, max=2000, help="How many digits at most.")] = 100,
     digit: Annotated[
         list[int] | None, typer.Option(min=0, max=9, help="Only this digit; may be given more than once.")
@@ -129,7 +132,7 @@ def show(
         raise typer.BadParameter(f"{out.name} does not end in .png", param_hint="OUT")
     check_out(out, force=force)
     with friendly_errors():
-        digits = _choose(_digits(split, data, scale, ink), digit, count, seed)
+        digits = _choose(_digits(split, data, scale, ink, strict=strict), digit, count, seed)
         if augment:
             digits = _augmented(digits, seed or 0)
         from training.data.gallery import gallery
@@ -141,15 +144,15 @@ def show(
     stdout.print(f"{out}: {len(digits):,} digits", soft_wrap=True)
 
 
-def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink | None) -> "Digits":
+def _digits(split: Split | None, data: Path | None, scale: float, ink: Ink | None, *, strict: bool) -> "Digits":
     """The digits that are exported or shown."""
     if data is not None:
         if split is not None:
             raise typer.BadParameter("--split is a part of MNIST, want it without --data", param_hint="--split")
         with stderr.status(f"reading {data}"):
-            return read_digits(data, scale, ink)
-    if scale != 255.0 or ink is not None:
-        raise typer.BadParameter("--scale and --ink are about your own digits, want them with --data")
+            return read_digits(data, scale, ink, strict=strict)
+    if scale != 255.0 or ink is not None or strict:
+        raise typer.BadParameter("--scale, --ink and --strict are about your own digits, want them with --data")
     from training import mnist
 
     with stderr.status("reading MNIST"):

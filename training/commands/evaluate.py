@@ -12,6 +12,7 @@ from training.commands.options import (
     ModelArgument,
     ScaleOption,
     StoreOption,
+    StrictOption,
     VersionOption,
     default_model,
     default_store,
@@ -36,6 +37,7 @@ def evaluate(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
+    strict: StrictOption = False,
     trust: Annotated[
         bool,
         typer.Option(
@@ -59,7 +61,7 @@ def evaluate(
         from training.predictor import Predictor
 
         predictor = Predictor.load(open_store(store or default_store()), model, version)
-        digits = read_digits(data, scale, ink) if data else mnist.test()
+        digits = read_digits(data, scale, ink, strict=strict, part="test") if data else mnist.test()
         with Progress(console=stderr, transient=True) as progress:
             task = progress.add_task("evaluating", total=len(digits))
             probabilities = predict(predictor, digits, watch=lambda rows: progress.advance(task, rows))

@@ -15,6 +15,7 @@ from training.commands.options import (
     ModelArgument,
     ScaleOption,
     StoreOption,
+    StrictOption,
     default_model,
     default_store,
     open_store,
@@ -47,6 +48,7 @@ def fit(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
+    strict: StrictOption = False,
     dropout: Annotated[
         float | None, typer.Option(min=0, max=0.99, help="Rate of every dropout layer.", show_default=False)
     ] = None,
@@ -166,7 +168,7 @@ def fit(
         )
         network = _network(model, layers, dropout)
         _join(coordinator, processes, process)
-        digits, source = _digits(data, scale, ink)
+        digits, source = _digits(data, scale, ink, strict=strict)
         published = train(
             opened, model, network, chosen, digits, source=source, resume=resume, check=check, tensorboard=tensorboard
         )
@@ -272,10 +274,10 @@ def _join(coordinator: str, processes: int, process: int) -> None:
         raise DigitsError(f"this is one of {processes} processes: want --coordinator with the host:port of process 0")
 
 
-def _digits(data: Path | None, scale: float, ink: Ink | None) -> "tuple[Digits, str]":
+def _digits(data: Path | None, scale: float, ink: Ink | None, *, strict: bool) -> "tuple[Digits, str]":
     """The digits to train on, and their source for the card."""
     if data:
-        digits = read_digits(data, scale, ink)
+        digits = read_digits(data, scale, ink, strict=strict)
         if digits.missing:
             missing = ", ".join(map(str, digits.missing))
             warn(f"{data}: holds no digit {missing}: the network learns none of them, and its errors count none")

@@ -16,6 +16,7 @@ from training.commands.options import (
     JsonOption,
     ScaleOption,
     StoreOption,
+    StrictOption,
     default_store,
     open_store,
     read_digits,
@@ -40,6 +41,7 @@ def leaderboard(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
+    strict: StrictOption = False,
     fit: Annotated[
         bool,
         typer.Option(
@@ -63,7 +65,7 @@ def leaderboard(
 
         opened = open_store(store or default_store())
         with stderr.status("reading digits"):
-            digits = read_digits(data, scale, ink) if data else mnist.test()
+            digits = read_digits(data, scale, ink, strict=strict, part="test") if data else mnist.test()
         chosen = _fitted(opened) if fit else None
         with stderr.status("testing") as status:
             rows = board.networks(opened, digits, chosen=chosen, watch=lambda what: status.update(f"testing {what}"))

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.console import friendly_errors, stderr
+from training.commands.console import Unread, friendly_errors, stderr
 from training.errors import DigitsError
 from training.settings import PREFIX, StoreSettings
 
 if TYPE_CHECKING:
     from training.data.digits import Digits
+    from training.data.npz import Part
     from training.store import Store
 
 
@@ -40,6 +41,9 @@ InkOption = Annotated[
         "pictures, the border of each is paper.",
         show_default=False,
     ),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Own digits: a picture that cannot be read is an error, and not left out.")
 ]
 BaselinesOption = Annotated[
     bool, typer.Option("--baselines", help="Also fit and test scikit-learn's models; takes some minutes.")
@@ -84,14 +88,19 @@ def open_store(path: str) -> "Store":
     return Store.of(StoreSettings(store=path))
 
 
-def read_digits(path: Path, scale: float, ink: Ink | None) -> "Digits":
-    """A user's own digits; what was found about the colour of their strokes is printed on stderr."""
+def read_digits(path: Path, scale: float, ink: Ink | None, *, strict: bool, part: "Part" = "train") -> "Digits":
+    """A user's own digits; the colour of their strokes, and pictures that cannot be read, are told on stderr."""
     from training.data.load import load
 
     def tell(text: str) -> None:
         stderr.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    return load(path, scale=scale, ink=ink.value if ink else None, tell=tell)
+    skip = Unread("pictures")
+    digits = load(
+        path, scale=scale, ink=ink.value if ink else None, part=part, tell=tell, skip=None if strict else skip
+    )
+    skip.rest()
+    return digits
 
 
 def check_out(out: Path, *, force: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.console import friendly_errors, stderr, stdout
+from training.commands.console import Unread, friendly_errors, stderr, stdout
 from training.commands.interrupt import Stopped, stoppable
 from training.commands.options import (
     InkOption,
@@ -36,10 +36,6 @@ class Engine(StrEnum):
 
     LOCAL = "local"
     RAY = "ray"
-
-
-NAMED = 10
-"""Maximum number of rows that cannot be read that are named on stderr."""
 
 
 def predict(
@@ -114,7 +110,7 @@ def predict(
         if resumes:
             _make_folder(out)
         missing = [part for part in parts if force or not resumes or not job.is_complete(*part)]
-        done, tell = Done(), _Unread()
+        done, tell = Done(), Unread("rows")
         judged = opened.card(model, number).trust is not None
         rows = [job.rows(of) for of, _ in missing]
         with _progress(None if None in rows else sum(filter(None, rows)), check) as watch:
@@ -175,23 +171,6 @@ def _make_folder(out: Path) -> None:
     if not out.parent.is_dir():
         raise DataError(f"{out}: want a folder in a folder that exists")
     out.mkdir(exist_ok=True)
-
-
-class _Unread:
-    """Names the first rows that cannot be read on stderr, and counts the others."""
-
-    def __init__(self) -> None:
-        self._told = 0
-
-    def __call__(self, text: str) -> None:
-        self._told += 1
-        if self._told <= NAMED:
-            stderr.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-    def rest(self) -> None:
-        """Says how many were not named."""
-        if self._told > NAMED:
-            stderr.print(f"and {self._told - NAMED:,} other rows cannot be read", style="yellow", highlight=False)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from training.commands.options import (
     InkOption,
     ScaleOption,
     StoreOption,
+    StrictOption,
     default_store,
     open_store,
     read_digits,
@@ -26,6 +27,7 @@ def report(
     data: DataOption = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
+    strict: StrictOption = False,
     baselines: BaselinesOption = False,
     photos: Annotated[
         bool, typer.Option("--photos", help="Also ten generated photos of each family, as the best champion sees them.")
@@ -50,7 +52,7 @@ def report(
             raise DataError(f"{out}: want a file in a folder that exists")
         opened = open_store(store)
         if data:
-            tested = seen = Source(read_digits(data, scale, ink), str(data))
+            tested = seen = Source(read_digits(data, scale, ink, strict=strict, part="test"), str(data))
         else:
             tested = Source(mnist.test(), "the MNIST test images")
             seen = Source(mnist.train(), "the MNIST training images")

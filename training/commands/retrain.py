@@ -16,6 +16,7 @@ from training.commands.options import (
     ModelArgument,
     ScaleOption,
     StoreOption,
+    StrictOption,
     default_model,
     default_store,
     open_store,
@@ -55,6 +56,7 @@ def retrain(
     ] = None,
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
+    strict: StrictOption = False,
     store: StoreOption = "",
     margin: Annotated[
         float | None,
@@ -92,7 +94,7 @@ def retrain(
     model, store = model or default_model(), store or default_store()
     with friendly_errors(), stoppable() as check:
         limits = _limits(margin, alpha)
-        images, labels = _corrections(feedback or _default_feedback(store), data, scale, ink)
+        images, labels = _corrections(feedback or _default_feedback(store), data, scale, ink, strict=strict)
 
         from training import mnist
         from training.commands.progress import EpochTable
@@ -156,7 +158,9 @@ def _default_feedback(store: str) -> str:
     return url if url and Corrections(url).exist else ""
 
 
-def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink | None) -> "tuple[Images, NDArray[np.uint8]]":
+def _corrections(
+    feedback: str, data: Path | None, scale: float, ink: Ink | None, *, strict: bool
+) -> "tuple[Images, NDArray[np.uint8]]":
     """Corrections from the database and from a user's own digits, uint8 [n, 28, 28] and [n], n >= 0."""
     import numpy as np
 
@@ -173,7 +177,7 @@ def _corrections(feedback: str, data: Path | None, scale: float, ink: Ink | None
         images.append(np.frombuffer(b"".join(row.pixels for row in rows), np.uint8).reshape(-1, SIDE, SIDE))
         labels.append(np.array([row.digit for row in rows], np.uint8))
     if data:
-        own = read_digits(data, scale, ink)
+        own = read_digits(data, scale, ink, strict=strict)
         images.append(own.images)
         labels.append(own.labels)
     return np.concatenate(images), np.concatenate(labels)

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from training.data.npz import Part
     from training.picture import Ink
 
 IDX_NAME = re.compile(r"idx[13]-ubyte(\.gz)?$")
 IMAGES_NAME = re.compile(r"images[.-]idx3-ubyte(\.gz)?$")  # MNIST's own name has -idx3, copies of it have .idx3
+OF_SYSTEMS = ("thumbs.db", "desktop.ini", "__macosx")
+"""What Windows and macOS put into folders, in lower case."""
 FORMS = (
     "an IDX pair (…images-idx3-ubyte[.gz] beside …labels-idx1-ubyte[.gz], or a folder with one pair), "
     ".csv, .csv.gz, .parquet, .npz, or a folder with sub-folders 0 to 9 of pictures"
@@ -25,14 +28,23 @@ FORMS = (
 
 
 def load(
-    path: Path, *, scale: float = FULL_INK, ink: Ink | None = None, tell: Callable[[str], None] = lambda _: None
+    path: Path,
+    *,
+    scale: float = FULL_INK,
+    ink: Ink | None = None,
+    part: Part = "train",
+    tell: Callable[[str], None] = lambda _: None,
+    skip: Callable[[str], None] | None = None,
 ) -> Digits:
     """Digits from a file or folder; its kind decides the format.
 
     `scale` is the number that means full ink in a file of numbers (255, or 1 for pixels in 0…1). `ink` is the colour
     of the strokes: "white" if 0 is background, as in MNIST, "black" if 0 is ink. In a file of numbers, neither is ever
-    guessed: without `ink`, 0 is background. Pictures in a folder are read as in the service: without `ink`, the border
-    of each picture is paper, and `tell` gets a sentence about what was found.
+    guessed: without `ink`, 0 is background. Pictures, in a folder or in Parquet, are read as in the service: without
+    `ink`, the border of each picture is paper, and `tell` gets a sentence about what was found. `skip` gets a sentence
+    about each picture that cannot be read, which is left out; without `skip` it is an error. `part` chooses where a
+    file has digits for training and for tests, as Keras' mnist.npz.
+
     Raises DataError naming the file when it is missing, in no supported form, or wrong.
     """
     if not path.exists():
@@ -40,47 +52,58 @@ def load(
     if scale <= 0:
         raise DataError(f"scale is {scale:g}, want a number above 0")
     try:
-        return _load(path, scale, ink, tell)
+        if read := _reader_of_pictures(path):
+            if scale != FULL_INK:
+                raise DataError(f"{path}: scale is {scale:g}, want {FULL_INK:g}: pictures always run from 0 to 255")
+            return read(path, ink, tell, skip)
+        digits = _read_numbers(path, scale, part, tell)
     except OSError as error:
         raise DataError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from error
-
-
-def _load(path: Path, scale: float, ink: Ink | None, tell: Callable[[str], None]) -> Digits:
-    """Digits from a path that exists. The readers of pictures and tables are imported only when needed."""
-    name = path.name.lower()
-    if path.is_dir() and _has_folders(path):
-        from training.data.folder import read_folder
-
-        if scale != FULL_INK:
-            raise DataError(f"{path}: scale is {scale:g}, want {FULL_INK:g}: pictures always run from 0 to 255")
-        return read_folder(path, ink, tell)
-    if path.is_dir() or IDX_NAME.search(name):
-        digits = _read_idx_pair(images_in(path) if path.is_dir() else path, scale)
-    elif name.endswith((".csv", ".csv.gz")):
-        from training.data.tabular import read_csv
-
-        digits = read_csv(path, scale)
-    elif name.endswith(".parquet"):
-        from training.data.tabular import read_parquet
-
-        digits = read_parquet(path, scale)
-    elif name.endswith(".npz"):
-        from training.data.npz import read_npz
-
-        digits = read_npz(path, scale)
-    else:
-        raise DataError(f"{path}: not a supported form, want {FORMS}")
     return Digits(255 - digits.images, digits.labels) if ink == "black" else digits
 
 
-def _has_folders(path: Path) -> bool:
-    """Whether the folder has sub-folders that are not hidden."""
-    return any(entry.is_dir() and not entry.name.startswith(".") for entry in path.iterdir())
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or an operating system's own."""
+    return name.startswith(".") or name.lower() in OF_SYSTEMS
+
+
+def _reader_of_pictures(path: Path) -> Callable[..., Digits] | None:
+    """The reader of pictures at a path that exists; None if there are numbers. Readers are imported when needed."""
+    if path.is_dir():
+        if not any(entry.is_dir() and not is_hidden(entry.name) for entry in path.iterdir()):
+            return None
+        from training.data.folder import read_folder
+
+        return read_folder
+    if path.name.lower().endswith(".parquet"):
+        from training.data.picture_table import has_pictures, read_picture_table
+
+        return read_picture_table if has_pictures(path) else None
+    return None
+
+
+def _read_numbers(path: Path, scale: float, part: Part, tell: Callable[[str], None]) -> Digits:
+    name = path.name.lower()
+    if path.is_dir() or IDX_NAME.search(name):
+        return _read_idx_pair(images_in(path) if path.is_dir() else path, scale)
+    if name.endswith((".csv", ".csv.gz")):
+        from training.data.tabular import read_csv
+
+        return read_csv(path, scale)
+    if name.endswith(".parquet"):
+        from training.data.tabular import read_parquet
+
+        return read_parquet(path, scale)
+    if name.endswith(".npz"):
+        from training.data.npz import read_npz
+
+        return read_npz(path, scale, part, tell)
+    raise DataError(f"{path}: not a supported form, want {FORMS}")
 
 
 def images_in(folder: Path) -> Path:
     """The images file of the only IDX pair in a folder."""
-    found = sorted(entry for entry in folder.iterdir() if IMAGES_NAME.search(entry.name) and entry.name[0] != ".")
+    found = sorted(entry for entry in folder.iterdir() if IMAGES_NAME.search(entry.name) and not is_hidden(entry.name))
     if not found:
         raise DataError(f"{folder}: not a supported form, want {FORMS}")
     if len(found) > 1:

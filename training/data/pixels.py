@@ -30,9 +30,7 @@ def digits_from(path: Path, pixels: NDArray[Any], labels: NDArray[Any], scale: f
         raise DataError(f"{path}: labels have shape {list(labels.shape)}, want [{len(pixels)}]: one for each image")
     if len(pixels) == 0:
         raise DataError(f"{path}: there are 0 digits, want at least 1")
-    if labels.dtype.kind not in NUMBERS:
-        raise DataError(f"{path}: labels are {labels.dtype}, want numbers")
-    return Digits(_images(path, pixels, scale), _labels(path, labels))
+    return Digits(_images(path, pixels, scale), checked_labels(path, labels))
 
 
 def check_pixels(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -65,8 +63,10 @@ def _images(path: Path, pixels: NDArray[Any], scale: float) -> Images:
     return images
 
 
-def _labels(path: Path, labels: NDArray[Any]) -> Labels:
-    """Labels uint8 [n] from numbers [n] that are whole and in 0…9."""
+def checked_labels(path: Path, labels: NDArray[Any]) -> Labels:
+    """Labels uint8 [n] from numbers [n] that are whole and in 0…9. Raises DataError naming `path` and the row."""
+    if labels.dtype.kind not in NUMBERS:
+        raise DataError(f"{path}: labels are {labels.dtype}, want numbers")
     good = (labels >= 0) & (labels < CLASSES) & (labels % 1 == 0)  # NaN compares false
     if not good.all():
         row = int(np.argmin(good))

@@ -1,30 +1,32 @@
-"""CSV and Parquet: one digit a row, columns `digit,pixel0…pixel783` by name, in any order."""
+"""CSV and Parquet: one digit a row, columns `digit,pixel0…pixel783` by name, in any order, or as others name them."""
 
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from training.data.columns import COLUMNS, LABELS, SCHEMES, check_columns, label_name, labels_of, pixel_names, pixels_of
 from training.data.digits import DataError
 from training.data.pixels import digits_from
 from training.data.replacing import replacing
 from training.images import FULL_INK, PIXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from typing import Any
-
-    from numpy.typing import NDArray
 
     from training.data.digits import Digits
 
-PIXEL_NAMES = tuple(f"pixel{index}" for index in range(PIXELS))
-COLUMNS = ("digit", *PIXEL_NAMES)
+PIXELS_BY_ANY_NAME = tuple(name for scheme in SCHEMES for name in scheme)
+HEADER_BYTES = 100_000
+"""The first line of a CSV file is not longer."""
+SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+"""Of columns in files that are called CSV, as errors name them."""
 
 
 def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
@@ -32,8 +34,9 @@ def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
 
     Raises DataError naming the file, the row (counted from 0 below the header) and the column.
     """
-    convert = csv_options()
+    convert = csv_options(LABELS)
     try:
+        check_header(path)
         table = csv.read_csv(path, convert_options=convert)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         try:  # reading with one thread is slower, and its errors name the row
@@ -47,12 +50,18 @@ def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
 
 def read_parquet(path: Path, scale: float = FULL_INK) -> Digits:
     """Digits from a Parquet file, pixels in 0…scale. Raises DataError naming the file, the row and the column."""
+    with opened_parquet(path) as file:
+        return _digits(path, file.read(), scale)
+
+
+@contextmanager
+def opened_parquet(path: Path) -> Iterator[parquet.ParquetFile]:
+    """A Parquet file; what it cannot read inside the block is a DataError naming the file."""
     try:
         with parquet.ParquetFile(path) as file:
-            table = file.read()
+            yield file
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file: {error}") from error
-    return _digits(path, table, scale)
 
 
 def write_csv(path: Path, digits: Digits) -> None:
@@ -68,41 +77,22 @@ def write_parquet(path: Path, digits: Digits) -> None:
         parquet.write_table(_table(digits), aside, compression="zstd")
 
 
-def check_columns(path: Path, schema: pa.Schema, wanted: Sequence[str] = COLUMNS, *, others: bool = False) -> None:
-    """Refuses missing, repeated and, without `others`, unknown columns, and wanted ones that hold no numbers.
-
-    Raises DataError naming the first few.
-    """
-    names = schema.names
-    problems = {
-        "missing": [name for name in wanted if name not in names],
-        "unknown": [name for name in names if not others and name not in wanted],
-        "repeated": sorted({name for name in names if names.count(name) > 1}.intersection(wanted)),
-    }
-    found = [f"{problem}: {_few(columns)}" for problem, columns in problems.items() if columns]
-    if found:
-        first = "digit, " if "digit" in wanted else ""
-        raise DataError(f"{path}: {'; '.join(found)}; want the columns {first}pixel0 … pixel{PIXELS - 1}")
-    for name in wanted:
-        kind = schema.field(name).type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            raise DataError(f"{path}: column {name} holds {kind}, want numbers")
+def csv_options(others: Iterable[str] = ()) -> csv.ConvertOptions:
+    """How CSV is converted: pixels and some other columns are numbers, the types of the rest are inferred."""
+    numbers = dict.fromkeys([*PIXELS_BY_ANY_NAME, *others], pa.float32())
+    return csv.ConvertOptions(column_types=numbers, null_values=[""])
 
 
-def pixels_of(table: pa.Table) -> NDArray[Any]:
-    """Pixels uint8 or float32 [n, 784] of a table whose columns are checked; NaN where one is empty."""
-    pixels = table.select(PIXEL_NAMES).combine_chunks()
-    if any(column.type != pa.uint8() or column.null_count for column in pixels.columns):
-        pixels = pixels.cast(pa.schema(dict.fromkeys(PIXEL_NAMES, pa.float32())), safe=False)
-    if not len(pixels):
-        return np.zeros((0, PIXELS), np.uint8)
-    (batch,) = pixels.to_batches()
-    return np.asarray(batch.to_tensor(null_to_nan=pixels.schema.types[0] != pa.uint8()))
-
-
-def csv_options(numbers: Sequence[str] = COLUMNS) -> csv.ConvertOptions:
-    """How CSV is converted: some columns are numbers, the types of the others are inferred."""
-    return csv.ConvertOptions(column_types=dict.fromkeys(numbers, pa.float32()), null_values=[""])
+def check_header(path: Path) -> None:
+    """Raises DataError for a CSV file whose columns are not separated by commas, or that has no names of columns."""
+    with pa.input_stream(path) as stream:  # unpacks by the ending of the name
+        first, *_ = stream.read(HEADER_BYTES).decode(errors="replace").splitlines() or [""]
+    if found := next((of for of in SEPARATORS if of in first and "," not in first), None):
+        raise DataError(f"{path}: columns are separated by {SEPARATORS[found]}, want ','")
+    if re.fullmatch(r"[\d.,\s]+", first):
+        raise DataError(
+            f"{path}: begins with numbers, want the names digit, pixel0 … pixel{PIXELS - 1} in the first line"
+        )
 
 
 def _table(digits: Digits) -> pa.Table:
@@ -112,18 +102,14 @@ def _table(digits: Digits) -> pa.Table:
 
 
 def _digits(path: Path, table: pa.Table, scale: float) -> Digits:
-    """Digits from a table with the 785 columns, in any order, of numbers without nulls."""
-    check_columns(path, table.schema)
-    for name in COLUMNS:
+    """Digits from a table with a column of labels and 784 of pixels, in any order, without nulls."""
+    names = pixel_names(table.schema.names)
+    check_columns(path, table.schema, [label_name(table.schema.names), *names])
+    for name in names:
         if (column := table.column(name)).null_count:
             row = int(np.argmax(column.is_null().to_numpy()))
             raise DataError(f"{path}: row {row}, {name} is empty, want a number")
-    return digits_from(path, pixels_of(table), table.column("digit").to_numpy(), scale)
-
-
-def _few(names: list[str], limit: int = 3) -> str:
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return digits_from(path, pixels_of(table), labels_of(path, table), scale)
 
 
 def csv_problem(path: Path, message: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import csv
 
+from training.data.columns import check_columns, pixel_names, pixels_of
 from training.data.digits import DataError
-from training.data.tabular import PIXEL_NAMES, check_columns, csv_options, csv_problem, pixels_of
+from training.data.tabular import check_header, csv_options, csv_problem
 from training.prediction.source import NUMBERS_AT_ONCE, Numbers, gathered, without_pixels
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ class CsvRows:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._opened(0) as reader:
-            check_columns(path, reader.schema, PIXEL_NAMES, others=True)
+            self._first_pixel, *_ = names = pixel_names(reader.schema.names)
+            check_columns(path, reader.schema, names, others=True)
             self.kept = without_pixels(reader.schema)
 
     def count(self) -> int:
-        with self._opened(0, csv.ConvertOptions(include_columns=[PIXEL_NAMES[0]])) as reader:
+        with self._opened(0, csv.ConvertOptions(include_columns=[self._first_pixel])) as reader:
             return sum(len(batch) for batch in reader)
 
     def read(self, first: int, stop: int | None) -> Iterator[Numbers]:
@@ -45,7 +47,8 @@ class CsvRows:
     def _opened(self, skipped: int, convert: csv.ConvertOptions | None = None) -> Iterator[csv.CSVStreamingReader]:
         options = csv.ReadOptions(block_size=BLOCK_BYTES, skip_rows_after_names=skipped)
         try:
-            with csv.open_csv(self._path, options, convert_options=convert or csv_options(PIXEL_NAMES)) as reader:
+            check_header(self._path)
+            with csv.open_csv(self._path, options, convert_options=convert or csv_options()) as reader:
                 yield reader
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"{self._path}: {csv_problem(self._path, self._with_row(error))}") from error
@@ -56,7 +59,7 @@ class CsvRows:
         """The text of an error; reading with one thread is slower, and its errors name the row."""
         options = csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False)
         try:
-            with csv.open_csv(self._path, options, convert_options=csv_options(PIXEL_NAMES)) as reader:
+            with csv.open_csv(self._path, options, convert_options=csv_options()) as reader:
                 for _ in reader:
                     pass
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as same:

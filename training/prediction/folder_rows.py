@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from training.data.digits import DataError
+from training.data.load import is_hidden
 from training.prediction.source import FILES_AT_ONCE, FORMS, Files
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class FolderRows:
 
 def _pictures(folder: Path) -> Iterator[Path]:
     with os.scandir(folder) as entries:
-        ordered = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+        ordered = sorted((entry.name, entry.is_dir()) for entry in entries if not is_hidden(entry.name))
     for name, is_folder in ordered:
         if is_folder:
             yield from _pictures(folder / name)

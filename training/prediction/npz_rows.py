@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from training.data.digits import DataError
+from training.data.npz import IMAGES
 from training.data.pixels import check_pixels
 from training.prediction.source import NUMBERS_AT_ONCE, Numbers
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-IMAGES = "images"
 ENDING = ".npy"
 KEPT_KINDS = "biufUM"
 """Kinds of NumPy dtype that are kept: booleans, numbers, text, dates."""

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import compute, parquet
 
+from training.data.columns import IMAGE, check_columns, fields_of_image, pixel_names, pixels_of
 from training.data.digits import DataError
-from training.data.tabular import PIXEL_NAMES, check_columns, pixels_of
 from training.prediction.source import FILES_AT_ONCE, NUMBERS_AT_ONCE, Files, Numbers, gathered, without_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-IMAGE = "image"
 KEPT_PATH = "image.path"
 """The column that the field `path` of `image` is kept as."""
 
@@ -35,13 +34,14 @@ class ParquetRows:
             elif not schema.equals(first):
                 raise DataError(f"{file}: has other columns than {files[0]}, want the same, of the same types")
         self.rows = sum(rows for _, rows in self._files)
-        self.pictures = IMAGE in first.names and _fields(first).get("bytes") in {pa.binary(), pa.large_binary()}
+        fields = fields_of_image(first)
+        self.pictures = bool(fields)
         if self.pictures:
             self.kept = first.remove(first.get_field_index(IMAGE))
-            if path := _fields(first).get("path"):
+            if path := fields.get("path"):
                 self.kept = self.kept.append(pa.field(KEPT_PATH, path))
         else:
-            check_columns(files[0], first, PIXEL_NAMES, others=True)
+            check_columns(files[0], first, pixel_names(first.names), others=True)
             self.kept = without_pixels(first)
 
     def count(self) -> int:
@@ -94,9 +94,3 @@ def _opened(file: Path) -> Iterator[parquet.ParquetFile]:
             yield opened
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise DataError(f"{file}: not a readable Parquet file: {error}") from error
-
-
-def _fields(schema: pa.Schema) -> dict[str, pa.DataType]:
-    """The fields of the column `image`, by name; none if it is no struct."""
-    kind = schema.field(IMAGE).type
-    return {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
+from training.data.columns import pixel_names
 from training.data.digits import DataError
-from training.data.load import IMAGES_NAME, images_in
-from training.data.tabular import PIXEL_NAMES
+from training.data.load import IMAGES_NAME, images_in, is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,7 +100,11 @@ def open_source(path: Path) -> Source:
 
 
 def _open_folder(path: Path) -> Source:
-    files = [entry for entry in sorted(path.iterdir()) if entry.is_file() and not entry.name.startswith((".", "_"))]
+    files = [
+        entry
+        for entry in sorted(path.iterdir())
+        if entry.is_file() and not is_hidden(entry.name) and entry.name[0] != "_"
+    ]
     if tables := [file for file in files if file.suffix.lower() == ".parquet"]:
         from training.prediction.parquet_rows import ParquetRows
 
@@ -133,4 +137,5 @@ def gathered(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]
 
 def without_pixels(schema: pa.Schema) -> pa.Schema:
     """The columns of a schema that are no pixels."""
-    return pa.schema([field for field in schema if field.name not in PIXEL_NAMES])
+    pixels = {*pixel_names(schema.names)}
+    return pa.schema([field for field in schema if field.name not in pixels])

@@ -115,8 +115,7 @@ def test_bad_data_is_one_line_on_stderr_and_code_1(tmp_path: Path) -> None:
     assert done.exit_code == 1
     assert done.stdout == ""
     assert done.stderr == (
-        f"error: {bad}: missing: digit, pixel0, pixel1 and 782 more; unknown: label; "
-        "want the columns digit, pixel0 … pixel783\n"
+        f"error: {bad}: missing: pixel0, pixel1, pixel2 and 781 more; want the columns label, pixel0 … pixel783\n"
     )
     assert not (tmp_path / "out.csv").exists()
 
@@ -168,3 +167,18 @@ def test_show_augment_draws_the_same_digits_distorted(tmp_path):
         assert done.exit_code == 0, done.output
     pictures = {(tmp_path / f"{name}.png").read_bytes() for name in ("plain", "one", "other")}
     assert len(pictures) == 3
+
+
+def test_a_broken_picture_is_named_and_left_out_unless_strict(tmp_path: Path) -> None:
+    for name in range(13):
+        path = tmp_path / "own" / "3" / f"{name:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"no picture")
+    Image.fromarray(mnist.test().images[0]).save(path)
+    done = run("export", tmp_path / "own.csv", "--data", tmp_path / "own")
+    assert (done.exit_code, done.stdout.count("1 digits")) == (0, 1)
+    assert done.stderr.count("not a readable picture") == 10
+    assert "and 2 other pictures cannot be read" in done.stderr
+    done = run("export", tmp_path / "strict.csv", "--data", tmp_path / "own", "--strict")
+    assert (done.exit_code, done.stderr.count("not a readable picture")) == (1, 1)
+    assert "00.png" in done.stderr

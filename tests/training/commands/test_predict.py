@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from tests.support.variants import publish_variant
 from training.__main__ import app
-from training.commands import predict
 from training.data.digits import Digits
 from training.data.tabular import write_parquet
 from training.prediction import parquet_rows
@@ -183,4 +182,3 @@ def test_one_row_is_enough(options, few_digits, tmp_path):
     assert (code, err) == (0, "")
     rows = [parquet.read_metadata(file).num_rows for file in sorted((tmp_path / "out").iterdir())]
     assert rows == [0, 1]
-    assert predict.NAMED == 10

@@ -125,3 +125,24 @@ def test_pictures_have_no_scale(tmp_path: Path) -> None:
     assert problem(lambda: load(tmp_path, scale=1.0)) == (
         f"{tmp_path}: scale is 1, want 255: pictures always run from 0 to 255"
     )
+
+
+def test_pictures_that_cannot_be_read_are_left_out_where_that_is_asked_for(tmp_path: Path) -> None:
+    """One broken picture among thousands ended everything."""
+    good = drawn(tmp_path / "3" / "good.png")
+    broken = tmp_path / "3" / "broken.png"
+    broken.write_bytes(good.read_bytes()[:200])
+    skipped: list[str] = []
+    assert len(load(tmp_path, skip=skipped.append)) == 1
+    assert skipped == [f"{broken}: not a readable picture, want PNG, JPEG, WebP, GIF, BMP or TIFF"]
+    good.unlink()
+    assert problem(lambda: load(tmp_path, skip=skipped.append)) == f"{tmp_path}: none of the pictures can be read"
+
+
+def test_files_of_windows_and_macos_are_no_pictures(tmp_path: Path) -> None:
+    drawn(tmp_path / "3" / "a.png")
+    drawn(tmp_path / "__MACOSX" / "a.png")
+    for name in ("Thumbs.db", "desktop.ini"):
+        (tmp_path / "3" / name).write_bytes(b"x")
+        (tmp_path / name).write_bytes(b"x")
+    assert load(tmp_path).labels.tolist() == [3]

@@ -23,7 +23,8 @@ def test_an_npz_archive_is_read(tmp_path: Path, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"x_train": [1], "y_train": [1]}, "holds x_train, y_train, want images and labels"),
+        ({"x": [1], "y_train": [1]}, "holds x, y_train, want images and labels"),
+        ({"images": [1], "x_train": [1], "y_train": [1]}, "holds images, x_train, y_train, want images and labels"),
         ({"images": [[1, 2]], "labels": [1]}, "images have shape [1, 2], want [n, 28, 28] or [n, 784]"),
         ({"images": np.zeros((2, 784)), "labels": [1]}, "labels have shape [1], want [2]: one for each image"),
         ({"images": np.zeros((1, 784)), "labels": ["1"]}, "labels are <U1, want numbers"),
@@ -56,3 +57,17 @@ def test_a_lone_array_is_no_archive(tmp_path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, some().images)
     assert problem(lambda: load(path)) == f"{path}: holds no named arrays, want images and labels"
+
+
+def test_keras_mnist_has_digits_for_training_and_others_for_tests(tmp_path: Path) -> None:
+    parts = {"train": some(20), "test": some(10, seed=1)}
+    arrays = {
+        f"{axis}_{name}": values for name, of in parts.items() for axis, values in (("x", of.images), ("y", of.labels))
+    }
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    told: list[str] = []
+    assert same(load(tmp_path / "mnist.npz", tell=told.append), parts["train"])
+    assert same(load(tmp_path / "mnist.npz", part="test", tell=told.append), parts["test"])
+    assert [of.partition(";")[0] for of in told] == [
+        f"{tmp_path / 'mnist.npz'}: x_{name} and y_{name} are read" for name in parts
+    ]

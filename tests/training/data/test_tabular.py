@@ -14,9 +14,10 @@ from pyarrow import csv, parquet
 
 from tests.support.digits import problem, same, some
 from tests.support.examples import examples
+from training.data.columns import COLUMNS
 from training.data.digits import Digits
 from training.data.load import load
-from training.data.tabular import COLUMNS, read_csv, read_parquet, write_csv, write_parquet
+from training.data.tabular import read_csv, read_parquet, write_csv, write_parquet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +108,9 @@ WANTED = "want the columns digit, pixel0 … pixel783"
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"digit": None, "label": [1, 2, 3]}, f"missing: digit; unknown: label; {WANTED}"),
+        ({"digit": None, "name": [1, 2, 3]}, f"missing: digit; unknown: name; {WANTED}"),
+        ({"label": [1, 2, 3]}, f"unknown: label; {WANTED}"),
+        ({"x" * 99: [1, 2, 3]}, f"unknown: {'x' * 40}…; {WANTED}"),
         (dict.fromkeys(COLUMNS[1:6]), f"missing: pixel0, pixel1, pixel2 and 2 more; {WANTED}"),
         ({"digit": [3, 10, 4]}, "row 1, digit is 10, want a whole number from 0 to 9"),
         ({"digit": [3, 1, 4.5]}, "row 2, digit is 4.5, want a whole number from 0 to 9"),
@@ -161,3 +164,53 @@ def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     path.write_text("digit,pixel0\n")
     assert problem(lambda: read_parquet(path)).startswith(f"{path}: not a readable Parquet file: ")
+
+
+def renamed(label: str, pixels: list[str], **changes: list[object]) -> pa.Table:
+    """Three rows, under the names of somebody else."""
+    return table(**changes).rename_columns([label, *pixels])
+
+
+FROM_1 = [f"pixel{index}" for index in range(1, 785)]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("label", "pixels"),
+    [
+        ("label", list(COLUMNS[1:])),
+        ("class", FROM_1),
+        ("label", [f"{row}x{column}" for row in range(1, 29) for column in range(1, 29)]),
+    ],
+    ids=["kaggle", "openml", "mnist_in_csv"],
+)
+def test_tables_of_others_are_read_under_their_names(tmp_path: Path, form: str, label: str, pixels: list[str]) -> None:
+    """Kaggle's, OpenML's and Kaggle's MNIST in CSV had to be renamed by hand."""
+    content = renamed(label, pixels, pixel0=[7, 8, 9], pixel783=[1, 2, 3])
+    digits = READ[form](saved(tmp_path, content.select(sorted(content.schema.names)), form))
+    assert digits.labels.tolist() == [3, 1, 4]
+    assert digits.images[:, 0, 0].tolist() == [7, 8, 9]
+    assert digits.images[:, 27, 27].tolist() == [1, 2, 3]
+
+
+def test_labels_may_be_categories_of_text_as_those_of_openml(tmp_path: Path) -> None:
+    labels = pa.array(["3", "1", "4"]).dictionary_encode()
+    assert read_parquet(saved(tmp_path, renamed("class", FROM_1, digit=labels), "parquet")).labels.tolist() == [3, 1, 4]
+    wrong = saved(tmp_path, table(digit=["3", "one", "4"]), "parquet")
+    assert problem(lambda: read_parquet(wrong)) == (f"{wrong}: row 1, digit is 'one', want a whole number from 0 to 9")
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "';'"), ("\t", "tabs")])
+def test_other_separators_than_commas_are_told_in_one_short_line(tmp_path: Path, separator: str, name: str) -> None:
+    """The error was the header, in a line of 8,000 characters."""
+    path = tmp_path / "x.csv"
+    path.write_text(separator.join(COLUMNS) + "\n" + separator.join(["0,5"] * 785) + "\n")
+    assert problem(lambda: read_csv(path)) == f"{path}: columns are separated by {name}, want ','"
+
+
+def test_a_csv_that_begins_with_numbers_has_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(",".join(["0"] * 785) + "\n")
+    assert problem(lambda: read_csv(path)) == (
+        f"{path}: begins with numbers, want the names digit, pixel0 … pixel783 in the first line"
+    )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.support.digits import problem, some
 from training import mnist
-from training.data.folder import read_picture
+from training.data.pictures import read_picture
 from training.picture.line import Line
 from training.prediction.batch import Pixels, prepare, preparing
 from training.prediction.source import Files, Numbers

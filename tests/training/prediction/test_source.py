@@ -11,7 +11,8 @@ from pyarrow import csv, parquet
 
 from tests.support.digits import problem, some
 from tests.support.idx import write_idx
-from training.data.tabular import PIXEL_NAMES, write_csv, write_parquet
+from training.data.columns import PIXEL_NAMES
+from training.data.tabular import write_csv, write_parquet
 from training.prediction import csv_rows, folder_rows, idx_rows, npz_rows, parquet_rows
 from training.prediction.source import open_source
 
@@ -139,6 +140,25 @@ def test_an_empty_cell_is_no_number(tmp_path):
     for name in ("a.parquet", "a.csv"):
         (batch,) = open_source(tmp_path / name).read(0, None)
         np.testing.assert_array_equal(batch.pixels[:, 5], [7, np.nan])
+
+
+def test_pixels_are_found_under_the_names_that_they_have_in_own_digits(tmp_path):
+    pixels = {f"pixel{index}": pa.array([index % 256], pa.uint8()) for index in range(1, 785)}
+    content = pa.table({"class": ["5"], **pixels})
+    parquet.write_table(content, tmp_path / "a.parquet")
+    csv.write_csv(content, tmp_path / "a.csv")
+    for name in ("a.parquet", "a.csv"):
+        source = open_source(tmp_path / name)
+        assert (source.kept.names, source.count()) == (["class"], 1)
+        (batch,) = source.read(0, None)
+        assert batch.pixels.ravel().tolist() == [index % 256 for index in range(1, 785)]
+
+
+def test_a_csv_without_commas_is_told_in_one_short_line(tmp_path):
+    (tmp_path / "a.csv").write_text(";".join(PIXEL_NAMES) + "\n" + ";".join(["0,5"] * 784) + "\n")
+    assert problem(lambda: open_source(tmp_path / "a.csv")) == (
+        f"{tmp_path / 'a.csv'}: columns are separated by ';', want ','"
+    )
 
 
 def table_without(name):
