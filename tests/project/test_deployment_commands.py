@@ -50,6 +50,8 @@ def test_commands_that_are_only_checked_are_of_docker_and_kubectl():
         ("kubectl", "apply"),
         ("kubectl", "create"),
         ("kubectl", "delete"),
+        ("kubectl", "logs"),
+        ("kubectl", "wait"),
     }
 
 
@@ -80,24 +82,90 @@ def test_kubectl_builds_what_it_is_told_to_apply(command):
     assert built(ROOT / command.removeprefix("-k "))
 
 
+def secrets_that_pods_name(documents):
+    """Names of the Secrets that pods read, with the entries that they read one by one."""
+    found = {}
+    text = yaml.safe_dump_all(documents)
+    for name, key in re.findall(r"secretKeyRef:\n\s+key: (\S+)\n\s+name: (\S+)", text):
+        found.setdefault(key, set()).add(name)
+    for name in re.findall(r"secretRef:\n\s+name: (\S+)|secretName: (\S+)", text):
+        found.setdefault("".join(name), set())
+    return found
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """The base with its store in object storage, with keys and TLS."""
+    folder = tmp_path_factory.mktemp("everything")
+    here = os.path.relpath(ROOT / "k8s", folder)
+    components = ", ".join(f"{here}/components/{name}" for name in ("keys", "tls"))
+    (folder / "kustomization.yaml").write_text(
+        f"resources: [{here}/overlays/object-store]\ncomponents: [{components}]\n"
+    )
+    return built(folder)
+
+
 @pytest.mark.needs_manifest_tools
-def test_the_secret_is_the_one_that_pods_read():
-    (command,) = of("kubectl", "create")
-    done = tool("kubectl", "create", *shlex.split(command), "--dry-run=client", "-o", "yaml")
+@pytest.mark.parametrize("command", of("kubectl", "create", "secret"))
+def test_secrets_are_those_that_pods_read(command, everything, tmp_path):
+    for name in ("keys", "cert.pem", "key.pem"):
+        (tmp_path / name).write_text("x")
+    words = [word for word in shlex.split(command) if not word.startswith(("--cert", "--key"))]
+    if words[0] == "tls":  # kubectl wants a real certificate
+        words = ["generic", *words[1:], "--from-literal=tls.crt=x", "--from-literal=tls.key=x"]
+    done = tool("kubectl", "create", "secret", *words, "--dry-run=client", "-o", "yaml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     secret = yaml.safe_load(done.stdout)
-    deployment = only(built(ROOT / "k8s/base"), "Deployment")
-    (url,) = [v for v in deployment["spec"]["template"]["spec"]["containers"][0]["env"] if "valueFrom" in v]
-    reference = url["valueFrom"]["secretKeyRef"]
-    assert secret["metadata"]["namespace"] == deployment["metadata"]["namespace"]
-    assert (secret["metadata"]["name"], [*secret["data"]]) == (reference["name"], [reference["key"]])
+    assert secret["metadata"]["namespace"] == only(everything, "Deployment")["metadata"]["namespace"]
+    read = secrets_that_pods_name(everything)
+    assert secret["metadata"]["name"] in read
+    assert read[secret["metadata"]["name"]] <= secret["data"].keys()
+    settings = yaml.safe_dump([d["data"] for d in everything if d["kind"] == "ConfigMap"])
+    if words[-1].startswith("--from-file") or "tls" in command.split():
+        assert all(f"/{entry}\n" in settings for entry in secret["data"])
 
 
 @pytest.mark.needs_manifest_tools
-def test_the_job_that_is_deleted_is_the_one_that_trains():
-    (command,) = of("kubectl", "delete")
+def test_secrets_that_are_optional_are_so_and_all_are_made_before_the_pods():
+    order = [command for command in COMMANDS if command.startswith(("kubectl create secret", "kubectl apply"))]
+    database = next(i for i, command in enumerate(order) if "digits-database" in command)
+    assert order[database - 1] == "kubectl apply -k k8s/base/namespace"
+    assert all(command.endswith("overlays/local") for command in order[: database - 1])
+
+
+@pytest.mark.needs_manifest_tools
+def test_the_job_that_is_deleted_and_waited_for_is_the_one_that_trains():
     job = only(built(ROOT / "k8s/overlays/training"), "Job")["metadata"]
+    (command,) = of("kubectl", "delete")
     assert command == f"-n {job['namespace']} job {job['name']}"
+    assert all({"-n", job["namespace"], f"job/{job['name']}"} < {*command.split()} for command in of("kubectl", "wait"))
+
+
+def made_by(command):
+    """What `kubectl create job --from=cronjob/…` would make, and what the rest of the pipeline makes of it."""
+    first, *rest = [shlex.split(part) for part in command.split(" | ")]
+    name, cron = first[2], next(word for word in first if word.startswith("--from=")).removeprefix("--from=cronjob/")
+    spec = only(built(ROOT / "k8s/base"), "CronJob", cron)["spec"]["jobTemplate"]["spec"]
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": first[1]}, "spec": spec}
+    assert first[0] == "-n"
+    if rest:
+        assert {"--dry-run=client", "-o", "yaml"} <= {*first}
+        assert rest[-1] == ["kubectl", "create", "-f", "-"]
+        done = tool(*rest[0], input=yaml.safe_dump(job))
+        assert done.returncode == 0, done.stderr
+        job = yaml.safe_load(done.stdout)
+    return job
+
+
+@pytest.mark.needs_manifest_tools
+@pytest.mark.parametrize("command", of("kubectl", "create", "job"))
+def test_jobs_that_are_made_of_templates_have_what_their_commands_name(command):
+    (container,) = made_by(command)["spec"]["template"]["spec"]["containers"]
+    given = {variable["name"]: variable.get("value") for variable in container["env"]}
+    if "promote" in command:
+        assert (given["VERSION"], given["WHY"], given["DIGITS_OPERATOR"]) == ("2", "better on thin strokes", "anna")
+        assert [variable["name"] for variable in container["env"]].count("VERSION") == 1
+    assert f"job/{command.split()[2]}" in " ".join(of("kubectl", "logs")) or "promote" not in command
 
 
 @pytest.mark.needs_manifest_tools
@@ -106,6 +174,9 @@ def test_the_overlay_of_the_readme_builds_and_takes_images_from_the_registry_tha
     here = os.path.relpath(ROOT / "k8s", tmp_path)
     (tmp_path / "kustomization.yaml").write_text(text.replace("k8s/", f"{here}/"))
     documents = built(tmp_path)
-    assert {"ServiceMonitor", "PrometheusRule", "Deployment"} <= {document["kind"] for document in documents}
+    kinds = {document["kind"] for document in documents}
+    assert {"ServiceMonitor", "PrometheusRule", "Deployment", "HTTPRoute"} <= kinds
+    (storage,) = [d for d in documents if d["metadata"]["name"].startswith("digits-object-storage-")]
+    assert storage["data"]["DIGITS_STORE"] == "s3://BUCKET/PREFIX"
     (container,) = only(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example/digits:0.1.0"

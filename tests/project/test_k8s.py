@@ -17,6 +17,7 @@ from tests.support.manifests import built, only, tool
 from tests.support.project import ROOT
 from training.__main__ import app
 from training.commands.retrain import KEPT
+from training.settings import StoreSettings
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 OVERLAYS = ["base", *(f"overlays/{path.name}" for path in sorted((ROOT / "k8s/overlays").iterdir()))]
@@ -186,7 +187,8 @@ def test_pods_are_restricted_as_their_namespace_asks(manifests):
             assert spec["securityContext"]["runAsUser"] == 10001, what
             assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, what
             assert spec["automountServiceAccountToken"] is False, what
-            assert spec["serviceAccountName"] == "digits", what
+            account = only(documents, "ServiceAccount", spec["serviceAccountName"])
+            assert account["automountServiceAccountToken"] is False, what
             assert spec["enableServiceLinks"] is False, what
             for container in spec["containers"]:
                 assert container["securityContext"] == {
@@ -242,8 +244,9 @@ def test_the_settings_are_settings(manifests, monkeypatch):
 
 def test_replicas_take_corrections_only_into_a_database_that_they_share(manifests):
     assert only(manifests["base"], "HorizontalPodAutoscaler")["spec"]["minReplicas"] > 1
-    for what, pod in pods(manifests["base"]):
-        (url,) = [v for v in pod["spec"]["containers"][0]["env"] if v["name"] == "DIGITS_FEEDBACK_URL"]
+    found = dict(pods(manifests["base"]))
+    for what in ("Deployment digits", "CronJob digits-retrain"):
+        (url,) = [v for v in found[what]["spec"]["containers"][0]["env"] if v["name"] == "DIGITS_FEEDBACK_URL"]
         assert url["valueFrom"]["secretKeyRef"] == {"name": "digits-database", "key": "url", "optional": True}, what
 
 
@@ -277,7 +280,7 @@ def test_clients_reach_the_port_that_pods_listen_on(manifests):
 
 
 def test_only_one_retraining_runs_and_a_kept_champion_is_no_failure(manifests):
-    cron = only(manifests["base"], "CronJob")["spec"]
+    cron = only(manifests["base"], "CronJob", "digits-retrain")["spec"]
     assert cron["concurrencyPolicy"] == "Forbid"
     (container,) = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert container["command"] == ["python", "-m", "training", "retrain", "--kept-is-success"]
@@ -342,6 +345,8 @@ def test_ray_answers_the_same_rows_with_the_version_that_is_tested(manifests):
 @pytest.mark.parametrize(("overlay", "device"), [("gpu", "nvidia.com/gpu"), ("tpu", "google.com/tpu")])
 def test_accelerators_are_asked_for_and_have_their_images(manifests, overlay, device):
     for what, pod in pods(manifests[f"overlays/{overlay}"]):
+        if what in ("CronJob digits-promote", "CronJob digits-rollback"):
+            continue
         resources = pod["spec"]["containers"][0]["resources"]
         assert resources["limits"][device] == resources["requests"][device] == "1", what
         assert pod["spec"]["containers"][0]["image"].endswith("-cuda" if overlay == "gpu" else "-tpu"), what
@@ -352,6 +357,95 @@ def test_locally_the_model_of_the_image_answers(manifests):
     assert {d["kind"] for d in documents} & {"PersistentVolumeClaim", "HorizontalPodAutoscaler", "CronJob"} == set()
     ((_, pod),) = pods(documents)
     assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["tmp"]
+
+
+def test_baked_is_the_base_without_a_volume_and_without_jobs_for_the_store(manifests):
+    documents = manifests["overlays/baked"]
+    assert {d["kind"] for d in manifests["base"]} - {d["kind"] for d in documents} == {
+        "PersistentVolumeClaim",
+        "CronJob",
+    }
+    ((_, pod),) = pods(documents)
+    assert [volume["name"] for volume in pod["spec"]["volumes"]] == ["tmp"]
+
+
+@pytest.mark.parametrize("overlay", ["object-store", "object-store-training"])
+def test_a_store_in_object_storage_has_a_cache_of_limited_size_its_own_rights_and_a_way_out(manifests, overlay):
+    documents = manifests[f"overlays/{overlay}"]
+    assert "PersistentVolumeClaim" not in {document["kind"] for document in documents}
+    settings = only(
+        [d for d in documents if "digits-object-storage" in d["metadata"]["name"] and d["kind"] == "ConfigMap"],
+        "ConfigMap",
+    )
+    assert settings["data"]["DIGITS_STORE"].startswith("s3://")
+    assert settings["data"].keys() == {"DIGITS_STORE", "DIGITS_CACHE_LIMIT_BYTES"}
+    assert {name.removeprefix("DIGITS_").lower() for name in settings["data"]} <= StoreSettings.model_fields.keys()
+    for what, pod in pods(documents):
+        (container,) = pod["spec"]["containers"]
+        given = [source.get("configMapRef", source.get("secretRef")) for source in container["envFrom"]]
+        assert settings["metadata"]["name"] in [source["name"] for source in given], what
+        secrets = [source["secretRef"] for source in container["envFrom"] if "secretRef" in source]
+        assert secrets == [{"name": f"digits-store-{'read' if serves(what) else 'write'}", "optional": True}], what
+        assert pod["spec"]["serviceAccountName"] == ("digits" if serves(what) else "digits-training"), what
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        assert mounts.keys() == {"/cache", "/tmp"}, what
+        assert "DIGITS_CACHE=/cache" in DOCKERFILE
+        (cache,) = [volume for volume in pod["spec"]["volumes"] if volume["name"] == mounts["/cache"]]
+        assert cache["emptyDir"]["sizeLimit"] == "1Gi"
+        assert int(settings["data"]["DIGITS_CACHE_LIMIT_BYTES"]) < 2**30
+        assert 443 in egress_ports(documents, pod), what
+
+
+@pytest.mark.parametrize("command", ["promote", "rollback"])
+@pytest.mark.parametrize("overlay", ["base", "overlays/object-store"])
+def test_templates_of_jobs_never_run_by_themselves_and_write_the_store(manifests, overlay, command):
+    cron = only(manifests[overlay], "CronJob", f"digits-{command}")["spec"]
+    assert cron["suspend"] is True
+    (container,) = cron["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["command"][:4] == ["python", "-m", "training", command]
+    known = {variable["name"] for variable in container["env"]} | {"DIGITS_MODEL"}
+    assert set(re.findall(r"\$\((\w+)\)", " ".join(container["command"]))) <= known
+    assert "DIGITS_OPERATOR" in known
+    options = {option for each in get_command(app).commands[command].params for option in each.opts}
+    assert {word for word in container["command"][4:] if word.startswith("--")} == {"--why"} <= options
+
+
+@pytest.mark.parametrize("component", ["gateway", "ingress"])
+def test_routes_lead_to_a_port_of_the_service(manifests, component):
+    documents = manifests[f"components/{component}"]
+    service = only(documents, "Service")
+    if component == "gateway":
+        ((backend,),) = [rule["backendRefs"] for rule in only(documents, "HTTPRoute")["spec"]["rules"]]
+        port = backend["port"]
+    else:
+        ((path,),) = [rule["http"]["paths"] for rule in only(documents, "Ingress")["spec"]["rules"]]
+        backend = path["backend"]["service"]
+        port = backend["port"]["name"]
+    assert backend["name"] == service["metadata"]["name"]
+    assert port in [each[key] for each in service["spec"]["ports"] for key in ("name", "port")]
+
+
+@pytest.mark.parametrize(("component", "variables"), [("keys", ["KEYS_FILE"]), ("tls", ["TLS_CERT", "TLS_KEY"])])
+def test_files_that_settings_name_are_mounted_from_a_secret(manifests, component, variables):
+    documents = manifests[f"components/{component}"]
+    settings = only(documents, "ConfigMap")["data"]
+    assert {name.removeprefix("DIGITS_").lower() for name in settings} <= ServiceSettings.model_fields.keys()
+    spec = only(documents, "Deployment")["spec"]["template"]["spec"]
+    mounts = {mount["mountPath"]: mount for mount in spec["containers"][0]["volumeMounts"]}
+    secrets = {volume["name"]: volume["secret"] for volume in spec["volumes"] if "secret" in volume}
+    for variable in variables:
+        mount = mounts[str(Path(settings[f"DIGITS_{variable}"]).parent)]
+        assert mount["readOnly"]
+        assert secrets[mount["name"]] == {"secretName": f"digits-{component}", "defaultMode": 0o440}
+
+
+def test_pods_that_speak_tls_are_probed_by_it(manifests):
+    documents = manifests["components/tls"]
+    (container,) = only(documents, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert {container[f"{kind}Probe"]["httpGet"]["scheme"] for kind in ("startup", "readiness", "liveness")} == {
+        "HTTPS"
+    }
+    assert only(documents, "Service")["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": "http"}]
 
 
 def test_keda_scales_as_the_base_does_and_by_a_metric_that_the_service_has(manifests):
