@@ -20,7 +20,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from training.filesystem import check_room, too_large
 from training.store import manifest
@@ -44,7 +44,7 @@ except ImportError:
     raise StoreError("a store in object storage wants the package obstore: pip install -e .[object-storage]") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 
     from training.store.file_cache import FileCache
 
-Result = TypeVar("Result")
 CLAIMS: Final = ".claims"
 CLAIM_LIFE_S: Final = 24 * 3600
 """Time that a publisher has to upload a version; after that another one may remove it."""
@@ -64,14 +63,13 @@ SEEN_S: Final = 300.0
 """Time for which a version that was found is not looked for again."""
 TRANSFERS: Final = 8
 """Number of files that are transferred at the same time."""
-ATTEMPTS: Final = 3
-"""Attempts to read a file whose connection breaks in the middle; obstore repeats requests by itself."""
 CHUNK_BYTES: Final = 2**20
 CLIENT: Final[ClientConfig] = {
     "connect_timeout": "5s",
     "read_timeout": "20s",  # between two packets
     "timeout": "600s",  # for a whole file
 }
+"""Timeouts of obstore."""
 RETRIES: Final[RetryConfig] = {
     "max_retries": 4,
     "retry_timeout": datetime.timedelta(seconds=30),
@@ -123,16 +121,15 @@ class ObjectStorage:
 
     def read(self, key: str, limit_bytes: int | None = None) -> Content | None:
         """A file. A small one that was read before costs an answer without a body if it has not changed (304)."""
-
-        def content(found: Any) -> Content:
-            if limit_bytes is not None and found.meta["size"] > limit_bytes:
-                raise UnreadableFile(f"{self.address(key)} cannot be read: {too_large(limit_bytes)}")
-            tag = _tag(found.meta)
-            return Content(bytes(found.bytes()), tag)
-
         known = self._known.get(key)
+        options: Any = {"if_none_match": known.tag.partition("\n")[0]} if known else None
         try:
-            read = self._get(key, content, {"if_none_match": known.tag.partition("\n")[0]} if known else None)
+            with self._refusals(key):
+                found = obstore.get(self._bucket, key, options=options)
+                if limit_bytes is not None and found.meta["size"] > limit_bytes:
+                    raise UnreadableFile(f"{self.address(key)} cannot be read: {too_large(limit_bytes)}")
+                tag = _tag(found.meta)
+                read = Content(bytes(found.bytes()), tag)
         except FileNotFoundError:
             return None
         except NotModifiedError:
@@ -255,47 +252,19 @@ class ObjectStorage:
 
     def _download(self, key: str, target: Path, size: _Size) -> str:
         """Writes an object to a file, and returns its SHA-256."""
-
-        def write(found: Any) -> str:
-            digest = hashlib.sha256()
-            with target.open("wb") as file:
-                for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
-                    file.write(chunk)
-                    digest.update(chunk)
-            return digest.hexdigest()
-
-        def check(found: Any) -> None:
-            size.add(found.meta["size"])
-            check_room(target.parent, found.meta["size"])
-
+        digest = hashlib.sha256()
         try:
-            return self._get(key, write, check=check)
+            with self._refusals(key):
+                found = obstore.get(self._bucket, key)
+                size.add(found.meta["size"])
+                check_room(target.parent, found.meta["size"])
+                with target.open("wb") as file:
+                    for chunk in found.stream(min_chunk_size=CHUNK_BYTES):
+                        file.write(chunk)
+                        digest.update(chunk)
         except FileNotFoundError:
             raise CorruptVersion(f"{self.address(key)} is missing, the manifest wants it") from None
-
-    def _get(
-        self,
-        key: str,
-        consume: Callable[[Any], Result],
-        options: Any = None,
-        check: Callable[[Any], None] = lambda _: None,
-    ) -> Result:
-        """What `consume` makes of an object; it is called again when the connection breaks in the middle of the body.
-
-        Before that, `check` is called once. Raises FileNotFoundError and, with `options`, NotModifiedError.
-        """
-        for attempt in range(ATTEMPTS):
-            with self._refusals(key):
-                found = obstore.get(self._bucket, key, options=options)
-            if not attempt:
-                check(found)
-            try:
-                with self._refusals(key):
-                    return consume(found)
-            except StoreUnavailable:
-                if attempt + 1 == ATTEMPTS:
-                    raise
-        raise AssertionError
+        return digest.hexdigest()
 
     def _upload(self, version: str, staged: Path) -> None:
         """Uploads the files of a folder, without the manifest."""

@@ -163,6 +163,8 @@ def test_a_publisher_killed_at_any_moment_leaves_a_store_that_loads(s3, store, t
         assert process.exitcode == -signal.SIGKILL
         killed += 1
     assert killed >= 50 // step
+    for version in store.versions("tiny"):  # with a cache for each, for the weights of all are the same
+        Store(store.location, cache=tmp_path / f"of-{version}").verify("tiny", version)
     assert_whole(again(store, tmp_path), params)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(object_storage, "CLAIM_LIFE_S", -1)
@@ -240,14 +242,18 @@ def test_an_upload_that_fails_leaves_nothing(s3, store, trained):
 
 @pytest.mark.parametrize("cut", ["before", "after"])
 @pytest.mark.parametrize("path", ["claims/2", "manifest.json", "aliases.json", "changes.jsonl"])
-def test_a_write_whose_answer_is_lost_is_done_once(s3, store, trained, cut, path):
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_write_whose_answer_is_lost_is_done_once(s3, s3_url, trained, request, tmp_path, cut, path, repeats):
+    if not repeats:
+        request.getfixturevalue("impatient")
+    store = Store(s3_url, cache=tmp_path / "cache")
     store.publish(*trained)
     with s3.fault(method="PUT", path=path, cut=cut, times=1) as fault:
         try:
             version = store.publish(*trained)
             store.promote("tiny", version)
         except StoreUnavailable:
-            assert cut == "before", "what was written is found again"
+            assert (cut, repeats) == ("before", False), "what was written is found again"
             version = store.publish(*trained)
             store.promote("tiny", version)
     assert fault.met == 1
@@ -380,7 +386,12 @@ def test_errors_of_the_server_that_pass_are_not_noticed(s3, store, trained):
     ],
 )
 @pytest.mark.parametrize("call", ["versions", "aliases", "load", "publish", "promote"])
-def test_what_object_storage_refuses_is_one_line_that_says_why(s3, store, trained, quick, fault, reason, call):
+def test_what_object_storage_refuses_is_one_line_that_says_why(
+    s3, s3_url, trained, impatient, monkeypatch, tmp_path, fault, reason, call
+):
+    if "delay_s" in fault:
+        monkeypatch.setattr(object_storage, "CLIENT", {"timeout": "200ms"})
+    store = Store(s3_url, cache=tmp_path / "cache")
     calls = {
         "versions": lambda: store.versions("tiny"),
         "aliases": lambda: store.aliases("tiny"),
@@ -395,12 +406,9 @@ def test_what_object_storage_refuses_is_one_line_that_says_why(s3, store, traine
 
 
 @pytest.fixture
-def quick(monkeypatch, store):
-    """The store retries no request, and waits for an answer for a short time."""
+def impatient(monkeypatch):
+    """Stores that are opened from now on repeat no request."""
     monkeypatch.setattr(object_storage, "RETRIES", {"max_retries": 0})
-    monkeypatch.setattr(object_storage, "CLIENT", {"timeout": "300ms"})
-    monkeypatch.setattr(object_storage, "ATTEMPTS", 1)
-    store.__init__(store.location, cache=store._cache)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +420,7 @@ def quick(monkeypatch, store):
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, r"the secret access key is wrong \(SignatureDoesNotMatch\)"),
     ],
 )
-def test_wrong_settings_of_the_environment_are_named(s3_url, quick, monkeypatch, environment, reason):
+def test_wrong_settings_of_the_environment_are_named(s3_url, impatient, monkeypatch, environment, reason):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(StoreUnavailable, match=rf"^{re.escape(s3_url)}/tiny is not available: {reason}$"):
