@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import jax
 import numpy as np
 
 from training.answers import ACCEPTED, VERDICT
 from training.data.digits import DataError
-from training.network.compiled import ROW_SIZES
+from training.network.compiled import ACCELERATOR_ROW_SIZES, ROW_SIZES
 from training.prediction.answers_table import answered, schema_of, table_of
 from training.prediction.batch import Pixels, preparing
 from training.prediction.folder_rows import PATH
@@ -73,7 +74,8 @@ class OpenJob:
     @property
     def row_size(self) -> int:
         """The batch size for the predictor. With a single one, an answer is the same to the last bit in any shard."""
-        return FILES_AT_ONCE if self._source.pictures else ROW_SIZES[-1]
+        sizes = ROW_SIZES if jax.default_backend() == "cpu" else ACCELERATOR_ROW_SIZES
+        return FILES_AT_ONCE if self._source.pictures else sizes[-1]
 
     def rows(self, shard: Shard) -> int | None:
         """How many rows a shard has; None for all rows of a source that only counting would tell."""

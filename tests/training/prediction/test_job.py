@@ -237,3 +237,12 @@ def test_an_input_with_a_repeated_column_is_refused(tmp_path):
     parquet.write_table(table, tmp_path / "in.parquet")
     job = Job(tmp_path / "in.parquet", "lenet", 3, 255.0, None, 1, strict=False)
     assert problem(lambda: OpenJob(job)) == "the input has several columns id, want different names"
+
+
+def test_the_predictor_computes_one_batch_size_the_largest_of_the_device(job, tmp_path, monkeypatch):
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    sizes = []
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr("jax.default_backend", lambda backend=backend: backend)
+        sizes += [OpenJob(of).row_size for of in (job, replace(job, source=tmp_path))]
+    assert sizes == [256, 64, 4096, 64]
