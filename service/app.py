@@ -17,7 +17,7 @@ from service.headers import HEAD_LIMIT_BYTES
 from service.http.error_responses import ErrorResponses
 from service.http.fast_path import FastPath
 from service.http.head_method import HeadMethod
-from service.http.openapi import add_schemas, document_keys, drop_defaults
+from service.http.openapi import add_examples, add_schemas, document_keys, drop_defaults
 from service.http.root_path import RootPath
 from service.observability.middleware import ObservabilityMiddleware
 from service.observability.route_templates import RouteTemplates
@@ -59,14 +59,29 @@ ROUTES: Final = (
 )
 FORMS: Final = (*predict.FORMS, *feedback.FORMS, *tensorflow_serving.FORMS, *open_inference.FORMS)
 """Schemas of the bodies that routes read without FastAPI."""
+ANSWERS: Final = predict.EXAMPLES | feedback.EXAMPLES
+"""Examples of answers in JSON, by operation id."""
 HERE: Final = [{"url": "."}]
 """In OpenAPI: paths are relative to the place of the document, which a proxy may have put behind a prefix."""
-DESCRIPTION: Final = (
-    "What is not HTTP/1.1 gets 400 `invalid_http` from any path, and a request line with headers that has no end in "
-    f"{HEAD_LIMIT_BYTES} bytes gets 431 `head_too_large`. Both come in the common form of errors, and the connection "
-    "is closed after them."
-)
-"""Errors of the server itself, on any path."""
+DESCRIPTION: Final = f"""**Quick start.** Send a picture of a digit as a file, or as 784 numbers, row by row; 0 is
+background and 255 is ink:
+
+```sh
+curl $URL/predict -F file=@seven.png
+curl $URL/predict -H 'Content-Type: application/json' -d '{{"pixels": [784 numbers]}}'
+```
+
+```json
+{{"digit": 7, "confidence": 0.998, "probabilities": [10 numbers], "accepted": true, "reason": null, "model": {{…}}}}
+```
+
+Act on an answer that is `accepted`, and let a person look at any other one. *Try it out* below sends an example.
+
+**Errors** say what was found and what is wanted: `{{"error": {{"code", "message", "field", "found", "wanted"}}}}`;
+under `/v1` and `/v2` `{{"error": "…"}}`. What is not HTTP/1.1 gets 400 `invalid_http` from any path, and a request line
+with headers that has no end in {HEAD_LIMIT_BYTES} bytes gets 431 `head_too_large`; the connection is closed after them.
+"""
+"""What the page of the documentation begins with."""
 
 
 class Application(FastAPI):
@@ -201,6 +216,7 @@ def _documentation(app: FastAPI, required: Collection[Right]) -> Callable[[], di
         if is_new:
             add_schemas(document, FORMS)
             drop_defaults(document)
+            add_examples(document, ANSWERS)
             document_keys(document, bearer.scheme_name, needs_key)
         return document
 

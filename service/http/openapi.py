@@ -78,6 +78,14 @@ def drop_defaults(document: dict[str, Any]) -> None:
             prop.pop("default", None)
 
 
+def add_examples(document: dict[str, Any], examples: Mapping[str, Mapping[str, Any]]) -> None:
+    """Adds examples of successful answers in JSON, by operation id; FastAPI would drop what is null in them."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if operation["operationId"] in examples:
+                operation["responses"]["200"]["content"][JSON]["examples"] = examples[operation["operationId"]]
+
+
 def document_keys(document: dict[str, Any], scheme: str, needs_key: Callable[[str], bool | None]) -> None:
     """Adds to an OpenAPI document which operations need a key, and their answers 401 and 403.
 

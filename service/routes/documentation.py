@@ -7,13 +7,33 @@ from typing import Final
 
 import fastapi_offline
 from fastapi import APIRouter, Response
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
+from fastapi.openapi.docs import get_redoc_html
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 OPENAPI: Final = "openapi.json"
 FILES: Final = "static-offline-docs"
 TITLE: Final = "digits"
 ICON: Final = f"{FILES}/favicon.png"
+
+SWAGGER: Final = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{TITLE} - Swagger UI</title>
+<link rel="icon" href="{ICON}">
+<link rel="stylesheet" href="{FILES}/swagger-ui.css">
+<link rel="stylesheet" href="page/docs.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="{FILES}/swagger-ui-bundle.js"></script>
+<script src="page/docs.js" type="module"></script>
+</body>
+</html>
+"""
 
 files = StaticFiles(directory=Path(fastapi_offline.__file__).parent / "static")
 router = APIRouter(include_in_schema=False)
@@ -22,13 +42,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/docs")
 async def docs() -> Response:
     """Swagger UI, in which requests can be tried."""
-    return get_swagger_ui_html(
-        openapi_url=OPENAPI,
-        title=f"{TITLE} - Swagger UI",
-        swagger_js_url=f"{FILES}/swagger-ui-bundle.js",
-        swagger_css_url=f"{FILES}/swagger-ui.css",
-        swagger_favicon_url=ICON,
-    )
+    return HTMLResponse(SWAGGER)
 
 
 @router.get("/redoc")

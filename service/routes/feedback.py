@@ -55,6 +55,12 @@ ID_PARAMETER: Final = {
     "description": "The id in the answer to the correction",
     "schema": {"type": "integer", "minimum": 1, "maximum": ID_LIMIT},
 }
+SEVEN_TAKEN_FOR_ONE: Final[dict[str, Any]] = {
+    "pixels": drawn(SEVEN).ravel().tolist(),
+    "digit": 7,
+    "model": "lenet",
+    "predicted": 1,
+}
 FORMS: Final = (PictureCorrection, PredictionCorrection)
 ADD_DOCUMENTATION: Final[dict[str, Any]] = {
     "parameters": [KEY_PARAMETER],
@@ -66,12 +72,7 @@ ADD_DOCUMENTATION: Final[dict[str, Any]] = {
                 "examples": {
                     "a picture": {
                         "summary": "A seven, which lenet took for a one",
-                        "value": {
-                            "pixels": drawn(SEVEN).ravel().tolist(),
-                            "digit": 7,
-                            "model": "lenet",
-                            "predicted": 1,
-                        },
+                        "value": SEVEN_TAKEN_FOR_ONE,
                     },
                     "a prediction": {
                         "summary": "The second picture of a request: its answer had this X-Prediction-Id",
@@ -82,6 +83,13 @@ ADD_DOCUMENTATION: Final[dict[str, Any]] = {
         },
     },
 }
+STORED: Final = {
+    "id": 1,
+    "received": "2026-11-29T12:00:00+00:00",
+    "client_key": None,
+    "version": 3,
+} | SEVEN_TAKEN_FOR_ONE
+EXAMPLES: Final = {"list_corrections": {"a page": {"value": {"corrections": [STORED], "next": None}}}}
 ADD_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": KeptCorrection, "description": "It had been kept before, with the same key"}
 }

@@ -24,6 +24,7 @@ from service.http.openapi import TIMEOUT, path_parameters, reference
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
 from service.protocols.json_body import ObjectForm, read_object
+from service.protocols.native.examples import SEVEN, drawn
 from service.protocols.open_inference.binary_tensors import HEADER, json_bytes
 from service.protocols.open_inference.request import decode_inference
 from service.protocols.open_inference.response import encode_inference
@@ -59,10 +60,16 @@ INFER_PATHS: Final = (f"{MODEL}/infer", f"{VERSION}/infer")
 PARAMETERS: Final = {"model": "The model", "version": "Its version, as a number or an alias such as `champion`"}
 BINARY: Final = {"type": "string", "format": "binary"}
 LENGTH: Final = {"description": "How many bytes of the body are JSON; the tensors stand behind it"}
+SEVEN_TENSOR: Final = {
+    "inputs": [{"name": "pixels", "shape": [1, 784], "datatype": "UINT8", "data": drawn(SEVEN).ravel().tolist()}]
+}
 BODY: Final[dict[str, Any]] = {
     "required": True,
     "content": {
-        JSON: {"schema": reference(InferRequest)},
+        JSON: {
+            "schema": reference(InferRequest),
+            "examples": {"a tensor": {"summary": "A seven, 0 is background and 255 is ink", "value": SEVEN_TENSOR}},
+        },
         OCTETS: {
             "schema": BINARY
             | {"description": f"With `{HEADER}`: JSON and binary tensors. If that is 0: n x 784 bytes from 0 to 255"}

@@ -17,7 +17,7 @@ from service.http.media_types import FORM_DATA, IMAGES, JSON, NPY, OCTETS, PICTU
 from service.http.openapi import TIMEOUT, one_of, reference
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
-from service.protocols.native.examples import bodies
+from service.protocols.native.examples import answers, bodies
 from service.protocols.native.fast_json import whole_numbers
 from service.protocols.native.form_data import decode_form, named_errors
 from service.protocols.native.image_file import decode_image, open_image, type_of_file
@@ -50,6 +50,7 @@ OF_ARRAYS: Final = {"ink": "0 is background", "read": "each picture is one digit
 BINARY: Final = {"type": "string", "format": "binary"}
 PICTURE: Final = "One picture of any size, on paper of either colour; the first of several pages or frames"
 TEXT: Final = {"type": "string", "minLength": 1}
+EXAMPLES: Final = {"predict": answers()}
 FORMS: Final = (OnePicture, ManyPictures, PictureFiles)
 MODEL_HEADERS: Final = {"X-Model-Name": "name", "X-Model-Version": "version"}
 DOCUMENTATION: Final[dict[str, Any]] = {

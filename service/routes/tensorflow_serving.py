@@ -7,6 +7,7 @@ https://www.tensorflow.org/tfx/serving/api_rest. Pixels run from 0 to 255 for th
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from functools import partial
@@ -22,6 +23,7 @@ from service.http.media_types import JSON
 from service.http.openapi import TIMEOUT, one_of, path_parameters
 from service.http.response import RawResponse
 from service.observability.request_context import note_stage
+from service.protocols.native.examples import SEVEN, drawn
 from service.protocols.tensorflow_serving.codec import decode_rows, encode_rows
 from service.protocols.tensorflow_serving.schemas import (
     ColumnAnswer,
@@ -62,9 +64,18 @@ SUFFIXES: Final = {MODEL: "", VERSION: "_version", LABEL: "_label"}
 """Ends of operation ids."""
 FORMS: Final = (RowRequest, ColumnRequest)
 ERRORS: Final = plain_error_answers(400, 404, 413, 415, 500, 503, 504)
+SEVEN_B64: Final = base64.b64encode(drawn(SEVEN).tobytes()).decode()
 BODY: Final[dict[str, Any]] = {
     "required": True,
-    "content": {JSON: {"schema": one_of(RowRequest, ColumnRequest)}},
+    "content": {
+        JSON: {
+            "schema": one_of(RowRequest, ColumnRequest),
+            "examples": {
+                "rows": {"summary": "A seven: 784 bytes, row by row", "value": {"instances": [{"b64": SEVEN_B64}]}},
+                "columns": {"summary": "The same one", "value": {"inputs": {"pixels": [{"b64": SEVEN_B64}]}}},
+            },
+        }
+    },
 }
 
 router = APIRouter(tags=["TensorFlow Serving"])

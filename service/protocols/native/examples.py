@@ -30,6 +30,22 @@ def drawn(strokes: list[Stroke], radius: float = 1.2) -> Images:
     return np.rint(FULL_INK * np.clip(radius + 0.5 - distance, 0, 1)).astype(np.uint8)
 
 
+def answers() -> dict[str, Any]:
+    """The OpenAPI `examples` of answers of `POST /predict`, by name."""
+    probabilities = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.998, 0.0, 0.002]
+    seven = {"digit": 7, "confidence": 0.998, "probabilities": probabilities, "accepted": True, "reason": None}
+    unsure = seven | {"confidence": 0.61, "accepted": False, "reason": "uncertain"}
+    unsure["probabilities"] = [0.0, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.61, 0.0, 0.14]
+    model = {"name": "lenet", "version": 3}
+    boxes = [{"left": left, "top": 0.2, "width": 0.2, "height": 0.5} for left in (0.2, 0.6)]
+    digits = [{**one, "box": box} for one, box in zip((seven, unsure), boxes, strict=True)]
+    return {
+        "one picture": {"summary": "To one picture", "value": {**seven, "model": model}},
+        "a list of pictures": {"summary": "To several", "value": {"predictions": [seven, unsure], "model": model}},
+        "a line": {"summary": "To ?read=line", "value": {"text": "77", "predictions": digits, "model": model}},
+    }
+
+
 def bodies() -> dict[str, Any]:
     """The OpenAPI `examples` of request bodies for `POST /predict`, by name."""
     seven, four = drawn(SEVEN), drawn(FOUR)

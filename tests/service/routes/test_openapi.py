@@ -65,6 +65,29 @@ def test_the_documentation_names_every_path(openapi):
     ]
 
 
+def test_the_documentation_begins_with_a_quick_start(openapi):
+    description = openapi["info"]["description"]
+    assert description.startswith("**Quick start.** Send a picture")
+    assert description.index("curl $URL/predict -F file=@seven.png") < description.index("HTTP/1.1")
+
+
+async def test_examples_of_other_bodies_and_of_answers_are_of_their_schemas(openapi):
+    """Without an example, Swagger UI makes one with a line for each pixel."""
+    examples = 0
+    async with client_of(app_with(FakePredictor())) as client:
+        for path, methods in openapi["paths"].items():
+            for operation in methods.values():
+                for body in (operation.get("requestBody", {}), operation["responses"].get("200", {})):
+                    content = body.get("content", {}).get("application/json", {})
+                    for example in content.get("examples", {}).values():
+                        examples += 1
+                        validator(openapi, content["schema"]).validate(example["value"])
+                        if path.startswith("/v") and body is operation.get("requestBody"):
+                            url = path.format(model="lenet", version=3, label="champion")
+                            assert (await client.post(url, json=example["value"])).status_code == 200
+    assert examples > 12
+
+
 def test_the_documentation_tells_of_errors_that_come_from_any_path(openapi):
     description = openapi["info"]["description"]
     assert "400 `invalid_http`" in description

@@ -84,7 +84,7 @@ def test_the_documentation_sends_the_key_of_its_authorize_button(chromium, keys_
         page.locator(".auth-container input").fill("secret")
         page.locator(".auth-container button.authorize").click()
         page.locator(".auth-container button.btn-done").click()
-        page.locator("#operations-models-models_models_get").get_by_role("button").first.click()
+        page.locator("#operations-models-list_models").get_by_role("button").first.click()
         page.get_by_role("button", name="Try it out").click()
         with page.expect_response("**/models") as answer:
             page.get_by_role("button", name="Execute").click()

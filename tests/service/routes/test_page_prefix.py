@@ -48,7 +48,7 @@ def test_the_documentation_is_shown_and_tries_requests(chromium, url):
     with opened(chromium, url) as page:
         page.get_by_role("link", name="API").click()
         page.wait_for_url(f"{url}docs")
-        page.locator("#operations-models-models_models_get").get_by_role("button").first.click()
+        page.locator("#operations-models-list_models").get_by_role("button").first.click()
         page.get_by_role("button", name="Try it out").click()
         with page.expect_response("**/models") as answer:
             page.get_by_role("button", name="Execute").click()
