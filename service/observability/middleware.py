@@ -32,11 +32,11 @@ POLICY: Final = b"content-security-policy"
 DEFAULT_POLICY: Final = (POLICY, b"default-src 'none'; frame-ancestors 'none'")
 DOCS_POLICY: Final = (
     POLICY,
-    b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     b"img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self' blob:; "
     b"base-uri 'none'; frame-ancestors 'none'",
 )
-"""Content security policy of FastAPI's documentation pages, which have inline scripts."""
+"""Content security policy of the documentation pages, which have inline styles."""
 DOCS: Final = frozenset(("/docs", "/redoc"))
 NO_REFERRER: Final = (b"referrer-policy", b"no-referrer")
 log = logging.getLogger(ACCESS)
