@@ -98,6 +98,7 @@ def predict(
     began = time.perf_counter()
     with friendly_errors(), _interrupted(resumes=resumes), stoppable() as check:
         from training.prediction.job import Done, Job, OpenJob
+        from training.prediction.part import check_folder
         from training.predictor import Predictor, keep_compiled
         from training.processors import allowed
 
@@ -109,6 +110,7 @@ def predict(
         job = OpenJob(asked)
         if resumes:
             _make_folder(out)
+            check_folder(out, parts[0][0].of)
         missing = [part for part in parts if force or not resumes or not job.is_complete(*part)]
         done, tell = Done(), Unread("rows")
         judged = opened.card(model, number).trust is not None

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from io import BytesIO
 from multiprocessing import connection, get_context, parent_process
@@ -91,6 +92,8 @@ def preparing(workers: int, ink: Ink | None) -> Iterator[Callable[[Iterable[File
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
         try:
             yield lambda batches: _pooled(pool, batches, ink)
+        except BrokenProcessPool as error:
+            raise DataError("a process that prepares pictures was killed; fewer --workers take less memory") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -27,10 +27,17 @@ ROWS_TOGETHER, BYTES_TOGETHER = 2**16, 2**26
 """A row group is written when it has so many rows, or so many bytes."""
 
 
+def check_folder(folder: Path, shards: int) -> None:
+    """Raises DataError when a folder has a part of another number of shards: rows would be there twice."""
+    for name in sorted(part.name for part in folder.glob("part-*.parquet")):
+        if (found := PART.fullmatch(name)) and int(found[2]) != shards:
+            raise DataError(f"{folder / name}: is one of {int(found[2])} shards, want {shards}: take another folder")
+
+
 def is_complete(file: Path, said: Said) -> bool:
     """Whether the file is there and answers the same rows by the same version.
 
-    Raises DataError when it, or another part beside it, is of another input, version or number of shards.
+    Raises DataError when it, or another part beside it, is of another input or version.
     """
     others = sorted(part for part in file.parent.glob("part-*.parquet") if PART.fullmatch(part.name))
     for part in {file, *others[:1]}:

@@ -89,10 +89,11 @@ def test_parts_of_another_version_or_number_of_shards_are_not_mixed(own, trained
         1,
         f"error: {part}: was written for version 1, want 2; --force writes it anew",
     )
-    assert run("predict", own, out, *options, "--shards", 3)[::2] == (
-        1,
-        f"error: {part}: was written for shards 2, want 3; --force writes it anew",
-    )
+    for force in ((), ("--force",)):
+        assert run("predict", own, out, *options, "--shards", 3, *force)[::2] == (
+            1,
+            f"error: {part}: is one of 2 shards, want 3: take another folder",
+        )
 
 
 def test_rows_that_cannot_be_read_are_named_up_to_ten(options, few_digits, tmp_path):

@@ -1,6 +1,7 @@
 """Batches of rows: wrong numbers are named, pictures of 28 x 28 are taken as they are, and others are prepared."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,14 @@ def test_files_are_prepared_in_their_order_and_broken_ones_are_named(workers):
     np.testing.assert_array_equal(np.delete(images, range(20, 25), axis=0), mnist.train().images[:40])
     assert batches[0].problems == {}
     assert batches[1].problems == dict(enumerate((text for _, text in BROKEN), start=3))
+
+
+def test_a_worker_that_is_killed_is_one_error(monkeypatch):
+    files = Files([png(SEVEN)], pa.table({"row": [0]}))
+
+    def kill():
+        with preparing(2, None) as prepared:
+            [*prepared(iter([files]))]
+
+    monkeypatch.setattr("training.prediction.batch._begin_worker", os.abort)
+    assert problem(kill) == "a process that prepares pictures was killed; fewer --workers take less memory"

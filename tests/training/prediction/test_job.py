@@ -104,10 +104,8 @@ def test_a_shard_is_complete_for_the_same_job_and_refused_for_another(job, tmp_p
                 lambda of=of, changes=changes: OpenJob(replace(job, **changes)).is_complete(of, of.file(tmp_path))
             )
             assert found == f"{file}: {text}; --force writes it anew"
-    three = Shard(0, 3)
-    assert problem(lambda: OpenJob(job).is_complete(three, three.file(tmp_path))) == (
-        f"{file}: was written for shards 2, want 3; --force writes it anew"
-    )
+    part.check_folder(tmp_path, 2)
+    assert problem(lambda: part.check_folder(tmp_path, 3)) == f"{file}: is one of 2 shards, want 3: take another folder"
     file.rename(other.file(tmp_path))
     assert problem(lambda: OpenJob(job).is_complete(other, other.file(tmp_path))) == (
         f"{other.file(tmp_path)}: holds the shard 1/2, want 0/2; --force writes it anew"
