@@ -1,6 +1,7 @@
 """The manifests: what kubectl makes of them is what Kubernetes takes, and what they say agrees with the service."""
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -446,6 +447,20 @@ def test_pods_that_speak_tls_are_probed_by_it(manifests):
         "HTTPS"
     }
     assert only(documents, "Service")["spec"]["ports"] == [{"name": "https", "port": 443, "targetPort": "http"}]
+
+
+def test_the_table_of_capacity_follows_from_what_was_measured_and_from_the_base(manifests):
+    said = (ROOT / "k8s/README.md").read_text().partition("## Capacity")[2].partition("\n## ")[0]
+    (per_core,) = re.findall(r"a core answers about ([\d,]+) requests/s", said)
+    autoscaler = only(manifests["base"], "HorizontalPodAutoscaler")["spec"]
+    share = autoscaler["metrics"][0]["resource"]["target"]["averageUtilization"] / 100
+    (container,) = only(manifests["base"], "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["requests"] == {"cpu": "1", "memory": "512Mi"}
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| (\d+), (\d+) GiB \|", said, re.MULTILINE)
+    assert [row[0] for row in rows] == ["1,000", "10,000", "100,000"]
+    for requests, pods_, cores, gib in rows:
+        wanted = math.ceil(int(requests.replace(",", "")) / (int(per_core.replace(",", "")) * share))
+        assert int(pods_) == int(cores) == 2 * int(gib) == max(wanted, autoscaler["minReplicas"])
 
 
 def test_keda_scales_as_the_base_does_and_by_a_metric_that_the_service_has(manifests):
