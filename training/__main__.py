@@ -1,10 +1,13 @@
 """`python -m training`: every command of the offline side."""
 
+from functools import partial
+
 import typer
 
 from training.commands import baselines, data, evaluate, export, fit, leaderboard, models, predict, report, retrain
 from training.commands.console import friendly_errors
 from training.commands.options import settings
+from training.commands.suggest import Command
 from training.processors import keep_to_limit
 from training.system import check_system
 
@@ -24,20 +27,21 @@ def check_environment() -> None:
         settings()
 
 
-app.command(epilog="Example:  python -m training fit lenet --quick --seed 1")(fit.fit)
-app.command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
-app.command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///feedback.sqlite3 --dry-run")(
+command = partial(app.command, cls=Command)
+command(epilog="Example:  python -m training fit lenet --quick --seed 1")(fit.fit)
+command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
+command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///feedback.sqlite3 --dry-run")(
     retrain.retrain
 )
-app.command(epilog="Example:  python -m training models --json")(models.models)
-app.command(epilog="Example:  python -m training promote lenet 3 --why 'better on thin strokes'")(models.promote)
-app.command(epilog="Example:  python -m training rollback lenet --why 'confuses 4 and 9'")(models.rollback)
-app.command(epilog="Example:  python -m training changes lenet --json")(models.changes)
-app.command(epilog="Example:  python -m training predict pictures.parquet answers.parquet")(predict.predict)
-app.command(epilog="Example:  python -m training export lenet lenet.onnx")(export.export)
-app.command(epilog="Example:  python -m training report report.html")(report.report)
-app.command(epilog="Example:  python -m training leaderboard --json")(leaderboard.leaderboard)
-app.command(epilog="Example:  python -m training baselines --json")(baselines.baselines)
+command(epilog="Example:  python -m training models --json")(models.models)
+command(epilog="Example:  python -m training promote lenet 3 --why 'better on thin strokes'")(models.promote)
+command(epilog="Example:  python -m training rollback lenet --why 'confuses 4 and 9'")(models.rollback)
+command(epilog="Example:  python -m training changes lenet --json")(models.changes)
+command(epilog="Example:  python -m training predict pictures.parquet answers.parquet")(predict.predict)
+command(epilog="Example:  python -m training export lenet lenet.onnx")(export.export)
+command(epilog="Example:  python -m training report report.html")(report.report)
+command(epilog="Example:  python -m training leaderboard --json")(leaderboard.leaderboard)
+command(epilog="Example:  python -m training baselines --json")(baselines.baselines)
 app.add_typer(data.app)
 
 if __name__ == "__main__":

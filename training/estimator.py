@@ -27,6 +27,7 @@ from training.network.layers import INPUT, Dense, Inner, Input, LayerError, Laye
 from training.network.models import MODELS
 from training.network.module import abstract_params
 from training.recipe import Distortion, Recipe
+from training.wrong_value import wrong_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -325,7 +326,7 @@ def _network(wanted: Any, axes: tuple[int, ...], classes: int) -> Layers:
     try:
         layers: Layers = msgspec.convert(wanted, tuple[Inner, ...])
     except msgspec.ValidationError as error:
-        raise LayerError(f"layers is not a list of layers: {error}") from None
+        raise LayerError(f"layers is not a list of layers: {wrong_value(error, wanted, tuple[Inner, ...])}") from None
     if (axes, classes) != (INPUT, CLASSES):
         layers = (Input(axes, classes), *layers)
     shapes(layers)

@@ -9,6 +9,7 @@ import msgspec
 from training.errors import DigitsError
 from training.network.layers import Conv, Dense, Dropout, Flatten, Layers, MaxPool
 from training.typed_file import read_typed
+from training.wrong_value import wrong_value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,10 +64,11 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def changed(self, **values: object) -> Self:
         """The recipe with other values for some of its fields. Raises RecipeError for a wrong one."""
+        content = {**msgspec.to_builtins(self), **msgspec.to_builtins(values)}
         try:
-            return msgspec.convert({**msgspec.to_builtins(self), **msgspec.to_builtins(values)}, type(self))
+            return msgspec.convert(content, type(self))
         except msgspec.ValidationError as error:
-            raise RecipeError(f"the recipe cannot be followed: {error}") from None
+            raise RecipeError(f"the recipe cannot be followed: {wrong_value(error, content, type(self))}") from None
 
     @classmethod
     def of(cls, **values: object) -> Self:

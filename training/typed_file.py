@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
+from training.wrong_value import wrong_value
+
 T = TypeVar("T")
 
 
@@ -17,10 +19,13 @@ def read_typed(path: str | Path, kind: type[T], *, noun: str, error: type[Except
         raise error(f"{path} is no {noun}: want a .toml or a .json file")
     decode = msgspec.toml.decode if path.suffix == ".toml" else msgspec.json.decode
     try:
-        return decode(path.read_bytes(), type=kind)
+        content = decode(path.read_bytes())
+        return msgspec.convert(content, kind)
     except FileNotFoundError:
         raise error(f"{path} does not exist") from None
     except OSError as problem:
         raise error(f"{path} cannot be read: {problem.strerror}") from None
+    except msgspec.ValidationError as problem:
+        raise error(f"{path}: {wrong_value(problem, content, kind)}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise error(f"{path}: {problem}") from None

@@ -2,6 +2,7 @@
 
 import json
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from training.commands.options import (
     check_out,
     read_digits,
 )
+from training.commands.suggest import Command
 
 # NumPy, pyarrow and Pillow are imported inside the commands, so that --help answers at once.
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+
+
+command = partial(app.command, cls=Command)
 
 
 class Split(StrEnum):
@@ -51,7 +56,7 @@ SplitOption = Annotated[
 ]
 
 
-@app.command(epilog="Example:  python -m training data verify --json")
+@command(epilog="Example:  python -m training data verify --json")
 def verify(
     folder: Annotated[Path | None, typer.Option(help="Where the four files are; the bundled ones by default.")] = None,
     as_json: JsonOption = False,
@@ -80,7 +85,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example:  python -m training data export --split test mnist-test.parquet")
+@command(epilog="Example:  python -m training data export --split test mnist-test.parquet")
 def export(
     out: Annotated[Path, typer.Argument(help="The file to write; .csv.gz is packed.", show_default=False)],
     table: Annotated[
@@ -105,7 +110,7 @@ def export(
     stdout.print(f"{out}: {len(digits):,} digits, {out.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
 
 
-@app.command(epilog="Example:  python -m training data show --digit 4 --digit 9 both.png")
+@command(epilog="Example:  python -m training data show --digit 4 --digit 9 both.png")
 def show(
     out: Annotated[Path, typer.Argument(help="The .png to write.")] = Path("digits.png"),
     split: SplitOption = None,

@@ -9,10 +9,10 @@ import typer
 from training.commands.console import friendly_errors, print_error, stderr, stdout, warn
 from training.commands.interrupt import Stopped, stoppable
 from training.commands.options import (
+    DEFAULT_MODEL,
     DataOption,
     Ink,
     InkOption,
-    ModelArgument,
     ScaleOption,
     StoreOption,
     StrictOption,
@@ -22,7 +22,8 @@ from training.commands.options import (
     read_digits,
 )
 from training.errors import DigitsError
-from training.recipe import MEDIUM, Distortion, Optimizer, Recipe, Schedule, recipe_for
+from training.network.models import MODELS
+from training.recipe import MEDIUM, QUICK, RECIPES, Distortion, Optimizer, Recipe, Schedule, recipe_for
 
 # JAX is imported inside the command, so that --help and --if-missing answer at once.
 if TYPE_CHECKING:
@@ -38,8 +39,22 @@ RECIPE, MACHINES = "The recipe", "Several machines"
 """The groups of options in --help."""
 
 
+def _defaults(value: "Callable[[Recipe], object]") -> str:
+    """The default of an option of the recipe, for --help: of each model, of --quick, and of networks of one's own."""
+    recipes = {**RECIPES, "--quick": QUICK, "--layers": Recipe()}
+    found = {name: value(recipe) for name, recipe in recipes.items()}
+    said = [f"{name} {of}" for name, of in found.items()] if len({*found.values()}) > 1 else [str(found["--layers"])]
+    return f"  \\[default: {', '.join(said)}]"
+
+
 def fit(
-    model: ModelArgument = "",
+    model: Annotated[
+        str,
+        typer.Argument(
+            help=f"{', '.join(MODELS)}; with --layers any name.  \\[default: DIGITS_MODEL, or else {DEFAULT_MODEL}]",
+            show_default=False,
+        ),
+    ] = "",
     store: StoreOption = "",
     layers: Annotated[
         Path | None,
@@ -71,31 +86,79 @@ def fit(
             help="Your own recipe: its fields in a .toml or .json file.", show_default=False, rich_help_panel=RECIPE
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, show_default=False, rich_help_panel=RECIPE)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, show_default=False, rich_help_panel=RECIPE)] = None,
-    optimizer: Annotated[Optimizer | None, typer.Option(show_default=False, rich_help_panel=RECIPE)] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How often each image is seen." + _defaults(lambda of: of.epochs),
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images in a training step." + _defaults(lambda of: of.batch_size),
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
+    optimizer: Annotated[
+        Optimizer | None,
+        typer.Option(
+            help="What the steps are taken by." + _defaults(lambda of: of.optimizer),
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="At its peak.", show_default=False, rich_help_panel=RECIPE)
+        float | None,
+        typer.Option(
+            help="At its peak." + _defaults(lambda of: of.learning_rate), show_default=False, rich_help_panel=RECIPE
+        ),
     ] = None,
     schedule: Annotated[
         Schedule | None,
-        typer.Option(help="How the rate falls after the warm-up.", show_default=False, rich_help_panel=RECIPE),
+        typer.Option(
+            help="How the rate falls after the warm-up." + _defaults(lambda of: of.schedule),
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
     ] = None,
-    warmup_epochs: Annotated[float | None, typer.Option(min=0, show_default=False, rich_help_panel=RECIPE)] = None,
+    warmup_epochs: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Epochs in which the rate rises to its peak." + _defaults(lambda of: of.warmup_epochs),
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(min=0, help="adamw only.", show_default=False, rich_help_panel=RECIPE)
+        float | None,
+        typer.Option(
+            min=0,
+            help="adamw only." + _defaults(lambda of: of.weight_decay),
+            show_default=False,
+            rich_help_panel=RECIPE,
+        ),
     ] = None,
     average: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Decay of the running average of the weights.", show_default=False, rich_help_panel=RECIPE
+            min=0,
+            help="Decay of the running average of the weights." + _defaults(lambda of: of.average),
+            show_default=False,
+            rich_help_panel=RECIPE,
         ),
     ] = None,
     distort: Annotated[
         bool | None,
         typer.Option(
             "--distort/--no-distort",
-            help="Distort the training images.",
+            help="Distort the training images."
+            + _defaults(lambda of: "yes" if of.distortion != Distortion() else "no"),
             show_default=False,
             rich_help_panel=RECIPE,
         ),
@@ -252,8 +315,8 @@ def _recipe(model: str, file: Path | None, *, quick: bool, teacher: bool, **give
 
 def _network(model: str, file: Path | None, dropout: float | None) -> "Layers":
     from training.network.layers import LayerError, LayerFile, with_dropout
-    from training.network.models import MODELS
 
+    layers: Layers
     if file:
         layers = LayerFile.read(file).layers
     elif model in MODELS:

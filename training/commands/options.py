@@ -23,7 +23,12 @@ class Ink(StrEnum):
     BLACK = "black"
 
 
-ModelArgument = Annotated[str, typer.Argument(help="A model's name.  \\[default: DIGITS_MODEL]", show_default=False)]
+DEFAULT_MODEL: str = StoreSettings.model_fields["model"].default
+"""The default model where DIGITS_MODEL is not set."""
+ModelArgument = Annotated[
+    str,
+    typer.Argument(help=f"A model's name.  \\[default: DIGITS_MODEL, or else {DEFAULT_MODEL}]", show_default=False),
+]
 StoreOption = Annotated[
     str,
     typer.Option(

@@ -98,16 +98,28 @@ def test_a_list_is_read_from_toml_and_from_json(tmp_path):
     assert LayerFile.read(tmp_path / "net.json").layers == layers
 
 
+KINDS = "conv, max_pool, dense, dropout, flatten, reshape"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("features = 8", 'features = "8"', "Expected `int`, got `str` - at `$.layers[0].features`"),
-        ("features = 8", "features = 0", "Expected `int` >= 1 - at `$.layers[0].features`"),
-        ("kernel = 3", "", "Object missing required field `kernel` - at `$.layers[0]`"),
-        ("kernel = 3", "kernel = 3\ncolour = 1", "Object contains unknown field `colour` - at `$.layers[0]`"),
-        ('"flatten"', '"flaten"', "Invalid value 'flaten' - at `$.layers[1].kind`"),
-        ('"relu"', '"rely"', "Invalid enum value 'rely' - at `$.layers[0].activation`"),
-        ('kind = "flatten"', 'kind = "dropout"\nrate = 1.0', "Expected `float` < 1.0 - at `$.layers[1].rate`"),
+        ("features = 8", 'features = "8"', "layers[0].features is '8', want a whole number"),
+        ("features = 8", "features = 0", "layers[0].features is 0, want a whole number >= 1"),
+        ("kernel = 3", "", "the field kernel is missing in layers[0]"),
+        (
+            "kernel = 3",
+            "kernel = 3\ncolour = 1",
+            "there is no field colour in layers[0], want one of features, kernel, stride, padding, activation",
+        ),
+        ('"flatten"', '"flaten"', f"layers[1].kind is 'flaten', want one of {KINDS}; did you mean flatten?"),
+        ('"flatten"', '"input"', f"layers[1].kind is 'input', want one of {KINDS}"),
+        (
+            '"relu"',
+            '"rely"',
+            "layers[0].activation is 'rely', want one of gelu, relu, silu, tanh; did you mean relu?",
+        ),
+        ('kind = "flatten"', 'kind = "dropout"\nrate = 1.0', "layers[1].rate is 1.0, want a number < 1"),
         (
             "features = 10",
             "features = 9",
