@@ -111,10 +111,12 @@ def _alike(pixels: NDArray[np.uint8], channels: int) -> bool:
 
 def _is_in_frame(image: Images) -> bool:
     """Whether `_look` would surely find nothing wrong with an image uint8 [28, 28]."""
-    fullest = int(image.max())
+    fullest = int(np.maximum.reduce(image, axis=None))
+    if fullest < FULLEST:
+        return False
     strokes = image >= fullest - fullest // 2
-    rows, columns = strokes.any(axis=1).tobytes(), strokes.any(axis=0).tobytes()
-    if fullest < FULLEST or 1 in (rows[0], rows[-1], columns[0], columns[-1]):
+    rows, columns = (strokes @ ANY).tobytes(), (ANY @ strokes).tobytes()
+    if 1 in (rows[0], rows[-1], columns[0], columns[-1]):
         return False
     (total, row), (column, _) = (SUMS @ (image @ SUMS.T)).T.tolist()
     longer = max(line.rindex(1) - line.index(1) for line in (rows, columns)) + 1
