@@ -4,7 +4,12 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import typer
+from training.system import without_packages
+
+try:
+    import typer
+except ModuleNotFoundError as missing:
+    raise SystemExit(without_packages(missing, "service")) from None
 
 # FastAPI and JAX are imported inside the functions, so that --help does not wait for them.
 if TYPE_CHECKING:

@@ -2,14 +2,18 @@
 
 from functools import partial
 
-import typer
+from training.system import check_system, without_packages
+
+try:
+    import typer
+except ModuleNotFoundError as missing:
+    raise SystemExit(without_packages(missing, "training")) from None
 
 from training.commands import baselines, data, evaluate, export, fit, leaderboard, models, predict, report, retrain
 from training.commands.console import friendly_errors
 from training.commands.options import settings
 from training.commands.suggest import Command
 from training.processors import keep_to_limit
-from training.system import check_system
 
 app = typer.Typer(
     help="Train networks on handwritten digits, publish them as versions, compare them, choose which one is live.",
