@@ -11,6 +11,7 @@ from training.images import CLASSES
 from training.network.compile_cache import keep_compiled as keep_compiled
 from training.network.compile_cache import on_compilation as on_compilation
 from training.network.compiled import ROW_SIZES, CompiledNetwork
+from training.network.compiled import Threads as Threads
 from training.network.compiled import compute_alone as compute_alone
 from training.store import CHAMPION
 from training.store.manifest import CorruptVersion

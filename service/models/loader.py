@@ -13,8 +13,7 @@ from training.store import CHALLENGER, CHAMPION, Store, UnknownVersion
 if TYPE_CHECKING:
     from service.observability.metrics import Metrics
     from service.settings import ServiceSettings
-    from training.network.compiled import Threads
-    from training.predictor import Predictor
+    from training.predictor import Predictor, Threads
 
 EVERY_MODEL: Final = "*"
 _loading: ContextVar[bool] = ContextVar("loading", default=False)
