@@ -9,7 +9,19 @@ try:
 except ModuleNotFoundError as missing:
     raise SystemExit(without_packages(missing, "training")) from None
 
-from training.commands import baselines, data, evaluate, export, fit, leaderboard, models, predict, report, retrain
+from training.commands import (
+    baselines,
+    compare,
+    data,
+    evaluate,
+    export,
+    fit,
+    leaderboard,
+    models,
+    predict,
+    report,
+    retrain,
+)
 from training.commands.console import friendly_errors
 from training.commands.options import settings
 from training.commands.suggest import Command
@@ -34,6 +46,7 @@ def check_environment() -> None:
 command = partial(app.command, cls=Command)
 command(epilog="Example:  python -m training fit lenet --quick --seed 1")(fit.fit)
 command(epilog="Example:  python -m training evaluate lenet --version 3 --json")(evaluate.evaluate)
+command(epilog="Example:  python -m training compare lenet:previous lenet:champion")(compare.compare)
 command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///feedback.sqlite3 --dry-run")(
     retrain.retrain
 )

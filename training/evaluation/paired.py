@@ -6,12 +6,16 @@ from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.stats import binom, binomtest, norm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike
+
+TINY = 1e-6
+"""Distance from margins at which the score test is not defined."""
 
 
 class Pairs(NamedTuple):
@@ -55,7 +59,8 @@ def p_not_worse(pairs: Pairs, margin: float) -> float:
     """
     n, lost, won = pairs
     b = lost + won + margin * (lost - won) - 2 * n * margin
-    share_won = (b + sqrt(b**2 + 8 * n * won * margin * (1 - margin))) / (4 * n)
+    root = sqrt(max(0.0, b**2 + 8 * n * won * margin * (1 - margin)))  # rounding could make it negative
+    share_won = (b + root) / (4 * n)
     deviation = sqrt(n * (2 * share_won + margin * (1 - margin)))
     return float(norm.cdf((lost - won - n * margin) / deviation))
 
@@ -75,3 +80,24 @@ def highest_share(times: int, of: int, alpha: float) -> float:
     Exact (Clopper & Pearson 1934).
     """
     return float(binomtest(times, of, alternative="less").proportion_ci(1 - alpha, method="exact").high)
+
+
+def p_different(pairs: Pairs) -> float:
+    """The p-value, 0…1, of the hypothesis that both networks err equally often: McNemar's exact test, two-sided."""
+    return min(1.0, 2 * min(p_better(pairs), p_better(pairs.reversed)))
+
+
+def difference_interval(pairs: Pairs, alpha: float = 0.05) -> tuple[float, float]:
+    """The interval, with confidence 1 - alpha, of the new network's error rate minus the old one's, within -1…1.
+
+    Tango's score interval of 1998: the margins that `p_not_worse` does not reject, on either side.
+    """
+    return -_highest_difference(pairs.reversed, alpha / 2), _highest_difference(pairs, alpha / 2)
+
+
+def _highest_difference(pairs: Pairs, alpha: float) -> float:
+    """The upper bound, one-sided with confidence 1 - alpha, of the new error rate minus the old one."""
+    found = (pairs.lost - pairs.won) / pairs.pictures
+    if found == 1:
+        return 1.0
+    return float(brentq(lambda margin: p_not_worse(pairs, margin) - alpha, found + TINY, 1 - TINY))

@@ -269,7 +269,19 @@ def test_changes_lists_who_changed_what_is_live_and_why(trained, tmp_path, monke
 @pytest.mark.parametrize(
     "command",
     [
-        *("fit", "evaluate", "models", "promote", "rollback", "changes", "predict", "export", "report", "leaderboard"),
+        *(
+            "compare",
+            "fit",
+            "evaluate",
+            "models",
+            "promote",
+            "rollback",
+            "changes",
+            "predict",
+            "export",
+            "report",
+            "leaderboard",
+        ),
         *("baselines", "data"),
     ],
 )

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, norm
 
-from training.evaluation.paired import Pairs, highest_share, holm, p_better, p_not_worse
+from training.evaluation.paired import (
+    Pairs,
+    difference_interval,
+    highest_share,
+    holm,
+    p_better,
+    p_different,
+    p_not_worse,
+)
 
 
 @st.composite
@@ -112,3 +120,28 @@ def test_the_highest_share_by_hand():
     assert highest_share(0, 29, 0.05) == pytest.approx(1 - 0.05 ** (1 / 29))
     assert highest_share(29, 29, 0.05) == 1
     assert binom.cdf(15, 750, highest_share(15, 750, 0.05)) == pytest.approx(0.05)
+
+
+def test_the_two_sided_test_doubles_the_smaller_side():
+    assert p_different(Pairs(1000, 0, 5)) == p_different(Pairs(1000, 5, 0)) == pytest.approx(1 / 16)
+    assert p_different(Pairs(1000, 3, 3)) == p_different(Pairs(1000, 0, 0)) == 1
+
+
+def test_the_interval_without_any_difference_by_hand():
+    """z² / (n + z²) on either side (Tango 1998)."""
+    square = norm.ppf(0.975) ** 2
+    assert difference_interval(Pairs(100, 0, 0)) == pytest.approx((-square / (100 + square), square / (100 + square)))
+
+
+@given(pairs())
+def test_the_interval_has_the_difference_inside_and_ends_where_the_score_test_begins_to_reject(of):
+    low, high = difference_interval(of)
+    assert -1 <= low <= (of.lost - of.won) / of.pictures <= high <= 1
+    assert difference_interval(of.reversed) == pytest.approx((-high, -low))
+    assert high == 1 or p_not_worse(of, high) == pytest.approx(0.025, abs=1e-6)
+
+
+@pytest.mark.parametrize("of", [Pairs(1, 1, 0), Pairs(1, 0, 1), Pairs(3, 0, 3), Pairs(1, 0, 0)])
+def test_the_interval_exists_at_the_extremes(of):
+    low, high = difference_interval(of)
+    assert -1 <= low < high <= 1
