@@ -97,7 +97,7 @@ MAY_IMPORT = {
             *("uncertainty", "network", "recipe", "store", "predictor", "data", "mnist", "evaluation", "fitting"),
         },
         "commands": {
-            *("errors", "images", "processors", "settings"),
+            *("answers", "errors", "images", "processors", "settings"),
             *(
                 "network",
                 "recipe",
