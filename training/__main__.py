@@ -12,6 +12,7 @@ except ModuleNotFoundError as missing:
 from training.commands import (
     baselines,
     compare,
+    corrections,
     data,
     evaluate,
     export,
@@ -59,6 +60,7 @@ command(epilog="Example:  python -m training export lenet lenet.onnx")(export.ex
 command(epilog="Example:  python -m training report report.html")(report.report)
 command(epilog="Example:  python -m training leaderboard --json")(leaderboard.leaderboard)
 command(epilog="Example:  python -m training baselines --json")(baselines.baselines)
+app.add_typer(corrections.app)
 app.add_typer(data.app)
 
 if __name__ == "__main__":

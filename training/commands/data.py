@@ -99,7 +99,7 @@ def export(
     force: ForceOption = False,
 ) -> None:
     """Write digits as a table, one a row: the columns digit, pixel0 … pixel783 (0 is background, 255 is full ink)."""
-    form = table or _form(out)
+    form = table or table_form(out)
     check_out(out, force=force)
     with friendly_errors():
         digits = _digits(split, data, scale, ink, strict=strict)
@@ -190,7 +190,7 @@ def _choose(digits: "Digits", only: list[int] | None, count: int, seed: int | No
     return digits.take(rows[:count])
 
 
-def _form(out: Path) -> Table:
+def table_form(out: Path) -> Table:
     """The file format by the ending of a name."""
     if out.name.lower().endswith((".csv", ".csv.gz")):
         return Table.CSV

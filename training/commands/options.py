@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from training.errors import DigitsError
 from training.settings import PREFIX, StoreSettings
 
 if TYPE_CHECKING:
+    from training.corrections import Correction
     from training.data.digits import Digits
     from training.data.npz import Part
     from training.store import Store
@@ -49,6 +51,9 @@ InkOption = Annotated[
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Own digits: a picture that cannot be read is an error, and not left out.")
+]
+FeedbackOption = Annotated[
+    str, typer.Option(help="The database of corrections.  \\[default: DIGITS_FEEDBACK_URL]", show_default=False)
 ]
 BaselinesOption = Annotated[
     bool, typer.Option("--baselines", help="Also fit and test scikit-learn's models; takes some minutes.")
@@ -106,6 +111,24 @@ def read_digits(path: Path, scale: float, ink: Ink | None, *, strict: bool, part
     )
     skip.rest()
     return digits
+
+
+def default_feedback(store: str) -> str:
+    """The database that a service with this store writes to; empty if it does not exist yet."""
+    from training.corrections import Corrections
+
+    url = StoreSettings(store=store).corrections_url
+    return url if url and Corrections(url).exist else ""
+
+
+def read_corrections(url: str) -> "list[Correction]":
+    """All corrections in a database, ascending by id. Raises DigitsError where there is none."""
+    from training.corrections import Corrections
+
+    with closing(Corrections(url)) as kept:
+        if not kept.exist:
+            raise DigitsError(f"there is no database of corrections at {url}")
+        return kept.all()
 
 
 def check_out(out: Path, *, force: bool) -> None:

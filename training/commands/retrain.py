@@ -1,7 +1,7 @@
 """`python -m training retrain`: fine-tune the champion on corrections, and promote the result if it passes the gate."""
 
 import sys
-from contextlib import closing, contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -10,6 +10,7 @@ import typer
 from training.commands.console import friendly_errors, stderr, stdout
 from training.commands.interrupt import Stopped, stoppable
 from training.commands.options import (
+    FeedbackOption,
     Ink,
     InkOption,
     JsonOption,
@@ -17,9 +18,11 @@ from training.commands.options import (
     ScaleOption,
     StoreOption,
     StrictOption,
+    default_feedback,
     default_model,
     default_store,
     open_store,
+    read_corrections,
     read_digits,
 )
 from training.errors import DigitsError
@@ -44,9 +47,7 @@ KEPT: Final = 3
 
 def retrain(
     model: ModelArgument = "",
-    feedback: Annotated[
-        str, typer.Option(help="The database of corrections.  \\[default: DIGITS_FEEDBACK_URL]", show_default=False)
-    ] = "",
+    feedback: FeedbackOption = "",
     data: Annotated[
         Path | None,
         typer.Option(
@@ -94,7 +95,7 @@ def retrain(
     model, store = model or default_model(), store or default_store()
     with friendly_errors(), stoppable() as check:
         limits = _limits(margin, alpha)
-        images, labels = _corrections(feedback or _default_feedback(store), data, scale, ink, strict=strict)
+        images, labels = _corrections(feedback or default_feedback(store), data, scale, ink, strict=strict)
 
         from training import mnist
         from training.commands.progress import EpochTable
@@ -149,15 +150,6 @@ def _limits(margin: float | None, alpha: float | None) -> "Limits":
         raise DigitsError(f"the gate's {wrong['loc'][0]} is {wrong['input']}: {wrong['msg']}") from None
 
 
-def _default_feedback(store: str) -> str:
-    """The database that a service with this store writes to; empty if it does not exist yet."""
-    from training.corrections import Corrections
-    from training.settings import StoreSettings
-
-    url = StoreSettings(store=store).corrections_url
-    return url if url and Corrections(url).exist else ""
-
-
 def _corrections(
     feedback: str, data: Path | None, scale: float, ink: Ink | None, *, strict: bool
 ) -> "tuple[Images, NDArray[np.uint8]]":
@@ -168,12 +160,7 @@ def _corrections(
 
     images, labels = [np.empty((0, SIDE, SIDE), np.uint8)], [np.empty(0, np.uint8)]
     if feedback:
-        from training.corrections import Corrections
-
-        with closing(Corrections(feedback)) as kept:
-            if not kept.exist:
-                raise DigitsError(f"there is no database of corrections at {feedback}")
-            rows = kept.all()
+        rows = read_corrections(feedback)
         images.append(np.frombuffer(b"".join(row.pixels for row in rows), np.uint8).reshape(-1, SIDE, SIDE))
         labels.append(np.array([row.digit for row in rows], np.uint8))
     if data:
