@@ -1,0 +1,1 @@
+"""Checks and figures on a GPU or a TPU: `python -m tests.accelerator`."""
