@@ -31,7 +31,7 @@ from tests.load.environment import Others, machine, warn_of_others
 from tests.support.s3 import BUCKET, Request, S3Server
 from training.commands.console import stdout
 from training.commands.options import JsonOption
-from training.store import Store, manifest
+from training.store import Store, manifest, object_storage
 
 MODEL = "lenet"
 FILES, FILE_BYTES = 12, 32 * 2**10
@@ -140,6 +140,7 @@ def main(
 ) -> None:
     """Let many services follow one store in object storage: requests while nothing changes, and a roll-out."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    object_storage.TRANSFERS = 1  # or a thousand followers on one machine would have eight thousand threads
     with tempfile.TemporaryDirectory() as folder, _server() as (server, environment):
         os.environ |= environment
         outcome = asyncio.run(simulate(Path(folder), server, followers, interval, seconds, in_step=in_step))
