@@ -42,17 +42,12 @@ def compare(
     scale: ScaleOption = 255.0,
     ink: InkOption = None,
     strict: StrictOption = False,
-    test: Annotated[
-        bool, typer.Option("--test", help="On MNIST's test images: when everything else is chosen, not before.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two versions on the same pictures: which answers changed, McNemar's exact test, and an interval.
 
     The pictures are the validation images that were held out from both, or your own digits.
     """
-    if test and data:
-        raise typer.BadParameter("--test is about MNIST's test images, want it without --data", param_hint="--test")
     with friendly_errors():
         import msgspec
 
@@ -65,10 +60,6 @@ def compare(
         predictors = [Predictor.load(opened, *_named(name)) for name in (first, second)]
         if data:
             digits, what = read_digits(data, scale, ink, strict=strict, part="test"), str(data)
-        elif test:
-            from training import mnist
-
-            digits, what = mnist.test(), "the MNIST test images"
         else:
             digits, what = _held_out(predictors), "the validation images"
         with stderr.status("comparing"):
