@@ -54,6 +54,7 @@ command(epilog="Example:  python -m training retrain lenet --feedback sqlite:///
 command(epilog="Example:  python -m training models --json")(models.models)
 command(epilog="Example:  python -m training promote lenet 3 --why 'better on thin strokes'")(models.promote)
 command(epilog="Example:  python -m training rollback lenet --why 'confuses 4 and 9'")(models.rollback)
+command(epilog="Example:  python -m training prune lenet --keep 10 --dry-run")(models.prune)
 command(epilog="Example:  python -m training changes lenet --json")(models.changes)
 command(epilog="Example:  python -m training predict pictures.parquet answers.parquet")(predict.predict)
 command(epilog="Example:  python -m training export lenet lenet.onnx")(export.export)
@@ -63,6 +64,12 @@ command(epilog="Example:  python -m training baselines --json")(baselines.baseli
 app.add_typer(corrections.app)
 app.add_typer(data.app)
 
-if __name__ == "__main__":
+
+def main(program: str = "digits-train") -> None:
+    """Runs the command that the arguments of the process name."""
     keep_to_limit()
-    app(prog_name="python -m training")
+    app(prog_name=program)
+
+
+if __name__ == "__main__":
+    main("python -m training")

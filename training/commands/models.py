@@ -1,4 +1,4 @@
-"""`python -m training models | promote | rollback | changes`: list versions, change the champion, show the log."""
+"""`python -m training models | promote | rollback | prune | changes`: versions of models: list, choose, remove."""
 
 from datetime import datetime
 from typing import Annotated
@@ -74,6 +74,22 @@ def rollback(model: ModelArgument = "", store: StoreOption = "", why: WhyOption 
     with friendly_errors():
         number = open_store(store or default_store()).rollback(model, why=why)
     stdout.print(f"version {number} is the champion of {model} again", soft_wrap=True)
+
+
+def prune(
+    model: ModelArgument = "",
+    store: StoreOption = "",
+    keep: Annotated[
+        int, typer.Option(min=1, help="How many of the newest versions stay, besides those with an alias.")
+    ] = 5,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which versions would be removed.")] = False,
+) -> None:
+    """Remove old versions, for ever: never one with an alias, and never the newest one."""
+    model = model or default_model()
+    with friendly_errors():
+        removed = open_store(store or default_store()).prune(model, keep, dry_run=dry_run)
+    done = "would be removed" if dry_run else "removed"
+    stdout.print(f"{model}: {', '.join(map(str, removed)) or 'no version'} {done}", soft_wrap=True)
 
 
 def changes(model: ModelArgument = "", store: StoreOption = "", as_json: JsonOption = False) -> None:

@@ -67,6 +67,15 @@ class Aliases:
         """Aliases and the versions they stand for. Raises StoreError for a damaged or too large file."""
         return self._decoded(self._storage.read(self._aliases, LIMIT_BYTES))
 
+    def touch(self) -> dict[str, int]:
+        """The aliases, after which nobody can change those of before: without locks, they are written anew."""
+        while True:
+            read = self._storage.read(self._aliases, LIMIT_BYTES)
+            aliases = self._decoded(read)
+            content = self._encoded(aliases, datetime.datetime.now(datetime.UTC))
+            if self._storage.locks or self._storage.replace(self._aliases, content, read.tag if read else None):
+                return aliases
+
     def changes(self) -> list[Change]:
         """Every change there has been, oldest first. Raises StoreError for a damaged file."""
         read = self._storage.read(self._changes)

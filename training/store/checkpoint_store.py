@@ -210,7 +210,7 @@ class Store:
         """
 
         def crown(aliases: dict[str, int]) -> int:
-            number, champion = self._resolve(model, version, aliases), aliases.get(CHAMPION)
+            number, champion = self._present(model, version, aliases), aliases.get(CHAMPION)
             if instead_of not in (None, champion):
                 raise AliasMoved(f"the champion of {model} is version {champion} by now, want {instead_of}")
             if number != champion:
@@ -244,11 +244,30 @@ class Store:
         """Makes a version the challenger, which a service compares with the champion by a canary or in shadow."""
 
         def name(aliases: dict[str, int]) -> int:
-            number = aliases[CHALLENGER] = self._resolve(model, version, aliases)
+            number = aliases[CHALLENGER] = self._present(model, version, aliases)
             return number
 
         self.versions(model)
         return Aliases(self._storage, model).change(CHALLENGER, why, name)
+
+    def prune(self, model: str, keep: int, *, dry_run: bool = False) -> list[int]:
+        """Removes the versions of a model that have no alias, without the `keep` newest ones; returns their numbers.
+
+        The newest one always stays, because a number is never used again. Decisions of the gate stay, too. With
+        `dry_run` nothing is removed. Raises UnknownModel, and StoreError unless `keep` is at least 1.
+        """
+        if keep < 1:
+            raise StoreError(f"{keep} versions would be kept, want at least 1: its number must not be used again")
+        aliases = Aliases(self._storage, _checked(model))
+        old = [version for version in self.versions(model)[:-keep] if version not in aliases.read().values()]
+        if dry_run:
+            return old
+        removed = []
+        for version in old:
+            with self._storage.changing(model):
+                if self._storage.remove_version(model, version, lambda: version not in aliases.touch().values()):  # noqa: B023 - called at once
+                    removed.append(version)
+        return removed
 
     def _resolve(self, model: str, version: int | str, aliases: dict[str, int]) -> int:
         given = str(version)
@@ -260,6 +279,13 @@ class Store:
             return number
         known = ", ".join([*map(str, self.versions(model)), *(f"{name} -> {of}" for name, of in aliases.items())])
         raise UnknownVersion(f"there is no version {given!r} of {model} in the store {self.location}; it holds {known}")
+
+    def _present(self, model: str, version: int | str, aliases: dict[str, int]) -> int:
+        """As `_resolve`, for a version that is to get an alias: `prune` may have removed it a moment ago."""
+        number = self._resolve(model, version, aliases)
+        if number not in self._storage.versions(model):
+            raise UnknownVersion(f"version {number} of {model} has been removed")
+        return number
 
     def _has(self, model: str, version: int) -> bool:
         return bool(VERSION.fullmatch(str(version))) and self._storage.has_version(model, version)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +13,7 @@ from training.store.manifest import UnreadableFile
 from training.store.storage import VERSION, Content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -91,6 +93,18 @@ class LocalStorage:
                 raise
             return False
         flush(target.parent)
+        return True
+
+    def remove_version(self, model: str, version: int, unused: Callable[[], bool]) -> bool:
+        if not unused():
+            return False
+        gone = self.folder / model / f".new-{uuid.uuid4().hex}"  # as those of dead writers, in case this one dies
+        try:
+            (self.folder / model / str(version)).rename(gone)
+        except FileNotFoundError:
+            return False
+        flush(gone.parent)
+        shutil.rmtree(gone, ignore_errors=True)  # a publisher may be removing it, too
         return True
 
     @contextmanager

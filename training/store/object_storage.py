@@ -44,7 +44,7 @@ except ImportError:
     raise StoreError("a store in object storage wants the package obstore: pip install -e .[object-storage]") from None
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -219,6 +219,24 @@ class ObjectStorage:
         with suppress(StoreError):  # a later publisher removes it
             self._delete([claim])
         return added
+
+    def remove_version(self, model: str, version: int, unused: Callable[[], bool]) -> bool:
+        key, claim = f"{model}/{version}/{MANIFEST}", f"{model}/{CLAIMS}/{version}.json"
+        found = self.read(key)
+        if found is None or not self.replace(claim, _claim(), None):  # if this process dies, a publisher goes on
+            return False
+        removed = False
+        try:
+            self._delete([key])
+            self._seen.pop(key, None)
+            removed = unused()
+        finally:
+            if not removed:
+                self.replace(key, found.data, None)
+        if removed:
+            self._delete(self._sizes(f"{model}/{version}/"))
+        self._delete([claim])
+        return removed
 
     @contextmanager
     def open_version(self, model: str, version: int) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from training.store.manifest import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
 SCHEMES: Final = ("s3", "gs", "az")
@@ -96,6 +97,13 @@ class Storage(Protocol):
 
     def add_version(self, model: str, version: int, staged: Path) -> bool:
         """Adds the version in a folder of `staging`, whole or not at all; False if the number is taken."""
+        ...
+
+    def remove_version(self, model: str, version: int, unused: Callable[[], bool]) -> bool:
+        """Removes a version, whole or not at all; False if it is not there, or `unused` says no.
+
+        Without locks `unused` is called when the version can no longer be found, and the version comes back after a no.
+        """
         ...
 
     def open_version(self, model: str, version: int) -> AbstractContextManager[Path]:

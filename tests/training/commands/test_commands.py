@@ -271,6 +271,8 @@ def test_changes_lists_who_changed_what_is_live_and_why(trained, tmp_path, monke
     [
         *(
             "compare",
+            "corrections",
+            "prune",
             "fit",
             "evaluate",
             "models",
