@@ -152,5 +152,10 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def main(program: str = "digits-serve") -> None:
+    """Serves as the arguments of the process say."""
+    app(prog_name=program)
+
+
 if __name__ == "__main__":
-    app(prog_name="python -m service")
+    main("python -m service")

@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from service.memory import resident_bytes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+PACKAGES: Final = Path(__file__).parent.parent
 NICENESS: Final = 5
 TIMEOUT_S: Final = 20.0
 """A helper that takes longer for a piece of work is killed."""
@@ -77,6 +79,7 @@ class HelperProcess:
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter and this file
                 [sys.executable, "-m", __name__],
+                cwd=PACKAGES,  # -m looks there first, and the user's folder may have a service/ of its own
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for the service, whose requests are still answered
