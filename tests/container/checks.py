@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
-import subprocess
+import ssl
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from pathlib import Path
@@ -14,9 +16,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from service.auth.keys import digest_of
 from tests.container import engine
 from tests.container.clients import SEVEN, Clients
+from tests.support.certificates import certified
+from tests.support.manifests import built, only
 from tests.support.project import ROOT
+from tests.support.s3 import BUCKET, Stored
 
 IMAGE = "digits:0.1.0"
 READY_WITHIN_S = 4.0
@@ -196,14 +202,10 @@ def test_a_pod_that_is_deleted_under_load_loses_no_request(tmp_path):
     """
     if engine.NAME == "docker":
         pytest.skip("docker plays no pods; CONTAINER=podman does")
-    kubectl = ROOT / ".venv-manifests/bin/kubectl"
-    manifest = subprocess.run(
-        [kubectl, "kustomize", ROOT / "k8s/overlays/local"], capture_output=True, check=True
-    ).stdout
     first, second = free_port(), free_port()
     pods = {}
     for name, port in (("digits", first), ("digits-other", second)):
-        documents = [d for d in yaml.safe_load_all(manifest) if d["kind"] in ("ConfigMap", "Deployment")]
+        documents = [d for d in built(ROOT / "k8s/overlays/local") if d["kind"] in ("ConfigMap", "Deployment")]
         deployment = documents[-1]
         deployment["metadata"]["name"] = name
         (container,) = deployment["spec"]["template"]["spec"]["containers"]
@@ -230,3 +232,118 @@ def test_a_pod_that_is_deleted_under_load_loses_no_request(tmp_path):
     assert code == "0"
     assert at_first > 50
     assert clients.answered[second] > 50
+
+
+def with_components(folder, *names):
+    """The documents of the local overlay with some components."""
+    here = os.path.relpath(ROOT / "k8s", folder)
+    components = ", ".join(f"{here}/components/{name}" for name in names)
+    (folder / "kustomization.yaml").write_text(f"resources: [{here}/overlays/local]\ncomponents: [{components}]\n")
+    return built(folder)
+
+
+def for_podman(spec, folder, port=None, **given):
+    """Makes a pod's specification one that podman 4.3 can play, on this machine's network and on a port.
+
+    It knows no variables in commands, and Secrets are files in `folder`, because it does not decode them.
+    """
+    spec["hostNetwork"] = True
+    (container,) = spec["containers"]
+    container["image"] = IMAGE  # which has the commands of training, too
+    container["env"] = [
+        {"name": each["name"], "value": given.get(each["name"], each["value"])}
+        for each in container.get("env", [])
+        if "value" in each
+    ]
+    if port:
+        container["env"].append({"name": "DIGITS_PORT", "value": str(port)})
+        del container["ports"]  # which podman has no place for on the machine's network
+    if "command" in container:
+        container["command"] = [re.sub(r"\$\((\w+)\)", lambda found: given[found[1]], w) for w in container["command"]]
+    for volume in spec["volumes"]:
+        if secret := volume.pop("secret", None):
+            volume["hostPath"] = {"path": str(folder / secret["secretName"]), "type": "Directory"}
+
+
+def test_a_job_promotes_a_version_in_object_storage_and_pods_follow(s3, tmp_path):
+    if engine.NAME == "docker":
+        pytest.skip("docker plays no pods; CONTAINER=podman does")
+    container = engine.run("create", IMAGE).strip()
+    try:
+        engine.run("cp", f"{container}:/store/lenet/1", str(tmp_path / "1"))
+    finally:
+        engine.run("rm", container)
+    for path in (tmp_path / "1").rglob("*"):
+        if path.is_file():
+            key = f"store/lenet/1/{path.relative_to(tmp_path / '1').as_posix()}"
+            s3.objects.buckets[BUCKET][key] = Stored(path.read_bytes(), f'"{key}"', time.time())
+    documents = built(ROOT / "k8s/overlays/object-store")
+    settings = [document for document in documents if document["kind"] == "ConfigMap"]
+    (storage,) = [found for found in settings if "DIGITS_STORE" in found["data"]]
+    assert storage["data"]["DIGITS_STORE"] == f"s3://{BUCKET}/store"
+    storage["data"] |= s3.environment  # as the Secrets have it
+
+    template = only(documents, "CronJob", "digits-promote")["spec"]["jobTemplate"]["spec"]["template"]
+    for_podman(
+        template["spec"], tmp_path, DIGITS_MODEL="lenet", VERSION="1", WHY="the first one", DIGITS_OPERATOR="anna"
+    )
+    job = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "digits-promote"}, "spec": template["spec"]}
+    with played(tmp_path / "job.yaml", [*settings, job]):
+        code = engine.run("wait", "digits-promote-training").strip()
+        said = engine.run("logs", "digits-promote-training", said=True)
+        assert (code, "version 1 is the champion of lenet" in said) == ("0", True), said
+
+    port = free_port()
+    deployment = only(documents, "Deployment")
+    for_podman(deployment["spec"]["template"]["spec"], tmp_path, port)
+    with played(tmp_path / "service.yaml", [*settings, deployment]):
+        ready_s = ready_after_s(port, time.monotonic())
+        assert get(port, "/predict", SEVEN)[1]["digit"] == 7
+        memory = get_text(port, "/metrics")
+    resident = float(re.search(r"^process_resident_memory_bytes(?:{.*?})? (\S+)", memory, re.MULTILINE)[1])
+    say(f"ready from object storage after {ready_s:.1f} s; {resident / 2**20:.0f} MiB resident after one picture")
+
+
+def get_text(port, path):
+    with NO_PROXY.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_pods_with_keys_and_tls_answer_who_has_a_key(tmp_path):
+    if engine.NAME == "docker":
+        pytest.skip("docker plays no pods; CONTAINER=podman does")
+    tmp_path.chmod(0o755)  # it is another user there
+    (tmp_path / "digits-keys").mkdir()
+    (tmp_path / "digits-keys" / "keys").write_text(f"shop predict {digest_of('secret')}\n")
+    (tmp_path / "digits-tls").mkdir()
+    for path, name in zip(certified(tmp_path / "digits-tls"), ("tls.crt", "tls.key"), strict=True):
+        path.chmod(0o644)
+        path.rename(path.with_name(name))
+    port = free_port()
+    documents = with_components(tmp_path, "keys", "tls")
+    documents = [document for document in documents if document["kind"] in ("ConfigMap", "Deployment")]
+    for_podman(only(documents, "Deployment")["spec"]["template"]["spec"], tmp_path, port)
+    trusting = urllib.request.HTTPSHandler(
+        context=ssl.create_default_context(cafile=tmp_path / "digits-tls" / "tls.crt")
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
+
+    def status_of(path, body=None, **headers):
+        request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", body, headers)
+        try:
+            with opener.open(request, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    with played(tmp_path / "pods.yaml", documents):
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                if status_of("/readyz") == 200:
+                    break
+            time.sleep(0.1)
+        json_ = {"Content-Type": "application/json"}
+        assert status_of("/predict", SEVEN, **json_) == 401
+        assert status_of("/predict", SEVEN, Authorization="Bearer secret", **json_) == 200
+        assert status_of("/metrics") == 401

@@ -3,7 +3,6 @@
 import re
 import socket
 import ssl
-import subprocess
 from contextlib import ExitStack
 
 import httpx
@@ -13,22 +12,13 @@ from pydantic import ValidationError
 from service.server.socket_passing import channel, send_connection
 from service.settings import ServiceSettings
 from tests.support.application import app_with, served
+from tests.support.certificates import certified
 from tests.support.connections import connected
 from tests.support.fake_predictor import FakePredictor, picture
 from tests.support.fake_service import fake_store
 from tests.support.service_process import FAKE, outcome, start
 
 OCTETS = {"Content-Type": "application/octet-stream"}
-
-
-def certified(folder, name="server", *options):
-    """Certificate and key for 127.0.0.1, signed by itself."""
-    paths = folder / f"{name}.pem", folder / f"{name}.key"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
-    command += ["-subj", "/CN=digits", "-addext", "subjectAltName=IP:127.0.0.1", *(options or ["-nodes"])]
-    command += ["-out", str(paths[0]), "-keyout", str(paths[1])]
-    subprocess.run(command, check=True, capture_output=True)
-    return paths
 
 
 @pytest.fixture(scope="module")
