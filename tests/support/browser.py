@@ -31,6 +31,7 @@ STROKES = {
     ],
     4: [[(0.36, 0.18), (0.28, 0.52), (0.7, 0.52)], [(0.62, 0.2), (0.6, 0.84)]],
     7: [[(0.3, 0.24), (0.7, 0.24), (0.44, 0.82)]],
+    9: [[(0.64, 0.3), (0.5, 0.2), (0.36, 0.3), (0.38, 0.44), (0.52, 0.5), (0.64, 0.3), (0.62, 0.56), (0.54, 0.82)]],
 }
 """Points in 0…1 of the paper's side."""
 
@@ -62,14 +63,20 @@ def opened(chromium, url, *, quiet=True, **options):
         context.close()
 
 
-def draw(page, digit):
-    """Strokes by mouse."""
+def draw(page, digit, *, scale=1.0, left=0.0, top=0.0):
+    """Strokes by mouse; a scale below 1 and shares of the paper's side draw a smaller digit elsewhere."""
     box = page.locator("#drawing").bounding_box()
-    for (x, y), *others in STROKES[digit]:
-        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+    def move(x, y, **steps):
+        page.mouse.move(
+            box["x"] + (left + scale * x) * box["width"], box["y"] + (top + scale * y) * box["height"], **steps
+        )
+
+    for first, *others in STROKES[digit]:
+        move(*first)
         page.mouse.down()
-        for x, y in others:
-            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=6)
+        for point in others:
+            move(*point, steps=6)
         page.mouse.up()
 
 

@@ -94,6 +94,20 @@ def test_digits_that_are_drawn_are_read(page):
         expect(page.locator("#sure")).to_have_text("Nothing to read yet")
 
 
+SMALL = [(0.4, 0.1, 0.1), (0.25, 0.5, 0.1), (0.2, 0.3, 0.65)]
+"""Shares of the paper's side: the size of a drawing, and how far it is from the left and from the top."""
+
+
+@pytest.mark.parametrize(("scale", "left", "top"), SMALL)
+def test_small_digits_are_read_as_large_ones_are(page, scale, left, top):
+    """A pen as wide as for a large digit filled the loops of a small one: a nine was "all one colour"."""
+    for digit in STROKES:
+        draw(page, digit, scale=scale, left=left, top=top)
+        shows(page, digit)
+        page.keyboard.press("Escape")
+        expect(page.locator("#sure")).to_have_text("Nothing to read yet")
+
+
 def test_a_dot_is_not_asked_about_until_it_has_become_a_stroke(page):
     asked = []
     page.on("request", lambda request: asked.append(request.url) if "predict" in request.url else None)
