@@ -5,6 +5,7 @@ Only where a test is about JAX, networks or their cards does it need the real on
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from service.__main__ import app
@@ -36,7 +37,7 @@ def fake_store(folder: Path) -> Store:
 
 def use_fake_networks() -> None:
     """From now on, what this process loads are fakes."""
-    Loader._runtime = _Runtime(FakeNetworks, (1, 4, 16), 1)
+    Loader._runtime = _Runtime(FakeNetworks, SimpleNamespace(row_sizes=(1, 4, 16), at_once=1, inline_rows=0))
 
 
 if __name__ in ("__main__", "__mp_main__"):  # the second one in a worker
