@@ -1,6 +1,6 @@
 """`python -m training fit`: train a network, alone or data-parallel, and publish it as a version."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +77,9 @@ def fit(
         Path | None,
         typer.Option(help="A folder for TensorBoard's event files; wants the extra.", show_default=False),
     ] = None,
+    mlflow: Annotated[
+        bool, typer.Option("--mlflow", help="Log to MLflow, at MLFLOW_TRACKING_URI; wants the extra.")
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="A good network in about a minute.", rich_help_panel=RECIPE)
     ] = False,
@@ -233,7 +236,16 @@ def fit(
         _join(coordinator, processes, process)
         digits, source = _digits(data, scale, ink, strict=strict)
         published = train(
-            opened, model, network, chosen, digits, source=source, resume=resume, check=check, tensorboard=tensorboard
+            opened,
+            model,
+            network,
+            chosen,
+            digits,
+            source=source,
+            resume=resume,
+            check=check,
+            tensorboard=tensorboard,
+            mlflow=mlflow,
         )
     if published:
         _print_published(opened, store, model, published)
@@ -250,6 +262,7 @@ def train(
     resume: bool,
     check: "Callable[[], None]",
     tensorboard: Path | None = None,
+    mlflow: bool = False,
 ) -> "Published | None":
     """Runs a training job and shows its progress. Raises typer.Exit when the user stops it."""
     from training.commands.progress import EpochTable
@@ -263,14 +276,18 @@ def train(
             stdout.print(f"training teacher {followed.seed + 1}, once for this store; --no-teacher does without")
         training_images = len(digits) - (followed.validation_images or held_out(len(digits)))
         per_epoch = training_images // followed.batch_size * followed.batch_size
-        with EpochTable(name, followed.epochs, per_epoch, check, shown=is_first()) as watch:
+        with ExitStack() as open_watches:
+            watch = open_watches.enter_context(EpochTable(name, followed.epochs, per_epoch, check, shown=is_first()))
             if tensorboard and is_first():
                 from training.commands.tensorboard import EventFile
 
-                with EventFile(tensorboard / f"{name}-seed-{followed.seed}", followed, watch) as watch_too:
-                    yield watch_too
-            else:
-                yield watch
+                folder = tensorboard / f"{name}-seed-{followed.seed}"
+                watch = open_watches.enter_context(EventFile(folder, followed, watch))
+            if mlflow and is_first():
+                from training.commands.mlflow_run import MlflowRun
+
+                watch = open_watches.enter_context(MlflowRun(name, followed, watch))
+            yield watch
 
     with _exit_on_stop_or_error(resume=resume):
         return run(store, model, layers, recipe, digits, source=source, resume=resume, watching=watching)

@@ -6,7 +6,7 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from training.fitting.optimizer import learning_rate
+from training.commands.epoch_figures import epoch_figures
 
 try:
     from tensorboardX import RecordWriter
@@ -58,19 +58,9 @@ class EventFile:
             self._write(step=epoch, session_log=SessionLog(status=SessionLog.START))
             self._began = True
         if row:
-            values = {
-                "loss": row.loss,
-                "validation_error": row.validation_error,
-                "images_per_s": row.images_per_s,
-                "learning_rate": self._learning_rate(epoch, images),
-            }
+            values = epoch_figures(self._recipe, images, row)
             summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
             self._write(step=epoch, summary=summary)
-
-    def _learning_rate(self, epoch: int, images: int) -> float:
-        """The rate of the last step, after `epoch` epochs of so many images in all."""
-        steps = images // self._recipe.batch_size
-        return float(learning_rate(self._recipe, steps // epoch)(steps - 1))
 
     def _write(self, **fields: object) -> None:
         self._writer.write(Event(wall_time=time.time(), **fields).SerializeToString())
