@@ -1,9 +1,17 @@
 // The answer view: digit, state, ten probability bars, preprocessed picture, and text for screen readers.
 
 const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-const REASONS = { uncertain: "too uncertain", not_a_digit: "not a digit", unclear_picture: "unclear picture", several_digits: "several digits" };
+// By reason of a refusal: what the page says, and what to do. No refused answer is called sure.
+const REFUSALS = {
+  uncertain: ({ guess }) => [`Perhaps ${guess}`, "Refused: too uncertain"],
+  not_a_digit: ({ guess }) => ["Not a digit", `Refused: of all digits it is most like ${guess}`],
+  unclear_picture: ({ guess }) => [`Perhaps ${guess}`, "Refused: unclear picture. Draw it, or choose a clearer one"],
+  several_digits: ({ seen }) => [capital(seen), "Refused: draw one, or choose a photo of one"],
+};
+const NO_GUESS = ["not_a_digit", "several_digits"]; // reasons that leave no digit to show
 const QUIET_MS = 700; // debounce of the text for screen readers
 const ASKING = "If it is wrong, click the right digit.";
+const ASKING_WHICH = "If it is a digit, click the right one.";
 
 export class Answer {
   #parts = {};
@@ -37,22 +45,26 @@ export class Answer {
     this.#parts.digit.textContent = "";
     this.#parts.sure.textContent = "Nothing to read yet";
     this.#bars(null);
-    this.#picture(new Uint8Array(784));
     this.#speak("");
     this.feedback("");
   }
 
-  show({ digit, confidence, probabilities, pixels, model, accepted, reason }) {
+  show({ digit, confidence, probabilities, pixels, model, accepted, reason, digits_seen: count }) {
     const state = accepted == null ? "answered" : accepted ? "accepted" : "refused";
-    const words = { answered: "", accepted: "Accepted", refused: `Refused: ${REASONS[reason] ?? reason}` }[state];
+    const refusal = REFUSALS[reason] ?? (({ guess }) => [`Perhaps ${guess}`, `Refused: ${reason}`]);
+    const seen = count ? `${WORDS[count] ?? count} digits` : "several digits";
+    const [sure, words] =
+      state === "refused"
+        ? refusal({ guess: WORDS[digit], seen })
+        : [`${capital(WORDS[digit])}, ${percent(confidence)} sure`, accepted ? "Accepted" : ""];
+    const guessed = !NO_GUESS.includes(reason);
     this.#state(state, words);
-    this.#parts.digit.textContent = digit;
-    const sure = `${capital(WORDS[digit])}, ${percent(confidence)} sure`;
+    this.#parts.digit.textContent = guessed ? digit : "";
     this.#parts.sure.textContent = sure;
     this.#bars(probabilities, digit);
     this.#picture(pixels);
     this.#speak(`${sure}. ${words}`, `${model.name} version ${model.version}`);
-    this.feedback(ASKING);
+    this.feedback(guessed ? ASKING : ASKING_WHICH);
   }
 
   problem(message) {
@@ -60,7 +72,6 @@ export class Answer {
     this.#parts.digit.textContent = "";
     this.#parts.sure.textContent = "No answer";
     this.#bars(null);
-    this.#picture(new Uint8Array(784));
     this.#speak(message);
     this.feedback("");
   }
@@ -88,6 +99,7 @@ export class Answer {
       button.querySelector(".bar").style.transform = `scaleX(${share ?? 0})`;
       button.querySelector(".share").textContent = share === undefined ? "" : percent(share);
       button.setAttribute("aria-disabled", String(!probabilities));
+      button.tabIndex = probabilities ? 0 : -1;
       const spoken = share === undefined ? "no answer yet" : percent(share);
       button.setAttribute("aria-label", `${digit}, ${spoken}: say that this is the right digit`);
     });

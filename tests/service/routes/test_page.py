@@ -19,7 +19,7 @@ from service.routes.page import FOLDER
 from service.settings import ServiceSettings
 from service.state import make_state
 from tests.support.application import app_with, served
-from tests.support.browser import STROKES, draw, opened, shows
+from tests.support.browser import STROKES, choose, draw, opened, shows
 from tests.support.fake_predictor import FakePredictor
 from tests.support.small import nobody_watching
 from training import mnist
@@ -56,6 +56,13 @@ def url(store, database):
 def page(chromium, url):
     with opened(chromium, url) as page:
         yield page
+
+
+@pytest.fixture(scope="module")
+def files():
+    """The URL of a service with a fake predictor."""
+    with served(app_with(FakePredictor())) as (host, port):
+        yield f"http://{host}:{port}/"
 
 
 def png(image, form="PNG"):
@@ -245,7 +252,7 @@ def test_the_keyboard_alone_will_do(chromium, url):
         for _ in range(3):
             page.keyboard.press("Tab")
             reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
-        assert reached[:2] == ["API", "file"]  # nothing to undo or to clear yet
+        assert reached == ["API", "file", "model"]  # nothing to undo, to clear or to correct yet
         with page.expect_file_chooser() as chooser:
             page.locator("#file").focus()
             page.keyboard.press("Enter")
@@ -298,16 +305,80 @@ def answering(verdict):
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        ({"accepted": True, "reason": None}, "Accepted"),
-        ({"accepted": False, "reason": "uncertain"}, "Refused: too uncertain"),
-        ({"accepted": False, "reason": "not_a_digit"}, "Refused: not a digit"),
+        ({"accepted": None, "reason": None}, ("8", "Eight, 41.0 % sure", "")),
+        ({"accepted": True, "reason": None}, ("8", "Eight, 41.0 % sure", "Accepted")),
+        ({"accepted": False, "reason": "uncertain"}, ("8", "Perhaps eight", "Refused: too uncertain")),
+        (
+            {"accepted": False, "reason": "unclear_picture"},
+            ("8", "Perhaps eight", "Refused: unclear picture. Draw it, or choose a clearer one"),
+        ),
+        (
+            {"accepted": False, "reason": "not_a_digit"},
+            ("", "Not a digit", "Refused: of all digits it is most like eight"),
+        ),
+        (
+            {"accepted": False, "reason": "several_digits", "digits_seen": 2},
+            ("", "Two digits", "Refused: draw one, or choose a photo of one"),
+        ),
+        (
+            {"accepted": False, "reason": "several_digits", "digits_seen": 12},
+            ("", "12 digits", "Refused: draw one, or choose a photo of one"),
+        ),
     ],
 )
-def test_accepted_or_refused_is_said_with_the_reason(page, verdict, words):
-    page.route("**/predict?*", answering(verdict))
-    draw(page, 1)
-    expect(page.locator("#state")).to_have_text(words)
-    expect(page.locator("#spoken")).to_contain_text(f"Eight, 41.0 % sure. {words}")
+def test_accepted_or_refused_is_said_with_the_reason(chromium, files, verdict, words):
+    """And no refused answer is called sure."""
+    digit, sure, state = words
+    with opened(chromium, files) as page:
+        page.route("**/predict?*", answering(verdict))
+        choose(page)
+        expect(page.locator("#sure")).to_have_text(sure)
+        expect(page.locator("#digit")).to_have_text(digit)
+        expect(page.locator("#state")).to_have_text(state)
+        expect(page.locator("#spoken")).to_contain_text(f"{sure}. {state}".strip())
+
+
+def test_of_two_digits_the_page_says_that_they_are_two(page):
+    draw(page, 1, scale=0.6, top=0.2, left=-0.05)
+    draw(page, 7, scale=0.6, top=0.2, left=0.4)
+    expect(page.locator("#sure")).to_have_text("Two digits")
+    expect(page.locator("#state")).to_have_text("Refused: draw one, or choose a photo of one")
+
+
+def test_without_an_answer_there_is_no_picture_and_no_stop_for_the_tab_key_at_a_bar(chromium, files):
+    with opened(chromium, files, quiet=False) as page:
+        tabbed = "[...document.querySelectorAll('#bars button')].filter((button) => button.tabIndex >= 0).length"
+        seen = page.locator("#seen")
+        expect(seen).to_be_hidden()
+        assert page.evaluate(tabbed) == 0
+        choose(page)
+        expect(seen).to_be_visible()
+        assert page.evaluate(tabbed) == 10
+        give(page, "drop", b"hello", "text/plain")
+        expect(page.locator("#problem")).to_be_visible()
+        expect(seen).to_be_hidden()
+        assert page.evaluate(tabbed) == 0
+
+
+@pytest.mark.parametrize("size", [(844, 390), (667, 375), (768, 1024), (320, 640)])
+def test_no_words_of_the_answer_lie_over_its_picture(chromium, files, size):
+    """And a phone on its side shows the whole paper and its buttons."""
+    width, height = size
+    with opened(chromium, files, viewport={"width": width, "height": height}) as page:
+        page.route("**/predict?*", answering({"accepted": False, "reason": "unclear_picture"}))
+        choose(page)
+        expect(page.locator("#state")).to_be_visible()
+        inside = "(words) => words.scrollWidth <= words.clientWidth"
+        assert page.locator("#answer .words").evaluate(inside)
+        digit, words, seen = (page.locator(f"#answer {of}").bounding_box() for of in (".digit", ".words", "figure"))
+        assert digit["x"] + digit["width"] <= words["x"]
+        assert words["x"] + words["width"] <= seen["x"]
+        assert words["width"] >= 100
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        if width > height:
+            for button in ("#clear", ".file label"):
+                box = page.locator(button).bounding_box()
+                assert box["y"] + box["height"] <= height
 
 
 def test_a_busy_service_is_asked_again_when_it_says(chromium, url):
@@ -372,13 +443,6 @@ def test_nothing_keeps_people_out_and_nothing_scrolls_sideways(chromium, url, sc
 
 
 # Files
-
-
-@pytest.fixture(scope="module")
-def files():
-    """The URL of a service whose page is read, and not opened in a browser."""
-    with served(app_with(FakePredictor())) as (host, port):
-        yield f"http://{host}:{port}/"
 
 
 def test_the_files_come_with_a_strict_policy_and_are_not_sent_twice(files):
