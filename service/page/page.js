@@ -97,6 +97,7 @@ function dropPhoto() {
 }
 
 function clearAll() {
+  paper.stop();
   dropPhoto();
   strokes.clear();
   paper.render();
@@ -105,6 +106,7 @@ function clearAll() {
 }
 
 function undoLast() {
+  paper.stop();
   strokes.undo();
   paper.render();
   if (strokes.dot) forget();
@@ -161,6 +163,20 @@ function askAgain() {
   if (chosen !== null || !strokes.empty) changed();
 }
 
+// Calls `action` at each tap or click that ends on a button, and for the keyboard. Browsers make no click of a tap beside
+// a finger that still draws, of a tap whose finger moves, and of some that follow a fast stroke.
+function onTap(button, action) {
+  button.addEventListener("pointerup", (event) => {
+    const box = button.getBoundingClientRect();
+    const { clientX: x, clientY: y } = event;
+    const inside = x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
+    if (event.button === 0 && inside && !button.disabled) action();
+  });
+  button.addEventListener("click", (event) => {
+    if (event.detail === 0) action(); // of the keyboard or of assistive technology, which have no pointer
+  });
+}
+
 async function listModels() {
   let loaded;
   try {
@@ -179,8 +195,8 @@ async function listModels() {
   if (model.selectedIndex < 0) model.value = "";
 }
 
-undo.addEventListener("click", undoLast);
-clear.addEventListener("click", clearAll);
+onTap(undo, undoLast);
+onTap(clear, clearAll);
 model.addEventListener("change", changed);
 ink.addEventListener("change", changed);
 file.addEventListener("change", () => {

@@ -26,13 +26,18 @@ export class Paper {
       for (const each of events.length ? events : [event]) strokes.add(this.#point(each));
       this.#show();
     });
-    for (const name of ["pointerup", "pointercancel"]) {
+    for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
       canvas.addEventListener(name, (event) => {
         if (event.pointerId === this.#pointer) this.#pointer = null;
       });
     }
     new ResizeObserver(() => this.render()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.render());
+  }
+
+  // Ends the stroke that is being drawn: later moves of its pointer draw nothing.
+  stop() {
+    this.#pointer = null;
   }
 
   render() {

@@ -381,6 +381,48 @@ def test_no_words_of_the_answer_lie_over_its_picture(chromium, files, size):
                 assert box["y"] + box["height"] <= height
 
 
+def touch(session, kind, *points):
+    """A touch event; points of fingers that are on the screen after it: x, y and number."""
+    fingers = [{"x": x, "y": y, "id": number} for x, y, number in points]
+    session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+
+@pytest.mark.parametrize("name", ["Clear", "Undo"])
+def test_a_tap_counts_while_a_finger_draws_and_when_it_slides(chromium, files, name):
+    with opened(chromium, files, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as page:
+        button, empty = page.get_by_role("button", name=name), page.locator("#hint")
+        session = page.context.new_cdp_session(page)
+        box = page.locator("#drawing").bounding_box()
+        x, y = box["x"] + 100, box["y"] + 60
+        of = button.bounding_box()
+        at_x, at_y = of["x"] + of["width"] / 2, of["y"] + of["height"] / 2
+        touch(session, "touchStart", (x, y, 0))
+        touch(session, "touchMove", (x, y + 200, 0))
+        expect(button).to_be_enabled()
+        touch(session, "touchStart", (x, y + 200, 0), (at_x, at_y, 1))
+        touch(session, "touchEnd")
+        expect(empty).to_be_visible()
+        touch(session, "touchStart", (x, y, 0))
+        touch(session, "touchMove", (x, y + 200, 0))
+        touch(session, "touchEnd")
+        touch(session, "touchStart", (at_x, at_y - 14, 0))
+        touch(session, "touchMove", (at_x, at_y + 14, 0))
+        touch(session, "touchEnd")
+        expect(empty).to_be_visible()
+
+
+def test_a_stroke_that_is_cleared_while_it_is_drawn_ends(page):
+    box = page.locator("#drawing").bounding_box()
+    for key in ("Escape", "Control+z"):
+        page.mouse.move(box["x"] + 100, box["y"] + 100)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 100, box["y"] + 300, steps=4)
+        page.keyboard.press(key)
+        page.mouse.move(box["x"] + 200, box["y"] + 300, steps=4)
+        page.mouse.up()
+        expect(page.locator("#hint")).to_be_visible()
+
+
 def test_a_busy_service_is_asked_again_when_it_says(chromium, url):
     def busy(route):
         problem = {"code": "queue_full", "message": "512 pictures are waiting, and the limit is 512; try again later"}
