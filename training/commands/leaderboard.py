@@ -89,10 +89,11 @@ def _fitted(store: "Store") -> dict[str, list[int]]:
     from training.report.setup import Setup
 
     digits = mnist.train()
-    setups = [
-        Setup(name, layers, recipe_for(name).changed(validation_images=held_out(len(digits)), seed=0), digits.sha256)
-        for name, layers in MODELS.items()
-    ]
+    setups = []
+    for name, layers in MODELS.items():
+        recipe = recipe_for(name)
+        validation = recipe.validation_images or held_out(len(digits))
+        setups.append(Setup(name, layers, recipe.changed(validation_images=validation, seed=0), digits.sha256))
     missing = [(setup, seed) for setup in setups for seed in sorted(set(SEEDS) - setup.versions(store).keys())]
     with redirect_stdout(sys.stderr), stoppable() as check:  # stdout is for the leaderboard alone
         for place, (setup, seed) in enumerate(missing, 1):

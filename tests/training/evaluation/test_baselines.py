@@ -88,5 +88,5 @@ def test_the_command_prints_json(run):
     first, second = json.loads(done.stdout)
     assert (first["model"], first["weights"], first["seed"]) == ("logistic_regression", 7850, 0)
     assert (second["model"], second["parameters"]) == ("random_forest", {"n_estimators": 20, "n_jobs": 1})
-    assert first["validation"]["images"] == 5000
+    assert first["validation"]["images"] == 550, "a tenth of them"
     assert set(first["validation"]) == {"images", "errors", "error", "interval", "log_loss"}
