@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from service.version_policy import check_policy
+from training.processors import Device  # noqa: TC001 - pydantic reads the annotation
 from training.settings import StoreSettings
 
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
@@ -39,7 +40,7 @@ class ServiceSettings(StoreSettings):
         description="Number of worker processes; each has its own copy of the model and an equal share of the "
         "processors",
     )
-    device: Literal["auto", "cpu", "gpu", "tpu"] = Field(
+    device: Device = Field(
         "cpu",
         description="Where networks are computed: `cpu`, which answers one picture soonest; `gpu` or `tpu`, which the "
         "image has with `ACCELERATOR`; `auto` is an accelerator if JAX finds one",

@@ -10,7 +10,7 @@ import math
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NPROC: Final = "NPROC"
 """The environment variable that XLA reads instead of counting processors. Affinity would have that effect, too, but it
 pins threads: containers on one machine would crowd on the same processors while others are idle."""
+Device = Literal["auto", "cpu", "gpu", "tpu"]
+"""Where a process computes; `auto`: on the accelerator that JAX finds, or else on the processors."""
 ROOT: Final = Path("/")
 
 

@@ -3,13 +3,14 @@
 import base64
 import io
 from datetime import UTC, datetime
+from functools import partial
 from html.parser import HTMLParser
 
 import msgspec
 import typer
 from PIL import Image
-from typer.testing import CliRunner
 
+from tests.support import commands
 from training.commands import evaluate, leaderboard, report
 from training.report import page
 from training.report.champions import Champion
@@ -24,12 +25,7 @@ app.command()(leaderboard.leaderboard)
 app.command()(evaluate.evaluate)
 
 
-def run(*arguments) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr; sentences are put back on one line."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, " ".join(done.stderr.split())
+run = partial(commands.run, app=app)
 
 
 class Page(HTMLParser):

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,6 +47,14 @@ def _defaults(value: "Callable[[Recipe], object]") -> str:
     return f"  \\[default: {', '.join(said)}]"
 
 
+def _option(
+    text: str, default: "Callable[[Recipe], object] | None" = None, *names: str, least: int | None = None
+) -> Any:
+    """An option of the recipe, whose default in --help is what the recipes have."""
+    shown = _defaults(default) if default else ""
+    return typer.Option(*names, min=least, help=text + shown, show_default=False, rich_help_panel=RECIPE)
+
+
 def fit(
     model: Annotated[
         str,
@@ -83,97 +91,31 @@ def fit(
     quick: Annotated[
         bool, typer.Option("--quick", help="A good network in about a minute.", rich_help_panel=RECIPE)
     ] = False,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(
-            help="Your own recipe: its fields in a .toml or .json file.", show_default=False, rich_help_panel=RECIPE
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="How often each image is seen." + _defaults(lambda of: of.epochs),
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Images in a training step." + _defaults(lambda of: of.batch_size),
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
-    ] = None,
-    optimizer: Annotated[
-        Optimizer | None,
-        typer.Option(
-            help="What the steps are taken by." + _defaults(lambda of: of.optimizer),
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="At its peak." + _defaults(lambda of: of.learning_rate), show_default=False, rich_help_panel=RECIPE
-        ),
-    ] = None,
+    recipe: Annotated[Path | None, _option("Your own recipe: its fields in a .toml or .json file.")] = None,
+    epochs: Annotated[int | None, _option("How often each image is seen.", lambda of: of.epochs, least=1)] = None,
+    batch_size: Annotated[int | None, _option("Images in a training step.", lambda of: of.batch_size, least=1)] = None,
+    optimizer: Annotated[Optimizer | None, _option("What the steps are taken by.", lambda of: of.optimizer)] = None,
+    learning_rate: Annotated[float | None, _option("At its peak.", lambda of: of.learning_rate)] = None,
     schedule: Annotated[
-        Schedule | None,
-        typer.Option(
-            help="How the rate falls after the warm-up." + _defaults(lambda of: of.schedule),
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
+        Schedule | None, _option("How the rate falls after the warm-up.", lambda of: of.schedule)
     ] = None,
     warmup_epochs: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Epochs in which the rate rises to its peak." + _defaults(lambda of: of.warmup_epochs),
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
+        float | None, _option("Epochs in which the rate rises to its peak.", lambda of: of.warmup_epochs, least=0)
     ] = None,
-    weight_decay: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="adamw only." + _defaults(lambda of: of.weight_decay),
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
-    ] = None,
+    weight_decay: Annotated[float | None, _option("adamw only.", lambda of: of.weight_decay, least=0)] = None,
     average: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            help="Decay of the running average of the weights." + _defaults(lambda of: of.average),
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
+        float | None, _option("Decay of the running average of the weights.", lambda of: of.average, least=0)
     ] = None,
     distort: Annotated[
         bool | None,
-        typer.Option(
+        _option(
+            "Distort the training images.",
+            lambda of: "yes" if of.distortion != Distortion() else "no",
             "--distort/--no-distort",
-            help="Distort the training images."
-            + _defaults(lambda of: "yes" if of.distortion != Distortion() else "no"),
-            show_default=False,
-            rich_help_panel=RECIPE,
         ),
     ] = None,
     validation_images: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Held out of the training images; 5,000 or a tenth of them, whichever is smaller.",
-            show_default=False,
-            rich_help_panel=RECIPE,
-        ),
+        int | None, _option("Held out of the training images; 5,000 or a tenth of them, whichever is smaller.", least=1)
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Same seed, same machine: the same weights.", rich_help_panel=RECIPE)
@@ -274,7 +216,7 @@ def train(
     def watching(name: str, followed: Recipe) -> "Iterator[Watch]":
         if name == TEACHER and is_first():
             stdout.print(f"training teacher {followed.seed + 1}, once for this store; --no-teacher does without")
-        training_images = len(digits) - (followed.validation_images or held_out(len(digits)))
+        training_images = len(digits) - held_out(len(digits), followed.validation_images)
         per_epoch = training_images // followed.batch_size * followed.batch_size
         with ExitStack() as open_watches:
             watch = open_watches.enter_context(EpochTable(name, followed.epochs, per_epoch, check, shown=is_first()))

@@ -92,7 +92,7 @@ def _fitted(store: "Store") -> dict[str, list[int]]:
     setups = []
     for name, layers in MODELS.items():
         recipe = recipe_for(name)
-        validation = recipe.validation_images or held_out(len(digits))
+        validation = held_out(len(digits), recipe.validation_images)
         setups.append(Setup(name, layers, recipe.changed(validation_images=validation, seed=0), digits.sha256))
     missing = [(setup, seed) for setup in setups for seed in sorted(set(SEEDS) - setup.versions(store).keys())]
     with redirect_stdout(sys.stderr), stoppable() as check:  # stdout is for the leaderboard alone

@@ -23,7 +23,7 @@ def split(digits: AnyExamples, validation: int | None = None, seed: int = SEED) 
 
     Without `validation` it is `held_out(n)`. Raises DataError unless 1 <= validation < n.
     """
-    validation = held_out(len(digits)) if validation is None else validation
+    validation = held_out(len(digits), validation)
     if not 1 <= validation < len(digits):
         raise DataError(
             f"there are {len(digits)} digits, and {validation} of them would be held out for validation, want 1 to "
@@ -39,9 +39,9 @@ def split(digits: AnyExamples, validation: int | None = None, seed: int = SEED) 
     return digits.take(~chosen), digits.take(chosen)
 
 
-def held_out(digits: int) -> int:
-    """The number of validation images among so many digits where none is asked for: HELD_OUT, or a tenth of them."""
-    return min(HELD_OUT, max(1, digits // 10))
+def held_out(digits: int, wanted: int | None = None) -> int:
+    """The number of validation images among so many digits: `wanted`; for None HELD_OUT, or a tenth if that is less."""
+    return min(HELD_OUT, max(1, digits // 10)) if wanted is None else wanted
 
 
 def _shares(digits: Examples, validation: int) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from training.errors import DigitsError
 from training.images import CLASSES, PIXELS, SIDE
 from training.network.convolution import inference_form
 from training.network.module import abstract_params, forward_with_features
-from training.processors import compute_in_place, one_thread
+from training.processors import Device, compute_in_place, one_thread
 from training.uncertainty.detector import numbers, score, squared_distance
 from training.uncertainty.moments import mean_ink, moments
 from training.uncertainty.novelty import HIDDEN, NOWHERE, NUMBERS, Detector
@@ -43,8 +43,6 @@ NETWORKS_TO_KEEP = 8
 """Compiled networks that are kept for later versions; each takes a few hundred kilobytes."""
 
 
-Device = Literal["auto", "cpu", "gpu", "tpu"]
-"""Where a process computes; `auto`: on the accelerator that JAX finds, or else on the processors."""
 PLATFORMS = {"cpu": "cpu", "gpu": "cuda,cpu", "tpu": "tpu,cpu"}
 """JAX's names, the default device first."""
 ACCELERATOR_ROW_SIZES = (*ROW_SIZES, 1024, 4096)

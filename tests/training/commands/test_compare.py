@@ -6,10 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from tests.support import commands
 from training import mnist
-from training.__main__ import app
 from training.answers import COLUMNS, DIGIT
 from training.commands.compare import _named
 from training.predictor import Predictor
@@ -17,10 +16,8 @@ from training.predictor import Predictor
 
 def run(*arguments) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `python -m training compare …`, on one line each."""
-    done = CliRunner().invoke(app, ["compare", *map(str, arguments)], env={"COLUMNS": "200"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, " ".join(done.stdout.split()), " ".join(done.stderr.split())
+    code, out, err = commands.run("compare", *arguments)
+    return code, " ".join(out.split()), err
 
 
 class Reading:

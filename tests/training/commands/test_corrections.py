@@ -2,24 +2,19 @@
 
 import json
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from training.__main__ import app
+from tests.support import commands
 from training.corrections import Corrections
 from training.data.load import load
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), np.uint8)
 
 
-def run(*arguments) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `python -m training corrections …`; sentences are put back on one line."""
-    done = CliRunner().invoke(app, ["corrections", *map(str, arguments)], env={"COLUMNS": "200"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, " ".join(done.stderr.split())
+run = partial(commands.run, "corrections")
 
 
 @pytest.fixture

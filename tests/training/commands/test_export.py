@@ -8,20 +8,11 @@ import sys
 import onnxruntime
 import pytest
 import typer
-from typer.testing import CliRunner
 
 import training.export.onnx
 import training.export.stablehlo
-from training.__main__ import app
+from tests.support.commands import run
 from training.commands.console import friendly_errors
-
-
-def run(*arguments) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `python -m training …`; sentences are put back on one line."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, " ".join(done.stderr.split())
 
 
 def test_the_ending_chooses_the_form_and_a_line_says_what_was_written(trained_store, few_digits, tmp_path):

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+from functools import partial
 from types import SimpleNamespace
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tests.support import commands
 from tests.support.small import QUICK, TINY, nobody_watching
 from training import mnist
 from training.__main__ import app
@@ -37,12 +39,7 @@ ONE_EPOCH = Recipe(epochs=1, validation_images=500)
 SMALLER = (Flatten(), Dense(10))
 
 
-def run(*arguments) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr; sentences of stderr are put back on one line."""
-    done = CliRunner().invoke(app, ["leaderboard", *map(str, arguments)], env={"COLUMNS": "80"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, " ".join(done.stderr.split())
+run = partial(commands.run, "leaderboard", COLUMNS="80")
 
 
 def with_seed(seed, recipe=ONE_EPOCH) -> Recipe:

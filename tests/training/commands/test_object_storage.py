@@ -4,20 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from training.__main__ import app
+from tests.support.commands import run
 from training.store import Store
 
 LAYERS = 'layers = [{kind = "flatten"}, {kind = "dense", features = 10}]'
-
-
-def run(*arguments) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `python -m training …`; sentences are put back on one line."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, " ".join(done.stderr.split())
 
 
 @pytest.fixture

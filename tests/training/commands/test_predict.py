@@ -9,24 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from typer.testing import CliRunner
 
+from tests.support.commands import run
 from tests.support.variants import publish_variant
-from training.__main__ import app
 from training.data.digits import Digits
 from training.data.tabular import write_parquet
 from training.prediction import parquet_rows
 from training.store import Store
 
 RAY_MISSING = "error: --engine ray wants the package ray: python -m pip install 'ray[data]'"
-
-
-def run(*arguments) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `python -m training …`; sentences are put back on one line."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, " ".join(done.stderr.split())
 
 
 @pytest.fixture(scope="module")

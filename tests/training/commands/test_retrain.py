@@ -10,10 +10,9 @@ from contextlib import closing
 import msgspec
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from tests.support import commands
 from training import mnist
-from training.__main__ import app
 from training.corrections import Corrections
 from training.evaluation import latency
 from training.retraining.retrain import Report
@@ -32,11 +31,7 @@ HARD = EASY | {"DIGITS_GATE_UNLEARNED": "0.01"}
 
 def run(*arguments, env=EASY) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `python -m training retrain tiny …`; sentences are put back on one line."""
-    given = ["retrain", "tiny", *map(str, arguments)]
-    done = CliRunner().invoke(app, given, env={"COLUMNS": "250", "DIGITS_FEEDBACK_URL": "", **env})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, " ".join(done.stderr.split())
+    return commands.run("retrain", "tiny", *arguments, **{"COLUMNS": "250", "DIGITS_FEEDBACK_URL": "", **env})
 
 
 @pytest.fixture(scope="module")
