@@ -1,7 +1,7 @@
 """Warnings about pictures in another frame than MNIST's: scale, polarity, place, or several channels.
 
 Arrays are taken as they are (`training.images`): what looks like a mistake is told beside the answer. Only pictures
-whose answers are not accepted are looked at. Of a lone one, a few sums say whether all is well, which takes a tenth of
+whose answers are not accepted are looked at. Of a lone one, a few sums say whether all is well, which takes a fifth of
 the time.
 """
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from training.data.columns import LABEL
 from training.data.digits import DataError
 from training.data.idx import GZIP_MAGIC, parse_header, read_idx
 from training.data.load import labels_beside
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 16
 """Of three dimensions."""
-LABEL = "digit"
 
 
 class IdxRows:

@@ -71,7 +71,7 @@ class FileCache:
         """Takes in a file of a folder of `new_folder`, whose SHA-256 is this one."""
         place = self._path(sha256)
         place.parent.mkdir(parents=True, exist_ok=True)
-        aside = place.with_name(f".{uuid.uuid4().hex}")
+        aside = path.with_name(f".{uuid.uuid4().hex}")  # beside its source: `shrink` of other processes looks at places
         _link(path, aside)
         aside.replace(place)
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,18 @@ def test_the_files_that_were_used_least_recently_are_removed_above_the_limit(cac
     assert found(cache, names[0]), "which makes it the youngest"
     cache.shrink()
     assert [bool(found(cache, name)) for name in names] == [True, False, True]
+
+
+def test_a_file_that_is_being_added_is_not_removed_by_another_process(cache, monkeypatch):
+    other = FileCache(cache.folder, 0)
+    replace = Path.replace
+
+    def late(path, target):
+        other.shrink()
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", late)
+    assert found(cache, added(cache, b"seven")) == b"seven"
 
 
 def test_a_file_system_without_links_gets_copies(cache, monkeypatch):
