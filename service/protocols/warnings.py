@@ -7,6 +7,7 @@ the time.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ DOCUMENTATION: Final[dict[str, dict[str, Any]]] = {
     }
 }
 """The header in OpenAPI."""
+FULL: Final = int(FULL_INK)
 FULLEST: Final = 128
 """Least ink of a digit's fullest pixel, of 255: MNIST's 60,000 training digits have at least 254."""
 CENTRE: Final = SIDE // 2
@@ -46,7 +48,8 @@ CHANNELS: Final = {4: "RGBA", 3: "RGB", 2: "grey and alpha"}
 FILE: Final = "the picture as an image file, which is prepared as MNIST was"
 PLACES: Final = np.arange(SIDE, dtype=np.float64)
 ONES: Final = np.ones(SIDE)
-SUMS: Final = np.stack([ONES, PLACES])
+SUMS: Final = np.stack([np.ones(PIXELS), *np.mgrid[:SIDE, :SIDE].reshape(2, PIXELS)]).astype(np.float32)
+"""Float32 [3, 784]: with it, pixels make the sums of ink, of ink by row and of ink by column."""
 ANY: Final = np.ones(SIDE, bool)
 BITS: Final = 2 ** np.arange(SIDE)
 COUNT: Final = np.ones(SIDE, np.intp)
@@ -111,17 +114,27 @@ def _alike(pixels: NDArray[np.uint8], channels: int) -> bool:
 
 def _is_in_frame(image: Images) -> bool:
     """Whether `_look` would surely find nothing wrong with an image uint8 [28, 28]."""
-    fullest = int(np.maximum.reduce(image, axis=None))
+    ink = image.tobytes()
+    fullest = FULL if FULL in ink else max(ink)
     if fullest < FULLEST:
         return False
-    strokes = image >= fullest - fullest // 2
-    rows, columns = (strokes @ ANY).tobytes(), (ANY @ strokes).tobytes()
-    if 1 in (rows[0], rows[-1], columns[0], columns[-1]):
+    table = _stroke_table(fullest)
+    strokes = ink.translate(table)
+    if 1 in strokes[:SIDE] or 1 in strokes[-SIDE:] or 1 in strokes[::SIDE] or 1 in strokes[SIDE - 1 :: SIDE]:
         return False
-    (total, row), (column, _) = (SUMS @ (image @ SUMS.T)).T.tolist()
-    longer = max(line.rindex(1) - line.index(1) for line in (rows, columns)) + 1
+    by_columns = image.T.tobytes().translate(table)
+    height, width = (of.rfind(1) // SIDE - of.find(1) // SIDE + 1 for of in (strokes, by_columns))
+    total, row, column = SUMS.dot(image.reshape(PIXELS)).tolist()
     least, greatest = LONGER_SIDE
-    return least <= longer <= greatest and max(abs(row / total - CENTRE), abs(column / total - CENTRE)) <= AWAY
+    return (
+        least <= max(height, width) <= greatest and max(abs(row / total - CENTRE), abs(column / total - CENTRE)) <= AWAY
+    )
+
+
+@cache
+def _stroke_table(fullest: int) -> bytes:
+    """For `bytes.translate`: 1 where a pixel has at least half of the fullest one's ink, else 0."""
+    return bytes(ink >= fullest - fullest // 2 for ink in range(FULL + 1))
 
 
 def _look(images: Images, numbers: NDArray[np.intp] | None) -> list[FrameWarning]:
