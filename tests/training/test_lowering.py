@@ -9,13 +9,14 @@ from jax.sharding import AbstractMesh, AxisType
 from training.distributed.mesh import BATCH
 from training.fitting import batches
 from training.fitting.batches import STEPS_PER_CALL, Batches
+from training.fitting.device_digits import DeviceDigits
 from training.fitting.loop import before_first_epoch, compile_steps
 from training.network.compiled import ROW_SIZES, abstract_arguments, columns_function
 from training.network.convolution import HALF, inference_form, training_form
 from training.network.layers import Conv, Dense, Dropout, Flatten, MaxPool, Reshape, count_features
 from training.network.models import MODELS
 from training.network.module import abstract_params, forward
-from training.recipe import TEACHER, recipe_for
+from training.recipe import MEDIUM, TEACHER, recipe_for
 from training.uncertainty.novelty import READ
 
 PLATFORMS = ("cuda", "tpu")
@@ -37,6 +38,7 @@ NETWORKS = {
 }
 IMAGES = jax.ShapeDtypeStruct((STEPS_PER_CALL, 1, ROWS, 28, 28), np.uint8)
 TARGETS = jax.ShapeDtypeStruct((STEPS_PER_CALL, 1, ROWS, 10), np.float32)
+PICTURES, LABELS = jax.ShapeDtypeStruct((1000, 28, 28), np.uint8), jax.ShapeDtypeStruct((1000,), np.uint8)
 KEY = jax.ShapeDtypeStruct((2,), np.uint32)
 LAYOUTS = export.DisabledSafetyCheck.custom_call("LayoutConstraint")
 """All platforms have it, but files of later versions of JAX may not."""
@@ -69,13 +71,26 @@ def test_the_training_step_is_lowered(name, mesh):
         assert "bf16" in exported.mlir_module(), "GPUs and TPUs have units for it"
 
 
+@pytest.mark.parametrize("name", EACH)
+def test_an_epoch_that_draws_its_batches_is_lowered(name, mesh):
+    recipe, teacher = recipe_for(name), TEACHER.layers
+    state = before_first_epoch(NETWORKS[name], recipe).state
+    of_one_device = abstract_params(teacher, inference_form())
+    weights = [jax.tree.map(lambda of: jax.ShapeDtypeStruct(of.shape, of.dtype), of_one_device)] * 2
+    order = jax.ShapeDtypeStruct((429, 1, ROWS), np.int32)
+    digits = DeviceDigits(PICTURES, LABELS, weights, (teacher,) * 2, 10, MEDIUM, mesh, order, KEY)
+    for platform in PLATFORMS:
+        steps = compile_steps(forward(NETWORKS[name], training_form(platform)), recipe, 429, mesh)
+        exported = export.export(steps, platforms=[platform], disabled_checks=[LAYOUTS])(state, digits, KEY, 0, 429)
+        assert exported.nr_devices == mesh.size
+
+
 def test_the_distortion_is_lowered(mesh):
     taken, distorted, _ = batches._compile(recipe_for("lenet").distortion, 10, mesh)
     for exported in lowered(distorted, IMAGES, 0, KEY, 0):
         assert exported.nr_devices == mesh.size
         assert exported.out_avals[0].shape == IMAGES.shape[1:]
-    pictures, labels = jax.ShapeDtypeStruct((1000, 28, 28), np.uint8), jax.ShapeDtypeStruct((1000,), np.uint8)
-    lowered(taken, pictures, labels, jax.ShapeDtypeStruct((STEPS_PER_CALL, 1, ROWS), np.int64))
+    lowered(taken, PICTURES, LABELS, jax.ShapeDtypeStruct((STEPS_PER_CALL, 1, ROWS), np.int64))
 
 
 @pytest.mark.parametrize("name", EACH)

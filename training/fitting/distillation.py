@@ -28,20 +28,25 @@ if TYPE_CHECKING:
 
 
 def compile_answer(teachers: Sequence[tuple[Layers, Params]], mesh: Mesh) -> Callable[[jax.Array, int], jax.Array]:
-    """A function that gives the teachers' mean probabilities, float32 [parts, rows, 10], for the pictures of a step.
+    """A function that gives the teachers' answers, float32 [parts, rows, 10], to the pictures of a step.
 
     Its arguments: the pictures of several steps, uint8 [steps, parts, rows, 28, 28], and the number of one of them.
     """
-    networks = [forward(layers, inference_form()) for layers, _ in teachers]
+    networks = tuple(layers for layers, _ in teachers)
     weights = jax.device_put([params for _, params in teachers], replicated(mesh))
 
     @partial(jax.jit, out_shardings=sharded(mesh, axis=1))
     def answer(weights: list[Params], images: jax.Array, step: int) -> jax.Array:
-        pictures = lax.dynamic_index_in_dim(images, step, keepdims=False)  # [parts, rows, 28, 28]
-        each = [
-            jax.nn.softmax(network(params, pictures.reshape(-1, SIDE, SIDE)))
-            for network, params in zip(networks, weights, strict=True)
-        ]
-        return jnp.mean(jnp.stack(each), axis=0).reshape(*pictures.shape[:2], -1)
+        return mean_answer(networks, weights, lax.dynamic_index_in_dim(images, step, keepdims=False))
 
     return partial(answer, weights)
+
+
+def mean_answer(networks: Sequence[Layers], weights: Sequence[Params], images: jax.Array) -> jax.Array:
+    """The teachers' mean probabilities, float32 [parts, rows, 10], for pictures uint8 [parts, rows, 28, 28]."""
+    pictures = images.reshape(-1, SIDE, SIDE)
+    each = [
+        jax.nn.softmax(forward(layers, inference_form())(params, pictures))
+        for layers, params in zip(networks, weights, strict=True)
+    ]
+    return jnp.mean(jnp.stack(each), axis=0).reshape(*images.shape[:2], -1)

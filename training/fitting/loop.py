@@ -16,7 +16,8 @@ from jax import lax
 
 from training.distributed.mesh import data_parallel_mesh, replicated
 from training.errors import DigitsError
-from training.fitting.batches import STEPS_PER_CALL, Batches, compile_draw
+from training.fitting.batches import STEPS_PER_CALL, compile_draw
+from training.fitting.device_digits import keep_on_devices
 from training.fitting.optimizer import optimizer
 from training.network.convolution import inference_form, training_form
 from training.network.layers import Conv, shapes
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data.digits import Examples
+    from training.fitting.batches import Batches
+    from training.fitting.device_digits import DeviceDigits
     from training.network.layers import Layers
     from training.recipe import Recipe
 
@@ -54,7 +57,10 @@ class State(NamedTuple):
 
 
 class Watch(Protocol):
-    """Progress callback: called after every STEPS_PER_CALL steps with `row` None, and after each epoch with its row."""
+    """Progress callback: called after each compiled call with `row` None, and after each epoch with its row.
+
+    A call is STEPS_PER_CALL steps on CPU, and an epoch on accelerators.
+    """
 
     def __call__(self, *, epoch: int, images: int, loss: float, row: EpochRow | None) -> None: ...
 
@@ -100,7 +106,10 @@ def fit(
         )
     mesh = data_parallel_mesh()
     batch = _batch_shape(layers, recipe, mesh)
-    draw = compile_draw(training, recipe, shapes(layers)[-1][0], mesh, teachers)
+    ahead = draws_ahead()
+    draw = (compile_draw if ahead else keep_on_devices)(training, recipe, shapes(layers)[-1][0], mesh, teachers)
+    steps_per_call = STEPS_PER_CALL if ahead else steps_per_epoch
+    shuffle = compile_shuffle(len(training), (steps_per_epoch, *batch), mesh)
     unseeded = msgspec.structs.replace(recipe, seed=0)  # compiled once for all seeds
     take_steps = compile_steps(forward(layers, training_form()), unseeded, steps_per_epoch, mesh)
     logits = compile_logits(layers)
@@ -111,19 +120,17 @@ def fit(
         began = time.perf_counter()
         keys = jax.random.split(jax.random.wrap_key_data(host.key), 4)
         key, shuffle_key, draw_key, dropout_key = np.asarray(jax.random.key_data(keys))
-        order = np.asarray(jax.random.permutation(jax.random.wrap_key_data(shuffle_key), len(training)))
-        order = order[: steps_per_epoch * recipe.batch_size].reshape(steps_per_epoch, *batch)
+        order = shuffle(shuffle_key)
         loss = 0.0
-        for first in range(0, steps_per_epoch, STEPS_PER_CALL):
-            batches = order[first : first + STEPS_PER_CALL]
+        for first in range(0, steps_per_epoch, steps_per_call):
             before = (epoch - 1) * steps_per_epoch + first
-            drawn = draw(batches, draw_key, first)
-            state, part = take_steps(state, drawn, dropout_key, before, len(batches))
+            count = min(steps_per_call, steps_per_epoch - first)
+            state, part = take_steps(state, draw(order, draw_key, first), dropout_key, before, count)
             loss += float(part)
             if not math.isfinite(loss):
                 raise Diverged(f"the loss is {loss} in epoch {epoch}: try a lower learning rate")
-            done = before + len(batches)
-            watch(epoch=epoch, images=done * recipe.batch_size, loss=loss / (first + len(batches)), row=None)
+            done = before + count
+            watch(epoch=epoch, images=done * recipe.batch_size, loss=loss / (first + count), row=None)
         seconds = time.perf_counter() - began
         host = jax.tree.map(np.asarray, state)._replace(key=key)
         scores = logits(host.average, validation)
@@ -140,6 +147,23 @@ def fit(
         history = (*history, row)
         watch(epoch=epoch, images=done * recipe.batch_size, loss=row.loss, row=row)
         yield Epoch(host, history)
+
+
+def draws_ahead() -> bool:
+    """Whether batches are made before the compiled loop over steps, and not within it: on CPU."""
+    return jax.default_backend() == "cpu"
+
+
+@lru_cache(COMPILED_TO_KEEP)
+def compile_shuffle(images: int, batches: tuple[int, int, int], mesh: Mesh) -> Callable[[Any], jax.Array]:
+    """A jitted function that gives the indices of an epoch's pictures, int32 [steps, parts, rows], by a random key."""
+
+    @partial(jax.jit, out_shardings=replicated(mesh))
+    def shuffle(key: jax.Array) -> jax.Array:
+        order = jax.random.permutation(jax.random.wrap_key_data(key), images)
+        return order[: math.prod(batches)].reshape(batches)
+
+    return shuffle
 
 
 @lru_cache(COMPILED_TO_KEEP)
@@ -179,7 +203,8 @@ def compile_steps(
 ) -> Callable[..., tuple[State, jax.Array]]:
     """A jitted function that takes `count` optimizer steps; returns the new state and the sum of the losses.
 
-    Its arguments: the state, Batches, a random key's data for dropout, the number of steps before, count.
+    Its arguments: the state, Batches or DeviceDigits, a random key's data for dropout, the number of steps before,
+    count.
     """
     tx = optimizer(recipe, steps_per_epoch)
 
@@ -202,12 +227,12 @@ def compile_steps(
 
     @partial(jax.jit, out_shardings=replicated(mesh))
     def take_steps(
-        state: State, batches: Batches, dropout_key: jax.Array, before: int, count: int
+        state: State, batches: Batches | DeviceDigits, dropout_key: jax.Array, before: int, count: int
     ) -> tuple[State, jax.Array]:
         def step(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
             (params, average, opt_state, key), total = carry
             step_key = jax.random.fold_in(jax.random.wrap_key_data(dropout_key), before + i)
-            loss, gradient = loss_and_gradient(params, batches.images[i], batches.targets[i], step_key)
+            loss, gradient = loss_and_gradient(params, *batches.batch(i), step_key)
             update, opt_state = tx.update(gradient, opt_state, params)
             params = optax.apply_updates(params, update)
             if recipe.average:
