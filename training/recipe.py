@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import msgspec
@@ -69,6 +70,17 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             return msgspec.convert(content, type(self))
         except msgspec.ValidationError as error:
             raise RecipeError(f"the recipe cannot be followed: {wrong_value(error, content, type(self))}") from None
+
+    def scaled_to(self, batch_size: int) -> Self:
+        """The recipe for another batch size, with the learning rate and the running average scaled to it.
+
+        The rate grows as the square root of the size (adam, adamw: Malladi et al. 2022, On the SDEs and scaling rules
+        for adaptive gradient algorithms) or in proportion (sgd: Goyal et al. 2017, Accurate, large minibatch SGD). The
+        average forgets as much by epoch (Busbridge et al. 2023, How to scale your EMA).
+        """
+        times = batch_size / self.batch_size
+        rate = self.learning_rate * (times if self.optimizer == "sgd" else math.sqrt(times))
+        return self.changed(batch_size=batch_size, learning_rate=rate, average=self.average**times)
 
     @classmethod
     def of(cls, **values: object) -> Self:

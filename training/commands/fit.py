@@ -94,6 +94,14 @@ def fit(
     recipe: Annotated[Path | None, _option("Your own recipe: its fields in a .toml or .json file.")] = None,
     epochs: Annotated[int | None, _option("How often each image is seen.", lambda of: of.epochs, least=1)] = None,
     batch_size: Annotated[int | None, _option("Images in a training step.", lambda of: of.batch_size, least=1)] = None,
+    scale_learning_rate: Annotated[
+        bool,
+        typer.Option(
+            "--scale-learning-rate",
+            help="With --batch-size: the learning rate follows it, and so does the average.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = False,
     optimizer: Annotated[Optimizer | None, _option("What the steps are taken by.", lambda of: of.optimizer)] = None,
     learning_rate: Annotated[float | None, _option("At its peak.", lambda of: of.learning_rate)] = None,
     schedule: Annotated[
@@ -162,6 +170,7 @@ def fit(
             recipe,
             quick=quick,
             teacher=teacher,
+            scale_learning_rate=scale_learning_rate,
             epochs=epochs,
             batch_size=batch_size,
             optimizer=optimizer,
@@ -262,12 +271,18 @@ def _exit_on_stop_or_error(*, resume: bool) -> "Iterator[None]":
         leave(1)
 
 
-def _recipe(model: str, file: Path | None, *, quick: bool, teacher: bool, **given: object) -> Recipe:
+def _recipe(
+    model: str, file: Path | None, *, quick: bool, teacher: bool, scale_learning_rate: bool, **given: Any
+) -> Recipe:
     """The recipe in a file, or that of a model by its name, with the values that were given as options.
 
     A network of the user's own has no name here: the recipe and the teachers of a built-in network are not for it.
     """
     chosen = Recipe.read(file) if file else recipe_for(model, quick=quick)
+    if scale_learning_rate:
+        if given["batch_size"] is None:
+            raise DigitsError("--scale-learning-rate: want --batch-size, which the learning rate follows")
+        chosen = chosen.scaled_to(given["batch_size"])
     chosen = chosen.changed(**{name: value for name, value in given.items() if value is not None})
     return chosen if teacher else chosen.changed(teacher=None)
 

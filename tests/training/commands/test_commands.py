@@ -80,6 +80,10 @@ def test_fit_if_missing_does_nothing_when_there_is_a_champion(own):
             "a batch of 59000 is larger than the 55000 training images, want at most 55000 (--batch-size)",
         ),
         (
+            ["mlp", "--scale-learning-rate"],
+            "--scale-learning-rate: want --batch-size, which the learning rate follows",
+        ),
+        (
             ["mlp", "--learning-rate", "-1"],
             "the recipe cannot be followed: learning_rate is -1.0, want a number > 0",
         ),
@@ -104,6 +108,9 @@ def test_a_recipe_comes_from_the_name_from_quick_from_a_file_and_from_options_in
     assert fit(own, "--quick", "--no-distort")[0] == 0
     recipe = store.card("mine", store.versions("mine")[-1]).recipe
     assert (recipe.average, recipe.distortion) == (QUICK.average, Distortion())
+    assert fit(own, "--quick", "--batch-size", 256, "--scale-learning-rate", "--average", 0.5)[0] == 0
+    recipe = store.card("mine", store.versions("mine")[-1]).recipe
+    assert (recipe.batch_size, recipe.learning_rate, recipe.average) == (256, 2 * QUICK.learning_rate, 0.5)
 
 
 def test_a_tenth_of_few_digits_is_held_out_and_the_card_says_how_many(own, few_digits, tmp_path):
