@@ -9,9 +9,7 @@
 #   tensorstore        66 MB  what Orbax reads checkpoints with
 #   obstore            15 MB  stores in object storage
 #
-# ACCELERATOR=cuda and =tpu add JAX's plugin. jax and jaxlib are those of the lock, and so is the plugin's version, which
-# jax names exactly; NVIDIA's libraries and libtpu are what the index has within the bounds that the plugin sets, and
-# have no hashes here.
+# ACCELERATOR=cuda and =tpu add JAX's plugin from a lock of their own: 3.9 GB with NVIDIA's libraries, 0.7 GB with libtpu.
 ARG ACCELERATOR=cpu
 
 # Pinned by its tag: a digest has to be looked up in a registry, which offline nobody can. Where builds have to be
@@ -30,28 +28,23 @@ RUN sed -n '/^uv==/,/[^\\]$/p' requirements.lock > uv.txt \
     && pip install --no-cache-dir --require-hashes --requirement uv.txt \
     && uv venv /opt/venv
 
+FROM builder AS accelerated
+ARG ACCELERATOR
+COPY pyproject.toml requirements-cuda.lock requirements-tpu.lock ./
+RUN case "$ACCELERATOR" in \
+      cpu) ;; \
+      cuda|tpu) uv pip install --require-hashes --only-binary :all: --constraints "requirements-$ACCELERATOR.lock" --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
+      *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
+    esac
+
 # Dependencies and project are installed apart, so that changed code does not install, push and pull everything again.
 # The tests of NumPy and SciPy are 49 MB that nothing imports.
-FROM builder AS service-dependencies
-ARG ACCELERATOR
-COPY pyproject.toml .
+FROM accelerated AS service-dependencies
 RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra service --extra object-storage --extra tracing \
-    && case "$ACCELERATOR" in \
-         cpu) ;; \
-         cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
-         *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
-       esac \
     && find /opt/venv/lib/python3.*/site-packages/numpy /opt/venv/lib/python3.*/site-packages/scipy -type d -name tests -prune -exec rm -r {} +
 
-FROM builder AS training-dependencies
-ARG ACCELERATOR
-COPY pyproject.toml .
-RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra training --extra object-storage \
-    && case "$ACCELERATOR" in \
-         cpu) ;; \
-         cuda|tpu) uv pip install --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra "$ACCELERATOR" ;; \
-         *) echo "ACCELERATOR is $ACCELERATOR, want cpu, cuda or tpu" >&2; exit 1 ;; \
-       esac
+FROM accelerated AS training-dependencies
+RUN uv pip install --require-hashes --only-binary :all: --constraints requirements.lock --requirements pyproject.toml --extra training --extra object-storage
 
 # Ray is not in the lock: what the index has within the bounds of pyproject.toml, without hashes here.
 FROM training-dependencies AS ray-dependencies

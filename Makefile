@@ -81,10 +81,14 @@ bench: $(STAMP)         ## how fast predictor, service and training are, on this
 	@$(BIN)/python -m tests.load.serving $(MODEL)
 	@$(BIN)/python -m tests.load.fitting
 
-lock: $(STAMP)           ## renew requirements.lock from pyproject.toml (CPU set, hashes, no registry's address)
+lock: $(STAMP)           ## renew the locks from pyproject.toml (hashes, no registry's address)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --extra service --extra training --extra object-storage --group dev --upgrade \
 	    pyproject.toml -o requirements.lock
+	@for accelerator in cuda tpu; do \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	        --custom-compile-command "make lock" --extra $$accelerator --constraints requirements.lock --upgrade \
+	        pyproject.toml -o requirements-$$accelerator.lock || exit; done
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	    --custom-compile-command "make lock" --group manifests --upgrade -o requirements-manifests.lock
 	@if command -v npm >/dev/null; then \

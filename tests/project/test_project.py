@@ -3,6 +3,9 @@
 import ast
 import re
 import tomllib
+from itertools import chain
+
+import pytest
 
 from tests.support.project import ROOT
 
@@ -16,15 +19,39 @@ def test_images_are_tagged_with_the_version_of_the_project():
         assert set(tags) == {PROJECT["version"]}, path
 
 
-def test_the_lock_has_hashes_and_every_dependency_and_names_no_registry():
-    lock = (ROOT / "requirements.lock").read_text()
-    locked = set(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==", lock, re.MULTILINE))
-    extras = PROJECT["optional-dependencies"]
-    for requirement in [*PROJECT["dependencies"], *extras["service"], *extras["training"], *extras["object-storage"]]:
-        assert re.match(r"[\w.-]+", requirement)[0] in locked
+def locked(text: str) -> set[str]:
+    """The packages of a lock with their versions, and for which Python each is."""
+    return {line.removesuffix(" \\") for line in text.splitlines() if re.match(r"[\w.-]+(?:\[[\w,-]+\])?==", line)}
+
+
+@pytest.mark.parametrize(
+    ("file", "extras"),
+    [
+        ("requirements.lock", ("service", "training", "object-storage")),
+        ("requirements-cuda.lock", ("cuda",)),
+        ("requirements-tpu.lock", ("tpu",)),
+    ],
+)
+def test_a_lock_has_hashes_and_every_dependency_and_names_no_registry(file, extras):
+    lock = (ROOT / file).read_text()
+    names = {re.match(r"[\w.-]+", line)[0] for line in locked(lock)}
+    wanted = [PROJECT["optional-dependencies"][extra] for extra in extras]
+    for requirement in [*PROJECT["dependencies"], *chain(*wanted)]:
+        assert re.match(r"[\w.-]+", requirement)[0] in names
     assert lock.count("==") <= lock.count("--hash=sha256:")
     assert "://" not in lock
     assert "index-url" not in lock
+
+
+@pytest.mark.parametrize("accelerator", ["cuda", "tpu"])
+def test_the_lock_of_an_accelerator_has_the_versions_of_the_other_lock(accelerator):
+    base, other = (
+        {line.partition(" ;")[0] for line in locked((ROOT / file).read_text())}
+        for file in ("requirements.lock", f"requirements-{accelerator}.lock")
+    )
+    names = {line.partition("==")[0] for line in base}
+    assert len(other & base) > 20
+    assert {line for line in other - base if line.partition("==")[0] in names} == set()
 
 
 def test_only_evaluate_leaderboard_and_report_read_the_test_images_and_data_shows_them():
