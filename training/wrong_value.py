@@ -41,7 +41,9 @@ def wrong_value(error: msgspec.ValidationError, content: Any, kind: Any) -> str:
     place = _find(path.rstrip("`"), content, kind)
     inside = f" in {place.path}" if place.path else ""
     if unknown := re.match(r"Object contains unknown field `(.*)`", text):
-        return f"there is no field {unknown[1]}{inside}, want one of {_choices(unknown[1], _fields(place))}"
+        fields = _fields(place)
+        allowed = f"one of {_choices(unknown[1], fields)}" if fields else "none"
+        return f"there is no field {unknown[1]}{inside}, want {allowed}"
     if missing := re.match(r"Object missing required field `(.*)`", text):
         return f"the field {missing[1]} is missing{inside}"
     if choices := place.tags or [
