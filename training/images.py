@@ -33,7 +33,7 @@ class PixelError(DigitsError, ValueError):
 
 
 def quantise(numbers: ArrayLike, scale: float = FULL_INK) -> Images:
-    """Images uint8 [n, 28, 28] from real numbers [n, 784] or [n, 28, 28] in 0…scale, rounded to 256 levels of ink.
+    """Images uint8 [n, 28, 28] from real numbers [n, 784], [n, 28, 28] or [n, 28, 28, 1], rounded to 256 levels of ink.
 
     Raises PixelError for the first value that is not finite or lies outside 0…scale, and DigitsError for a scale that
     is not finite and greater than 0.

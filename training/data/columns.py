@@ -105,4 +105,5 @@ def labels_of(path: Path, table: pa.Table) -> NDArray[Any]:
 
 def _few(names: list[str], limit: int = 3, length: int = 40) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(name if len(name) <= length else f"{name[:length]}…" for name in names[:limit]) + more
+    words = [name if len(name) <= length else f"{name[:length]}…" for name in names[:limit]]
+    return ", ".join(name or "a column without a name" for name in words) + more

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 IDX_NAME = re.compile(r"idx[13]-ubyte(\.gz)?$")
 IMAGES_NAME = re.compile(r"images[.-]idx3-ubyte(\.gz)?$")  # MNIST's own name has -idx3, copies of it have .idx3
-OF_SYSTEMS = ("thumbs.db", "desktop.ini", "__macosx")
-"""What Windows and macOS put into folders, in lower case."""
+OF_SYSTEMS = (
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+    *("__macosx", "@eadir", "lost+found"),
+)
+"""What Windows, macOS, Synology and Linux put into folders, in lower case."""
 FORMS = (
     "an IDX pair (…images-idx3-ubyte[.gz] beside …labels-idx1-ubyte[.gz], or a folder with one pair), "
     ".csv, .csv.gz, .parquet, .npz, or a folder with sub-folders 0 to 9 of pictures"

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from training.data.digits import Labels
     from training.images import Images
 
+SHAPES = ((PIXELS,), (SIDE, SIDE), (SIDE, SIDE, 1))
+"""The shapes of one image in an array of numbers."""
 NUMBERS = "iuf"  # the kinds of NumPy dtype that are real numbers; booleans and strings are not
 
 
 def digits_from(path: Path, pixels: NDArray[Any], labels: NDArray[Any], scale: float = FULL_INK) -> Digits:
-    """Digits from real numbers: pixels [n, 28, 28] or [n, 784] in 0…scale, and labels [n], whole numbers 0…9.
+    """Digits from real numbers: pixels of SHAPES in 0…scale, and labels [n], whole numbers 0…9.
 
     Raises DataError, naming `path` and the first wrong row (counted from 0), when they are anything else.
     """
@@ -34,9 +36,10 @@ def digits_from(path: Path, pixels: NDArray[Any], labels: NDArray[Any], scale: f
 
 
 def check_pixels(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raises DataError unless an array of this shape and dtype holds pixels: numbers [n, 28, 28] or [n, 784]."""
-    if shape[1:] not in {(SIDE, SIDE), (PIXELS,)}:
-        raise DataError(f"{path}: images have shape {list(shape)}, want [n, {SIDE}, {SIDE}] or [n, {PIXELS}]")
+    """Raises DataError unless an array of this shape and dtype holds pixels: numbers, n images of SHAPES."""
+    if shape[1:] not in SHAPES:
+        wanted = f"[n, {PIXELS}], [n, {SIDE}, {SIDE}] or [n, {SIDE}, {SIDE}, 1]"
+        raise DataError(f"{path}: images have shape {list(shape)}, want {wanted}")
     if dtype.kind not in NUMBERS:
         raise DataError(f"{path}: images are {dtype}, want numbers")
 
@@ -54,7 +57,7 @@ def wrong_pixel(error: PixelError) -> str:
 
 
 def _images(path: Path, pixels: NDArray[Any], scale: float) -> Images:
-    """Images uint8 [n, 28, 28] from numbers [n, 784] or [n, 28, 28] in 0…scale."""
+    """Images uint8 [n, 28, 28] from numbers of SHAPES in 0…scale."""
     try:
         images = quantise(pixels, scale)
     except PixelError as error:

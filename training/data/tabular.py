@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PIXELS_BY_ANY_NAME = tuple(name for scheme in SCHEMES for name in scheme)
 HEADER_BYTES = 100_000
 """The first line of a CSV file is not longer."""
+GZIP = b"\x1f\x8b"
+"""The first bytes of a packed file."""
 SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 """Of columns in files that are called CSV, as errors name them."""
 
@@ -84,7 +87,14 @@ def csv_options(others: Iterable[str] = ()) -> csv.ConvertOptions:
 
 
 def check_header(path: Path) -> None:
-    """Raises DataError for a CSV file whose columns are not separated by commas, or that has no names of columns."""
+    """Raises DataError for a CSV file in another encoding, with other separators, or without names of columns."""
+    with path.open("rb") as file:
+        begins = file.read(2)
+    if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise DataError(f"{path}: is in UTF-16, want UTF-8")
+    if begins and (begins == GZIP) != (path.suffix == ".gz"):
+        packed, ending = ("is packed", ".csv.gz") if begins == GZIP else ("is not packed", ".csv")
+        raise DataError(f"{path}: {packed} with gzip, want a name that ends in {ending}")
     with pa.input_stream(path) as stream:  # unpacks by the ending of the name
         first, *_ = stream.read(HEADER_BYTES).decode(errors="replace").splitlines() or [""]
     if found := next((of for of in SEPARATORS if of in first and "," not in first), None):

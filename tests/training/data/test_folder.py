@@ -139,10 +139,12 @@ def test_pictures_that_cannot_be_read_are_left_out_where_that_is_asked_for(tmp_p
     assert problem(lambda: load(tmp_path, skip=skipped.append)) == f"{tmp_path}: none of the pictures can be read"
 
 
-def test_files_of_windows_and_macos_are_no_pictures(tmp_path: Path) -> None:
+def test_what_systems_put_into_folders_are_no_pictures(tmp_path: Path) -> None:
     drawn(tmp_path / "3" / "a.png")
-    drawn(tmp_path / "__MACOSX" / "a.png")
-    for name in ("Thumbs.db", "desktop.ini"):
+    for name in ("__MACOSX", "$RECYCLE.BIN", "System Volume Information", "@eaDir", "lost+found"):
+        drawn(tmp_path / name / "a.png")
+        drawn(tmp_path / "3" / name / "a.png")
+    for name in ("Thumbs.db", "ehthumbs.db", "desktop.ini"):
         (tmp_path / "3" / name).write_bytes(b"x")
         (tmp_path / name).write_bytes(b"x")
     assert load(tmp_path).labels.tolist() == [3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from training.data.load import load
 from training.data.tabular import read_csv, read_parquet, write_csv, write_parquet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 READ = {"csv": read_csv, "parquet": read_parquet}
@@ -158,6 +160,31 @@ def test_a_csv_without_rows_or_without_anything_is_refused(tmp_path: Path) -> No
     assert problem(lambda: read_csv(path)) == f"{path}: there are 0 digits, want at least 1"
     path.write_text("")
     assert problem(lambda: read_csv(path)) == f"{path}: not a readable CSV file: Empty CSV file"
+
+
+@pytest.mark.parametrize(
+    ("name", "packed", "text"),
+    [
+        ("x.csv", lambda plain: plain.decode().encode("utf-16"), "is in UTF-16, want UTF-8"),
+        ("x.csv", gzip.compress, "is packed with gzip, want a name that ends in .csv.gz"),
+        ("x.csv.gz", bytes, "is not packed with gzip, want a name that ends in .csv"),
+    ],
+)
+def test_a_csv_in_another_encoding_is_told_as_such(
+    tmp_path: Path, name: str, packed: Callable[[bytes], bytes], text: str
+) -> None:
+    """`row 1 has 7 columns, want 1 as in the header` was said of packed bytes."""
+    plain = saved(tmp_path, table(), "csv").read_bytes()
+    path = tmp_path / name
+    path.write_bytes(packed(plain))
+    assert problem(lambda: read_csv(path)) == f"{path}: {text}"
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_an_index_that_was_saved_along_is_named(tmp_path: Path, form: str) -> None:
+    """pandas' `to_csv` writes an index under an empty name: `unknown: ; want the columns …`."""
+    path = saved(tmp_path, table(**{"": [0, 1, 2]}), form)
+    assert problem(lambda: READ[form](path)) == f"{path}: unknown: a column without a name; {WANTED}"
 
 
 def test_what_is_no_parquet_file_is_refused(tmp_path: Path) -> None:

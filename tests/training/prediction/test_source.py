@@ -60,6 +60,7 @@ NUMBERS = {
     "digits.parquet": parquet_in_groups,
     "parts": parquet_folder,
     "digits.npz": lambda path: np.savez(path, images=DIGITS.images, digit=DIGITS.labels, name="no row"),
+    "channel.npz": lambda path: np.savez(path, images=DIGITS.images[..., None], digit=DIGITS.labels),
     "packed.npz": lambda path: np.savez_compressed(path, images=DIGITS.images.reshape(N, 784), digit=DIGITS.labels),
     "my-images-idx3-ubyte": idx,
     "my-images-idx3-ubyte.gz": idx,
@@ -187,7 +188,7 @@ WRONG = {
     "f.npz": (lambda path: npz(path, pixels=DIGITS.images), "f.npz: holds pixels, want images"),
     "g.npz": (
         lambda path: npz(path, images=DIGITS.images[:, :5]),
-        "g.npz: images have shape [20, 5, 28], want [n, 28, 28] or [n, 784]",
+        "g.npz: images have shape [20, 5, 28], want [n, 784], [n, 28, 28] or [n, 28, 28, 1]",
     ),
     "h.npz": (lambda path: npz(path, images=DIGITS.images > 5), "h.npz: images are bool, want numbers"),
     "i.npz": (
@@ -196,11 +197,11 @@ WRONG = {
     ),
     "j.npz": (
         lambda path: npz(path, images=np.array([[1], "x"], object)),
-        "j.npz: images have shape [2], want [n, 28, 28] or [n, 784]",
+        "j.npz: images have shape [2], want [n, 784], [n, 28, 28] or [n, 28, 28, 1]",
     ),
     "k-images-idx3-ubyte": (
         lambda path: path.write_bytes(struct.pack(">2xBB3I", 8, 3, 2, 28, 27)),
-        "k-images-idx3-ubyte: images have shape [2, 28, 27], want [n, 28, 28] or [n, 784]",
+        "k-images-idx3-ubyte: images have shape [2, 28, 27], want [n, 784], [n, 28, 28] or [n, 28, 28, 1]",
     ),
     "l-images-idx3-ubyte": (lambda path: path.write_bytes(b"PK\3\4"), "l-images-idx3-ubyte: begins with 50 4b 03 04"),
     "m.xlsx": (lambda path: path.write_text("x"), "m.xlsx: not a supported form, want .csv, .csv.gz, .parquet, .npz"),
