@@ -90,7 +90,7 @@ def test_the_distortion_is_lowered(mesh):
     for exported in lowered(distorted, IMAGES, 0, KEY, 0):
         assert exported.nr_devices == mesh.size
         assert exported.out_avals[0].shape == IMAGES.shape[1:]
-    lowered(taken, PICTURES, LABELS, jax.ShapeDtypeStruct((STEPS_PER_CALL, 1, ROWS), np.int64))
+    lowered(taken, PICTURES, LABELS, jax.ShapeDtypeStruct((STEPS_PER_CALL, 1, ROWS), np.int32))
 
 
 @pytest.mark.parametrize("name", EACH)
