@@ -13,6 +13,12 @@ TYPED_ARRAY_HINT: Final = (
     "; JSON.stringify makes an object of a typed array, such as Uint8Array: Array.from(array) makes a list of it"
 )
 
+IMAGE_TEXT_HINT: Final = (
+    "; an image file is sent as it is, not as a text: POST /predict with Content-Type: image/png, or a form"
+)
+IMAGE_TEXTS: Final = ("data:", "iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
+"""How a text begins that is a data URL, or the base64 of a PNG, JPEG, GIF or WebP file."""
+
 
 class RequestError(DigitsError):
     """Base class of the errors that a client is sent.
@@ -127,9 +133,14 @@ class BrokenAnswer(DigitsError):
 def wrong_type(field: str, value: Any, wanted: str) -> WrongValue:
     """The error for a JSON value of a wrong type."""
     found = describe(value)
-    hint = TYPED_ARRAY_HINT if is_typed_array(value) else ""
+    hint = TYPED_ARRAY_HINT if is_typed_array(value) else IMAGE_TEXT_HINT if is_image_text(value) else ""
     message = f"{field} is {found}, want {wanted}{hint}"
     return WrongValue("wrong_type", message, field=field, found=found, wanted=wanted)
+
+
+def is_image_text(value: Any) -> bool:
+    """Whether a JSON value is an image file as a text: a data URL, as of a canvas, or base64."""
+    return type(value) is str and value.startswith(IMAGE_TEXTS)
 
 
 def is_typed_array(value: Any) -> bool:
@@ -137,9 +148,10 @@ def is_typed_array(value: Any) -> bool:
     return type(value) is dict and ("0" in value or (value.get("type") == "Buffer" and "data" in value))
 
 
-def wrong_length(field: str, found: str, wanted: str) -> WrongValue:
-    """The error for a list that is too short or too long."""
-    return WrongValue("wrong_length", f"{field} has {found}, want {wanted}", field=field, found=found, wanted=wanted)
+def wrong_length(field: str, found: str, wanted: str, hint: str = "") -> WrongValue:
+    """The error for a list that is too short or too long; the hint ends its message."""
+    message = f"{field} has {found}, want {wanted}{hint}"
+    return WrongValue("wrong_length", message, field=field, found=found, wanted=wanted)
 
 
 def out_of_range(field: str, value: float, wanted: str) -> WrongValue:

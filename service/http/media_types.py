@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from service.errors import NotAcceptable, WrongMediaType
@@ -34,9 +35,29 @@ HEIC: Final = "image/heic"
 AVIF: Final = "image/avif"
 SAVE: Final = "save it as JPEG or PNG"
 """What to do with a picture in any other format."""
+BEGINNINGS: Final = {
+    PNG: rb"\x89PNG\r\n\x1a\n",
+    JPEG: rb"\xff\xd8\xff",
+    WEBP: rb"RIFF....WEBP",
+    GIF: rb"GIF8",
+    BMP: rb"BM",
+    TIFF: rb"II[*+]\0|MM\0[*+]",
+    HEIC: rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)",
+    AVIF: rb"....ftypavi[fs]",
+    "application/pdf": rb"%PDF",
+}
+"""Media type -> regular expression of the magic bytes."""
+FORM_BEGINS: Final = re.compile(rb"--[^\r\n]{1,250}\r\nContent-Disposition: form-data", re.IGNORECASE)
 JSON_HEADER: Final = JSON.encode()
 ANY: Final = b"*/*"
 FORM: Final = "application/x-www-form-urlencoded"
+CURL_HINT: Final = f"; with curl: -H 'Content-Type: {JSON}'"
+HINTS: Final = {
+    "": CURL_HINT,
+    FORM: CURL_HINT,
+    "text/plain": f'; with fetch: headers: {{"Content-Type": "{JSON}"}}',
+}
+"""Content-Type that clients add to a text where nobody has set one -> what to set."""
 
 
 def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *IMAGES)) -> str:
@@ -48,7 +69,7 @@ def type_of_body(headers: Headers, types: Sequence[str] = (*TYPES, *IMAGES)) -> 
     media_type, *parameters = (part.strip().lower() for part in header.split(";"))
     media_type = ALIASES.get(media_type, media_type)
     if media_type not in types:
-        hint = f"; with curl: -H 'Content-Type: {JSON}'" if media_type in ("", FORM) else ""
+        hint = HINTS.get(media_type, "")
         if media_type.startswith("image/") and PNG in types:
             hint = f"; {SAVE}"
         found, wanted = media_type or "nothing", _listed(types)
@@ -92,6 +113,26 @@ def type_of_answer(headers: Headers) -> str:
             "not_acceptable", f"Accept is {header}, want {wanted}", field="Accept", found=header, wanted=wanted
         )
     return best
+
+
+def begins_as(body: bytes) -> str | None:
+    """The media type that the first bytes of a file tell."""
+    return next((kind for kind, magic in BEGINNINGS.items() if re.match(magic, body, re.DOTALL)), None)
+
+
+def misplaced(body: bytes) -> str:
+    """The end of an error about a body that is an image file or a form, and was read as something else; or empty."""
+    kind = begins_as(body)
+    if kind in PICTURES:
+        return f"; it is an image file, which POST /predict takes with Content-Type: {kind}"
+    if kind:
+        return f"; it is {kind}, {SAVE}"
+    if FORM_BEGINS.match(body):
+        return (
+            f"; it is a form, which POST /predict takes with Content-Type: {FORM_DATA} and the boundary that HTTP "
+            "clients add themselves"
+        )
+    return ""
 
 
 def _listed(types: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 
 from service.errors import MalformedBody, TooLarge, WrongValue, describe, shortened
+from service.http.media_types import misplaced
 from training.images import PIXELS, SIDE
 
 if TYPE_CHECKING:
@@ -27,11 +28,15 @@ OPTIONS: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
 class ObjectForm(NamedTuple):
-    """The allowed keys of a JSON object (empty: any key), and two texts for errors: `known` keys, `wanted` object."""
+    """The allowed keys of a JSON object (empty: any key), and two texts for errors: `known` keys, `wanted` object.
+
+    `of_query`: keys that are parameters of the query.
+    """
 
     keys: tuple[str, ...]
     known: str
     wanted: str
+    of_query: tuple[str, ...] = ()
 
 
 def read_object(
@@ -87,7 +92,8 @@ def _checked(request: Any, form: ObjectForm) -> dict[str, Any]:
             name = orjson.dumps(shortened(key)).decode()
             raise WrongValue(
                 "unknown_field",
-                f"{name} is not known here, want {form.known}",
+                f"{name} is not known here, want {form.known}"
+                + (f"; it goes in the URL: ?{key}=…" if key in form.of_query else ""),
                 field=shortened(key),
                 found=name,
                 wanted=form.known,
@@ -130,6 +136,7 @@ def _malformed(body: bytes, error: orjson.JSONDecodeError, wanted: str) -> Malfo
         body.decode()
     except UnicodeDecodeError as wrong:
         found = f"byte 0x{body[wrong.start]:02x} at offset {wrong.start}"
-        return MalformedBody("not_utf8", f"the body is not UTF-8: {found}", found=found, wanted="JSON in UTF-8")
+        message = f"the body is not UTF-8: {found}{misplaced(body)}"
+        return MalformedBody("not_utf8", message, found=found, wanted="JSON in UTF-8")
     found = f"{error.msg} at line {error.lineno}, column {error.colno}"
     return MalformedBody("invalid_json", f"the body is not valid JSON: {found}", found=found, wanted="JSON (RFC 8259)")

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FORM: Final = f"{PIXELS} ({SIDE} x {SIDE}, row by row)"
 PICTURE: Final = f"a list of {PIXELS} numbers or of {SIDE} rows of {SIDE}"
 LISTED: Final = f"a list of pictures; a list of one picture is [[{PIXELS} numbers]]"
+CHANNELS: Final = {2: "grey and alpha", 3: "RGB", 4: "RGBA"}
+"""Number of channels -> what pictures of several channels have."""
+AXIS_HINT: Final = f"; the axis of channels goes last, [{SIDE}][{SIDE}][1], or is left out"
 SCALES: Final = (1e-300, 1e300)
 """Minimum and maximum scale for which float64 arithmetic neither overflows nor underflows."""
 
@@ -160,17 +163,26 @@ def _check_picture(picture: Any, field: str, scale: float) -> None:
         raise wrong_type(field, picture, PICTURE)
     if not (picture and type(picture[0]) is list):
         if len(picture) != PIXELS:
-            raise wrong_length(field, _count(picture, "pixel"), FORM)
+            raise wrong_length(field, _count(picture, "pixel"), FORM, _channels_hint(len(picture)))
         _check_pixels(picture, field, scale)
         return
     if len(picture) != SIDE:
-        raise wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels")
+        hint = AXIS_HINT if len(picture) <= max(CHANNELS) and _is_picture(picture[0]) else ""
+        raise wrong_length(field, _count(picture, "row"), f"{SIDE} rows of {SIDE} pixels", hint)
     for i, row in enumerate(picture):
         if type(row) is not list:
             raise wrong_type(f"{field}[{i}]", row, f"a row of {SIDE} numbers")
         if len(row) != SIDE:
             raise wrong_length(f"{field}[{i}]", _count(row, "pixel"), f"{SIDE}")
         _check_pixels(row, f"{field}[{i}]", scale)
+
+
+def _channels_hint(values: int) -> str:
+    """What so many values in place of 784 may be, such as those of a canvas; empty for other numbers."""
+    channels, rest = divmod(values, PIXELS)
+    if rest or channels not in CHANNELS:
+        return ""
+    return f"; they are {channels} numbers for each pixel, as of {CHANNELS[channels]}, or {channels} pictures"
 
 
 def _check_pixels(values: list[Any], field: str, scale: float) -> None:

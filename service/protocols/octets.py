@@ -8,6 +8,7 @@ import numpy as np
 
 from service.errors import WrongValue, too_many_rows
 from service.http.body import LENGTH_DIGITS
+from service.http.media_types import misplaced
 from service.protocols.pictures import Decoded
 from training.images import PIXELS, SIDE
 
@@ -33,7 +34,8 @@ def decode_octets(body: bytes, *, limit_rows: int) -> Decoded:
     if rest or not rows:
         raise WrongValue(
             "wrong_length" if body else "empty",
-            f"the body has {len(body)} bytes, want a multiple of {PIXELS} ({SIDE} x {SIDE}, row by row, for a picture)",
+            f"the body has {len(body)} bytes, want a multiple of {PIXELS} ({SIDE} x {SIDE}, row by row, for a picture)"
+            f"{misplaced(body)}",
             found=f"{len(body)} bytes",
             wanted=f"n x {PIXELS} bytes",
         )

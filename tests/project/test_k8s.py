@@ -531,7 +531,9 @@ def test_traces_are_asked_for_leave_the_pod_and_are_made_in_the_image(manifests)
         {"configMapRef": {"name": only(documents, "ConfigMap")["metadata"]["name"]}}
     ]
     assert urlsplit(settings["OTEL_EXPORTER_OTLP_ENDPOINT"]).port in egress_ports(documents, pod)
-    installed = re.search(r"^FROM accelerated AS service-dependencies\n(.*?)^FROM ", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    installed = re.search(
+        r"^FROM accelerated AS service-dependencies\n(.*?)^FROM ", DOCKERFILE, re.MULTILINE | re.DOTALL
+    )
     assert "--extra tracing" in installed[1]
 
 

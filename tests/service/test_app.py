@@ -177,6 +177,12 @@ async def test_a_wrong_query_has_its_own_error(query, status, code, message, fie
             "Content-Type",
         ),
         (
+            {"Content-Type": "text/plain;charset=UTF-8"},  # what fetch says of a text
+            "unsupported_media_type",
+            f'Content-Type is text/plain, want {TYPES}; with fetch: headers: {{"Content-Type": "application/json"}}',
+            "Content-Type",
+        ),
+        (
             {"Content-Type": "text/csv; header=present"},
             "unsupported_media_type",
             f"Content-Type is text/csv, want {TYPES}",

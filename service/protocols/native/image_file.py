@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from service.errors import MalformedBody, TooLarge, WrongMediaType, WrongValue, shortened
-from service.http.media_types import ALIASES, AVIF, BMP, GIF, HEIC, JPEG, OCTETS, PICTURES, PNG, SAVE, TIFF, WEBP
+from service.http.media_types import ALIASES, BMP, GIF, JPEG, OCTETS, PICTURES, PNG, SAVE, TIFF, WEBP, begins_as
 from service.http.offload import LARGE_PICTURES, SMALL_PICTURES
 from service.protocols.native.bmp_header import bmp_size
 from service.protocols.native.gif_header import essential_gif, gif_size
@@ -38,18 +37,6 @@ LARGE_PIXELS, LARGE_BYTES = 2**21, 2**21
 BLOCK_BYTES: Final = 2**27
 """Maximum size of Pillow's memory blocks. A picture in one block is returned to the system when closed; of Pillow's
 default blocks of 16 MB, the C library keeps some for each thread."""
-BEGINNINGS: Final = {
-    PNG: rb"\x89PNG\r\n\x1a\n",
-    JPEG: rb"\xff\xd8\xff",
-    WEBP: rb"RIFF....WEBP",
-    GIF: rb"GIF8",
-    BMP: rb"BM",
-    TIFF: rb"II[*+]\0|MM\0[*+]",
-    HEIC: rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)",
-    AVIF: rb"....ftypavi[fs]",
-    "application/pdf": rb"%PDF",
-}
-"""Media type -> regular expression of the magic bytes."""
 UNSTATED_MODES: Final = ("I", "F")
 """Pillow's modes with 32 bits for a pixel, which have no stated range."""
 
@@ -103,7 +90,7 @@ def type_of_file(media_type: str, body: bytes) -> str:
     Raises WrongMediaType for a file of another kind.
     """
     said = ALIASES.get(media_type, media_type)
-    found = (_begins_as(body) or "of no known kind") if said in ("", OCTETS) and body else said or PNG
+    found = (begins_as(body) or "of no known kind") if said in ("", OCTETS) and body else said or PNG
     if found not in PICTURES:
         wanted = ", ".join(form.name for form in FORMATS.values())
         raise WrongMediaType(
@@ -126,7 +113,7 @@ def open_image(body: bytes, media_type: str, limit_pixels: int) -> ImageFile:
         raise MalformedBody(
             "empty_body", f"the body is empty, want a {form.name} picture", found="nothing", wanted=form.name
         )
-    begins = _begins_as(body)
+    begins = begins_as(body)
     if begins not in (media_type, None):
         what_to_do = "" if begins in PICTURES else f": {SAVE}"
         raise WrongMediaType(
@@ -149,11 +136,6 @@ def open_image(body: bytes, media_type: str, limit_pixels: int) -> ImageFile:
     if wanted:
         raise TooLarge("picture_too_large", f"the picture has {found}, want {wanted}", found=found, wanted=wanted)
     return ImageFile(body, media_type, size)
-
-
-def _begins_as(body: bytes) -> str | None:
-    """The media type that the first bytes of a file tell."""
-    return next((kind for kind, magic in BEGINNINGS.items() if re.match(magic, body, re.DOTALL)), None)
 
 
 def decode_image(file: ImageFile, ink: Ink | None, *, alone: bool = True) -> Line:

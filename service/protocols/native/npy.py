@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from service.errors import MalformedBody, WrongValue, shortened, too_many_rows
+from service.http.media_types import misplaced
 from service.protocols.pictures import Decoded
 from training.images import FULL_INK, PIXELS, SIDE, PixelError, quantise
 
@@ -54,6 +55,9 @@ def _array(body: bytes) -> NDArray[Any]:
     """
     if not body:
         raise MalformedBody("empty_body", f"the body is empty, want {ARRAY}", found="nothing", wanted=ARRAY)
+    if not body.startswith(np.lib.format.MAGIC_PREFIX):
+        archive = "it is an archive, as .npz is: send one array of it"
+        raise _invalid(archive if body.startswith(b"PK\3\4") else f"it does not begin as one{misplaced(body)}")
     file = io.BytesIO(body)
     try:
         version = np.lib.format.read_magic(file)

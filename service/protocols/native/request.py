@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from service.protocols.json_body import ObjectForm, one_of, read_object
 from service.protocols.json_pictures import check_pictures, decode_pictures, decode_pixels, scale_of
+from service.protocols.native.query import PARAMETERS
 from service.protocols.pictures import Decoded
 
 PREDICT_FORM: Final = ObjectForm(
     ("pixels", "instances", "scale"),
     '"pixels" or "instances", and "scale"',
     '{"pixels": [784 numbers]} or {"instances": [[784 numbers], …]}',
+    tuple(PARAMETERS),
 )
 SEVERAL: Final = '"instances" takes a list of pictures'
 

@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from service.errors import WrongValue, describe, is_typed_array, shortened, wrong_type
+from service.errors import (
+    IMAGE_TEXT_HINT,
+    WrongValue,
+    describe,
+    is_image_text,
+    is_typed_array,
+    shortened,
+    wrong_length,
+    wrong_type,
+)
 from service.protocols.json_body import OPTIONS, ObjectForm, one_of, read_object
 from service.protocols.json_pictures import check_pictures, decode_pictures
 from service.protocols.tensorflow_serving.signatures import INPUT, scale_of_signature
+from training.images import PIXELS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,11 +104,15 @@ def _bytes(text: Any, field: str) -> list[int]:
     if type(text) is not str:
         raise wrong_type(f"{field}.{B64}", text, "784 bytes in base64")
     try:
-        return list(_decode_base64(text))
+        decoded = _decode_base64(text)
     except (binascii.Error, ValueError) as error:
         found = describe(text)
-        message = f"{field}.{B64} is {found}, want 784 bytes in base64 (RFC 4648, section 4): {error}"
+        hint = IMAGE_TEXT_HINT if is_image_text(text) else ""
+        message = f"{field}.{B64} is {found}, want 784 bytes in base64 (RFC 4648, section 4): {error}{hint}"
         raise WrongValue("invalid_base64", message, field=f"{field}.{B64}", found=found, wanted="base64") from None
+    if len(decoded) != PIXELS and is_image_text(text):
+        raise wrong_length(f"{field}.{B64}", f"{len(decoded)} bytes", f"{PIXELS}", IMAGE_TEXT_HINT)
+    return list(decoded)
 
 
 def _decode_base64(text: str) -> bytes:

@@ -146,6 +146,15 @@ PICTURE = "want a list of 784 numbers or of 28 rows of 28"
         ({"instances": [{"b64": "!"}]}, 'instances[0].b64 is "!" (a string), want 784 bytes in base64'),
         ({"instances": [{"b64": 7}]}, "instances[0].b64 is 7, want 784 bytes in base64"),
         ({"instances": [{"b64": "AAAA"}]}, "instances[0] has 3 pixels, want 784"),
+        ({"instances": [{"b64": "iVBORw0KGgoA"}]}, "instances[0].b64 has 9 bytes, want 784; an image file is sent as"),
+        (
+            {"instances": [{"b64": "data:image/png;base64,iVBORw0KGgoA"}]},
+            'instances[0].b64 is "data:image/png;base64,iVBORw0KGgoA" (a string), want 784 bytes in base64',
+        ),
+        (
+            b"\x89PNG\r\n\x1a\n",
+            "the body is not UTF-8: byte 0x89 at offset 0; it is an image file, which POST /predict",
+        ),
         ({"instances": [[[[0, 0, 0]] * 28] * 28]}, "instances[0][0][0] has 3 numbers, want 1: pictures are grey"),
         ({"instances": [[[[0], 0] * 14] * 28]}, "instances[0][0][1] is 0, want a list of one number"),
         ({"inputs": [{"pixels": FLAT}]}, "inputs[0] is an object, want a picture or "),

@@ -48,6 +48,18 @@ def test_bytes_are_not_copied():
             "wrong_length",
             "the body has 783 bytes, want a multiple of 784 (28 x 28, row by row, for a picture)",
         ),
+        (
+            b"\x89PNG\r\n\x1a\n",
+            "wrong_length",
+            "the body has 8 bytes, want a multiple of 784 (28 x 28, row by row, for a picture); it is an image file, "
+            "which POST /predict takes with Content-Type: image/png",
+        ),
+        (
+            b"\0\0\0\x18ftypheic",
+            "wrong_length",
+            "the body has 12 bytes, want a multiple of 784 (28 x 28, row by row, for a picture); it is image/heic, "
+            "save it as JPEG or PNG",
+        ),
     ],
 )
 def test_a_wrong_number_of_bytes_is_refused(body, code, message):
@@ -130,7 +142,6 @@ def test_pickled_objects_are_refused_unread():
     ("body", "message"),
     [
         (b"", "the body is empty, want an array of numbers"),
-        (b"PK\x03\x04 not this", "the body is not a .npy file: the magic string is not correct"),
         (npy(PICTURES)[:-1], "the body is not a .npy file: its header promises 2352 bytes, and 2351 follow"),
         (npy(PICTURES) + b"x", "the body is not a .npy file: its header promises 2352 bytes, and 2353 follow"),
         (
@@ -255,3 +266,22 @@ def test_no_damaged_file_does_more_than_be_refused():
             except RequestError:
                 continue
             assert images.shape == (1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"PK\3\4" + bytes(99), "it is an archive, as .npz is: send one array of it"),
+        (b"no array, and long", "it does not begin as one"),
+        (b"\x93NUM", "it does not begin as one"),
+        (
+            b"\x89PNG\r\n\x1a\n",
+            "it does not begin as one; it is an image file, which POST /predict takes with Content-Type: image/png",
+        ),
+    ],
+)
+def test_what_is_no_array_is_told_without_words_of_numpy(body, reason):
+    """`the magic string is not correct; expected b'\\x93NUMPY', got b'PK\\x03…'` was what clients read."""
+    with pytest.raises(MalformedBody) as refused:
+        decode_npy(body, limit_rows=3)
+    assert str(refused.value) == f"the body is not a .npy file: {reason}"

@@ -93,6 +93,24 @@ MALFORMED = [
         "the body is not valid JSON: UTF-8 byte order mark (BOM) is not supported at line 1, column 1",
     ),
     (
+        b"\x89PNG\r\n\x1a\n",
+        "not_utf8",
+        "the body is not UTF-8: byte 0x89 at offset 0; it is an image file, which POST /predict takes with Content-"
+        "Type: image/png",
+    ),
+    (
+        b"\xff\xd8\xff\xe0",
+        "not_utf8",
+        "the body is not UTF-8: byte 0xff at offset 0; it is an image file, which POST /predict takes with Content-"
+        "Type: image/jpeg",
+    ),
+    (
+        b'--X\r\nContent-Disposition: form-data; name="file"\r\n\r\n\x89PNG',
+        "not_utf8",
+        "the body is not UTF-8: byte 0x89 at offset 52; it is a form, which POST /predict takes with Content-Type: "
+        "multipart/form-data and the boundary that HTTP clients add themselves",
+    ),
+    (
         b'{"pixels": [1, 2',
         "invalid_json",
         "the body is not valid JSON: unexpected end of data at line 1, column 17",
@@ -163,11 +181,47 @@ def test_an_unknown_field_is_named():
         assert (caught.value.code, caught.value.field) == ("unknown_field", shown)
 
 
+@pytest.mark.parametrize("name", ["model", "version", "fields", "coverage", "ink", "read"])
+def test_a_query_parameter_in_the_body_is_told_where_it_goes(name):
+    with pytest.raises(WrongValue, match=f"^{re.escape(f'{quoted(name)} {KEYS}; it goes in the URL: ?{name}=…')}$"):
+        decoded({"pixels": FLAT, name: "x"})
+
+
 def quoted(text):
     return json.dumps(text, ensure_ascii=False)
 
 
+IMAGE_TEXT = "; an image file is sent as it is, not as a text: POST /predict with Content-Type: image/png, or a form"
+AXIS = "; the axis of channels goes last, [28][28][1], or is left out"
+
 WRONG = [
+    (
+        {"pixels": "data:image/png;base64,iVBO"},
+        "wrong_type",
+        "pixels",
+        f'is "data:image/png;base64,iVBO" (a string), {PICTURE}{IMAGE_TEXT}',
+    ),
+    ({"pixels": "iVBORw0KGgoA"}, "wrong_type", "pixels", f'is "iVBORw0KGgoA" (a string), {PICTURE}{IMAGE_TEXT}'),
+    ({"instances": ["/9j/4AAQ"]}, "wrong_type", "instances[0]", f'is "/9j/4AAQ" (a string), {PICTURE}{IMAGE_TEXT}'),
+    (
+        {"pixels": [0] * 3136},
+        "wrong_length",
+        "pixels",
+        f"has 3136 pixels, want {FORM}; they are 4 numbers for each pixel, as of RGBA, or 4 pictures",
+    ),
+    (
+        {"instances": [FLAT, [0] * 2352]},
+        "wrong_length",
+        "instances[1]",
+        f"has 2352 pixels, want {FORM}; they are 3 numbers for each pixel, as of RGB, or 3 pictures",
+    ),
+    ({"instances": [[NESTED]]}, "wrong_length", "instances[0]", f"has 1 row, want 28 rows of 28 pixels{AXIS}"),
+    (
+        {"instances": [FLAT, [NESTED] * 3]},
+        "wrong_length",
+        "instances[1]",
+        f"has 3 rows, want 28 rows of 28 pixels{AXIS}",
+    ),
     ({"pixels": FLAT, "scale": True}, "wrong_type", "scale", f"is true (a boolean), want a number, {MEANING}"),
     ({"pixels": FLAT, "scale": "255"}, "wrong_type", "scale", f'is "255" (a string), want a number, {MEANING}'),
     ({"pixels": FLAT, "scale": None}, "wrong_type", "scale", f"is null, want a number, {MEANING}"),
