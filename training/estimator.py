@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from training.data.digits import DataError
 from training.data.replacing import replacing
 from training.data.split import split
+from training.errors import did_you_mean
 from training.fitting.loop import EVALUATION_ROWS, Epoch, State, before_first_epoch, compile_logits, fit
 from training.images import CLASSES, PIXELS, forgotten_scale, quantise
 from training.network.convolution import training_form
@@ -320,7 +321,8 @@ def _network(wanted: Any, axes: tuple[int, ...], classes: int) -> Layers:
     wanted = "mlp" if wanted is None else wanted
     if isinstance(wanted, str):
         if wanted not in MODELS:
-            raise LayerError(f"no network is named {wanted!r}: want one of {', '.join(MODELS)}, or a list of layers")
+            known = f"{', '.join(MODELS)}, or a list of layers{did_you_mean(wanted, MODELS)}"
+            raise LayerError(f"no network is named {wanted!r}: want one of {known}")
         *body, last = MODELS[wanted]
         wanted = [*body, msgspec.structs.replace(cast("Dense", last), features=classes)]
     try:

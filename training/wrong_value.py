@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import inspect
 
+from training.errors import did_you_mean
+
 if TYPE_CHECKING:
     import msgspec
 
-NEAR: Final = 0.6
-"""Similarity, from 0 to 1, from which on a choice is taken for what was meant."""
 TYPES: Final = {
     "int": "a whole number",
     "float": "a number",
@@ -94,5 +93,4 @@ def _fields(place: _Place) -> list[str]:
 
 def _choices(found: object, choices: Sequence[object]) -> str:
     words = [str(choice) for choice in choices]
-    near = get_close_matches(str(found), words, 1, NEAR)
-    return ", ".join(words) + (f"; did you mean {near[0]}?" if near else "")
+    return ", ".join(words) + did_you_mean(str(found), words)

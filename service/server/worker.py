@@ -58,7 +58,10 @@ def run_worker(
     try:  # before seconds go into loading JAX
         asyncio.run(_alive(thread.call(lambda: Store.of(settings).versions(settings.model)), connections))
     except UnknownModel as error:
-        hint = f"to train and publish one: python -m training fit {settings.model} --quick"
+        from training.recipe import RECIPES
+
+        how = "--quick" if settings.model in RECIPES else "--layers FILE"
+        hint = f"to train and publish one: python -m training fit {settings.model} {how}"
         raise DigitsError(f"{error}; {hint}") from None
 
     from service.app import create_app

@@ -72,6 +72,7 @@ def test_the_service_uses_training_by_its_few_doors(path):
         "errors",
         "corrections",
         "processors",
+        "recipe",
         "system",
     )
     doors = {f"training.{door}" for door in names}

@@ -35,6 +35,18 @@ def test_a_store_without_the_model_is_one_line_that_says_what_to_do(tmp_path):
     )
 
 
+def test_a_model_that_is_misspelt_is_not_said_to_be_trained_by_its_name(tmp_path, monkeypatch):
+    """`python -m training fit lenett --quick` was advised, which is refused: there is no such network."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    settings = ServiceSettings(store=str(fake_store(tmp_path).path), model="tinny")
+    with socket.socket() as listener, pytest.raises(DigitsError) as caught:
+        run_worker(settings, print, listener=listener)
+    assert str(caught.value) == (
+        f"there is no model 'tinny' in the store {tmp_path}; it holds tiny; did you mean tiny?; "
+        "to train and publish one: python -m training fit tinny --layers FILE"
+    )
+
+
 def test_a_port_in_use_is_one_line_that_says_what_to_do(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

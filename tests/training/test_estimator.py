@@ -253,7 +253,11 @@ def test_what_is_not_an_estimator_is_refused_and_nothing_is_unpickled(tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"layers": "lent"}, LayerError, "no network is named 'lent': want one of mlp, mlp_deep, lenet, or a list"),
+        (
+            {"layers": "lent"},
+            LayerError,
+            r"no network is named 'lent': want one of .*, or a list of layers; did you mean lenet\?$",
+        ),
         ({"layers": [Dense(5)]}, LayerError, r"layers\[0\] \(dense\) gives \[n, 5\].* \[n, 3\]: one logit a class"),
         ({"layers": "lenet"}, LayerError, r"layers\[0\] \(conv\) gets \[n, 4\], wants three axes"),
         (

@@ -21,7 +21,7 @@ from training.commands.options import (
     open_store,
     read_digits,
 )
-from training.errors import DigitsError
+from training.errors import DigitsError, did_you_mean
 from training.network.models import MODELS
 from training.recipe import MEDIUM, QUICK, RECIPES, Distortion, Optimizer, Recipe, Schedule, recipe_for
 
@@ -296,7 +296,8 @@ def _network(model: str, file: Path | None, dropout: float | None) -> "Layers":
     elif model in MODELS:
         layers = MODELS[model]
     else:
-        raise LayerError(f"no network is named {model!r}: want one of {', '.join(MODELS)}, or --layers with a file")
+        wanted = f"want one of {', '.join(MODELS)}, or --layers with a file{did_you_mean(model, MODELS)}"
+        raise LayerError(f"no network is named {model!r}: {wanted}")
     return layers if dropout is None else with_dropout(layers, dropout)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
+from training.errors import did_you_mean
 from training.store import manifest
 from training.store.aliases import CHALLENGER, CHAMPION, FIRST, PREVIOUS, Aliases, AliasMoved
 from training.store.decisions import Decisions
@@ -93,8 +94,9 @@ class Store:
     def versions(self, model: str) -> list[int]:
         """Versions of a model, ascending. Raises UnknownModel."""
         if not (versions := self._storage.versions(_checked(model))):
-            others = ", ".join(self.models()) or "no model at all"
-            raise UnknownModel(f"there is no model {model!r} in the store {self.location}; it holds {others}")
+            others = self.models()
+            known = (", ".join(others) or "no model at all") + did_you_mean(model, others)
+            raise UnknownModel(f"there is no model {model!r} in the store {self.location}; it holds {known}")
         return versions
 
     def existing(self, model: str, versions: Iterable[int]) -> list[int]:
@@ -278,6 +280,7 @@ class Store:
                 raise StoreError(f"{address} has the number {number}, want at most {VERSION_LIMIT}")
             return number
         known = ", ".join([*map(str, self.versions(model)), *(f"{name} -> {of}" for name, of in aliases.items())])
+        known += did_you_mean(given, aliases)
         raise UnknownVersion(f"there is no version {given!r} of {model} in the store {self.location}; it holds {known}")
 
     def _present(self, model: str, version: int | str, aliases: dict[str, int]) -> int:
@@ -315,7 +318,8 @@ class Store:
 def _checked(model: str) -> str:
     """The name of a model. Raises UnknownModel for a name that no model can have."""
     if not _NAME.fullmatch(model):
-        raise UnknownModel(f"{model!r} is no model name: want lower-case letters, digits, - and _, at most 64")
+        hint = "; a version is named apart from its model" if ":" in model else ""
+        raise UnknownModel(f"{model!r} is no model name: want lower-case letters, digits, - and _, at most 64{hint}")
     return model
 
 

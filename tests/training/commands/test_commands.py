@@ -63,7 +63,10 @@ def test_fit_if_missing_does_nothing_when_there_is_a_champion(own):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["lent"], "no network is named 'lent': want one of mlp, mlp_deep, lenet, or --layers with a file"),
+        (
+            ["lent"],
+            "no network is named 'lent': want one of mlp, mlp_deep, lenet, or --layers with a file; did you mean lenet",
+        ),
         (
             ["Mlp", "--layers", "net.toml"],
             "'Mlp' is no model name: want lower-case letters, digits, - and _, at most 64",

@@ -121,6 +121,16 @@ def test_what_is_not_there_is_named_together_with_what_is(store, trained):
     assert store.resolve("tiny", "1") == store.resolve("tiny", "champion") == 1
 
 
+def test_a_name_that_is_misspelt_is_told_with_the_nearest_one(store, trained):
+    store.publish(*trained)
+    with pytest.raises(UnknownModel, match=r"; it holds tiny; did you mean tiny\?$"):
+        store.resolve("tinny", 1)
+    with pytest.raises(UnknownVersion, match=r"; it holds 1, champion -> 1; did you mean champion\?$"):
+        store.resolve("tiny", "champoin")
+    with pytest.raises(UnknownModel, match=r"'tiny:1' is no model name: .*; a version is named apart from its model$"):
+        store.resolve("tiny:1", "champion")
+
+
 @pytest.mark.parametrize("name", ["..", "", "a/b", "Lenet", ".runs", "a" * 65])
 def test_a_name_that_could_leave_the_store_is_no_model(store, name):
     with pytest.raises(UnknownModel, match="is no model name"):
