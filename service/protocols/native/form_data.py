@@ -108,9 +108,15 @@ def _parts(body: bytes, boundary: bytes, limit: int) -> list[_Part]:
     }
     try:
         parser = MultipartParser(boundary, callbacks)
-        parser.write(body)
     except FormParserError as error:
         raise _invalid(str(error)) from None
+    try:
+        parser.write(body)
+    except FormParserError as error:
+        begins = body.lstrip(b"\r\n").startswith(b"--" + boundary)
+        raise _invalid(
+            str(error) if begins else "it does not begin with the boundary that Content-Type names"
+        ) from None
     if not ended:
         raise _invalid("it has no end, the last boundary and two hyphens" if body else "it is empty")
     return parts

@@ -85,12 +85,17 @@ class ImageFile(NamedTuple):
 
 
 def type_of_file(media_type: str, body: bytes) -> str:
-    """The media type of an image file whose Content-Type may say nothing of it: told by its first bytes then.
+    """The media type of an image file; told by its first bytes where its Content-Type is of no image, or missing.
 
     Raises WrongMediaType for a file of another kind.
     """
     said = ALIASES.get(media_type, media_type)
-    found = (begins_as(body) or "of no known kind") if said in ("", OCTETS) and body else said or PNG
+    if not body:
+        found = said or PNG
+    elif said.startswith("image/"):
+        found = said
+    else:
+        found = begins_as(body) or ("of no known kind" if said in ("", OCTETS) else said)
     if found not in PICTURES:
         wanted = ", ".join(form.name for form in FORMATS.values())
         raise WrongMediaType(

@@ -114,6 +114,14 @@ async def test_parameters_go_with_files_as_with_image_bodies():
         assert "prediction_set" in answer.json()
 
 
+@pytest.mark.parametrize("said", ["text/plain", "application/x-photo", "binary/octet-stream"])
+async def test_a_type_that_is_no_picture_s_is_not_believed_of_a_picture(said):
+    """Clients guess it by the name of the file: `the file is text/plain, …; save it as JPEG or PNG` was said of PNG."""
+    async with client_of(app_with(FakePredictor())) as client:
+        answer = await client.post("/predict", files=[("file", ("seven", SEVEN, said))])
+    assert answer.status_code == 200, answer.text
+
+
 async def test_a_form_counts_as_one_body_against_its_limit():
     async with client_of(app_with(FakePredictor(), body_limit_bytes=2 * len(SEVEN))) as client:
         assert (await client.post("/predict", files=files(SEVEN))).status_code == 200
