@@ -47,7 +47,7 @@ BEGINNINGS: Final = {
     "application/pdf": rb"%PDF",
 }
 """Media type -> regular expression of the magic bytes."""
-FORM_BEGINS: Final = re.compile(rb"--[^\r\n]{1,250}\r\nContent-Disposition: form-data", re.IGNORECASE)
+FORM_BEGINS: Final = re.compile(rb"--[^\r\n]{1,250}\r\nContent-(Disposition|Type): ", re.IGNORECASE)
 JSON_HEADER: Final = JSON.encode()
 ANY: Final = b"*/*"
 FORM: Final = "application/x-www-form-urlencoded"

@@ -105,6 +105,12 @@ MALFORMED = [
         "Type: image/jpeg",
     ),
     (
+        b'--X\r\nContent-Disposition: attachment; name="file"\r\n\r\n\x89PNG',  # of curl -F, told that it is JSON
+        "not_utf8",
+        "the body is not UTF-8: byte 0x89 at offset 53; it is a form, which POST /predict takes with Content-Type: "
+        "multipart/form-data and the boundary that HTTP clients add themselves",
+    ),
+    (
         b'--X\r\nContent-Disposition: form-data; name="file"\r\n\r\n\x89PNG',
         "not_utf8",
         "the body is not UTF-8: byte 0x89 at offset 52; it is a form, which POST /predict takes with Content-Type: "
