@@ -246,3 +246,41 @@ def test_a_word_in_a_csv_file_is_named_by_row_and_column(tmp_path):
     assert problem(lambda: [*open_source(tmp_path / "a.csv").read(0, None)]) == (
         f"{tmp_path}/a.csv: row 14, pixel0 is 'two', want a number"
     )
+
+
+def with_column(name, values, breaks=()):
+    """CSV of DIGITS with another column, and blank lines before some rows."""
+    rows = [f"{name},{','.join(PIXEL_NAMES)}"]
+    for row, (value, image) in enumerate(zip(values, DIGITS.images, strict=True)):
+        rows += [""] * breaks.count(row) + [f"{value},{','.join(map(str, image.ravel().tolist()))}"]
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("end", ["", "\n\n"])
+@pytest.mark.parametrize("first", [1, 3, 4, 9, 10, 19])
+def test_blank_lines_and_line_breaks_in_cells_move_no_row_of_a_csv_file(tmp_path, first, end):
+    notes = [f'"{row}\n\n!"' if row in (2, 8, 9) else f"{row}" for row in range(N)]
+    (tmp_path / "a.csv").write_text(with_column("note", notes, breaks=(0, 3, 9, 9)) + end)
+    source = open_source(tmp_path / "a.csv")
+    assert source.count() == N
+    kept = pa.concat_tables([batch.kept for batch in source.read(first, first + 1)])
+    assert kept["note"].to_pylist() == [notes[first].strip('"')]
+    np.testing.assert_array_equal(next(iter(source.read(first, None))).pixels[0], DIGITS.images[first].ravel())
+
+
+def test_other_columns_of_a_csv_file_are_text_as_it_is_there_but_for_labels(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_rows, "BLOCK_BYTES", 20_000)  # some rows, by which pyarrow would infer types
+    for values in (
+        [f"{row:03}" for row in range(N)],
+        ["" if row < 15 else "late" for row in range(N)],
+        ["1" if row < 15 else "1.50" for row in range(N)],
+        [f'"{row}\n{"x" * 3000}"' for row in range(N)],
+    ):
+        (tmp_path / "a.csv").write_text(with_column("id", values))
+        source = open_source(tmp_path / "a.csv")
+        for first in (0, 13):
+            kept = pa.concat_tables([batch.kept for batch in source.read(first, None)])
+            assert kept["id"].to_pylist() == [value.strip('"') for value in values[first:]]
+    for values, kind in ((range(N), pa.int64()), (["seven"] * N, pa.string()), ([""] * N, pa.string())):
+        (tmp_path / "a.csv").write_text(with_column("label", values))
+        assert open_source(tmp_path / "a.csv").kept == pa.schema([("label", kind)])
