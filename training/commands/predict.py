@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from training.prediction.shard import Shard
 
 
+MOST_SHARDS = 99_999
+"""The names of their files have five digits."""
+OTHER_ENDINGS = (".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".npz")
+"""Of files that somebody may expect, and that are not written."""
+
+
 class Engine(StrEnum):
     """What runs the shards."""
 
@@ -62,7 +68,12 @@ def predict(
     ink: InkOption = None,
     shards: Annotated[
         int | None,
-        typer.Option(min=1, help="Divide IN into so many shards, with a file in OUT for each.", show_default=False),
+        typer.Option(
+            min=1,
+            max=MOST_SHARDS,
+            help="Divide IN into so many shards, with a file in OUT for each.",
+            show_default=False,
+        ),
     ] = None,
     shard: Annotated[
         str | None,
@@ -90,6 +101,7 @@ def predict(
     all. The same command goes on where it was interrupted: shards that are complete are skipped.
     """
     parts = _parts(out, shards, shard)
+    _check_apart(source, out, parts[0][1])
     resumes = parts[0][1] != out
     if engine is Engine.RAY and not shards:
         raise typer.BadParameter("Ray divides IN by shards, want --shards as well", param_hint="--engine")
@@ -106,14 +118,15 @@ def predict(
         path = store or default_store()
         opened = open_store(path)
         number = opened.resolve(model, version)
-        asked = Job(source, model, number, scale, ink.value if ink else None, workers or allowed(), strict)
+        card = opened.card(model, number)
+        made = card.created.isoformat()
+        asked = Job(source, model, number, scale, ink.value if ink else None, workers or allowed(), strict, made)
         job = OpenJob(asked)
         if resumes:
             _make_folder(out)
             check_folder(out, parts[0][0].of)
         missing = [part for part in parts if force or not resumes or not job.is_complete(*part)]
         done, tell = Done(), Unread("rows")
-        judged = opened.card(model, number).trust is not None
         rows = [job.rows(of) for of, _ in missing]
         with _progress(None if None in rows else sum(filter(None, rows)), check) as watch:
             if missing and engine is Engine.RAY:
@@ -139,7 +152,7 @@ def predict(
     if skipped:
         said.append(f"{skipped} of {len(parts)} shards were complete")
     if missing:
-        accepted = f", {done.accepted / done.rows:.1%} accepted" if done.rows and judged else ""
+        accepted = f", {done.accepted / done.rows:.1%} accepted" if done.rows and card.trust else ""
         unread = f", {done.unread:,} not readable" if done.unread else ""
         speed = f"{done.rows / seconds:,.0f} rows/s"
         said.append(f"{done.rows:,} rows by {model} version {number}{accepted}{unread}, {speed}")
@@ -164,12 +177,24 @@ def _parts(out: Path, shards: int | None, shard: str | None) -> "list[tuple[Shar
     return [(of, of.file(out)) for of in chosen]
 
 
+def _check_apart(source: Path, out: Path, part: Path) -> None:
+    """Ends the command with an error if answers would replace the input, or be read as input the next time."""
+    from training.data.digits import DataError
+
+    place = part.parent if source.is_dir() else part
+    with friendly_errors():
+        if source.exists() and place.exists() and place.samefile(source):
+            raise DataError(f"{out}: is IN or inside it, want another place")
+
+
 def _make_folder(out: Path) -> None:
     """Makes the folder for the files of shards unless it is there. Raises DataError."""
     from training.data.digits import DataError
 
     if out.is_file():
         raise DataError(f"{out}: is a file, want a folder, or a file that ends in .parquet")
+    if out.name.lower().endswith(OTHER_ENDINGS) and not out.exists():
+        raise DataError(f"{out}: want a folder, or a file that ends in .parquet")
     if not out.parent.is_dir():
         raise DataError(f"{out}: want a folder in a folder that exists")
     out.mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from training.data.replacing import replacing
 from training.images import FULL_INK, PIXELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from training.data.digits import Digits
@@ -37,7 +37,7 @@ def read_csv(path: Path, scale: float = FULL_INK) -> Digits:
 
     Raises DataError naming the file, the row (counted from 0 below the header) and the column.
     """
-    convert = csv_options(LABELS)
+    convert = csv_options(dict.fromkeys(LABELS, pa.float32()))
     try:
         check_header(path)
         table = csv.read_csv(path, convert_options=convert)
@@ -80,10 +80,10 @@ def write_parquet(path: Path, digits: Digits) -> None:
         parquet.write_table(_table(digits), aside, compression="zstd")
 
 
-def csv_options(others: Iterable[str] = ()) -> csv.ConvertOptions:
-    """How CSV is converted: pixels and some other columns are numbers, the types of the rest are inferred."""
-    numbers = dict.fromkeys([*PIXELS_BY_ANY_NAME, *others], pa.float32())
-    return csv.ConvertOptions(column_types=numbers, null_values=[""])
+def csv_options(kept: dict[str, pa.DataType] | None = None) -> csv.ConvertOptions:
+    """How CSV is converted: pixels are numbers, some other columns have types, those of the rest are inferred."""
+    types = dict.fromkeys(PIXELS_BY_ANY_NAME, pa.float32()) | (kept or {})
+    return csv.ConvertOptions(column_types=types, null_values=[""])
 
 
 def check_header(path: Path) -> None:

@@ -41,7 +41,10 @@ class CsvRows:
             self._first_pixel, *_ = names = pixel_names(reader.schema.names)
             check_columns(path, reader.schema, names, others=True)
             self.kept = pa.schema([(of.name, _kept_as(of)) for of in without_pixels(reader.schema)])
-        self._options.column_types = {**self._options.column_types, **{of.name: of.type for of in self.kept}}
+        self._options = csv_options(kept={of.name: of.type for of in self.kept})
+
+    def files(self) -> list[Path]:
+        return [self._path]
 
     def count(self) -> int:
         if self._counted is None:
@@ -91,7 +94,7 @@ class CsvRows:
         return str(error)
 
 
-def _kept_as(column: pa.Field) -> pa.DataType:
+def _kept_as(column: pa.Field[pa.DataType]) -> pa.DataType:
     """The type of a column of the output, by what pyarrow has inferred from the first block."""
     if pa.types.is_binary(column.type) or (column.name in LABELS and pa.types.is_integer(column.type)):
         return column.type

@@ -32,6 +32,9 @@ class FolderRows:
         if not self.rows:
             raise DataError(f"{path}: holds no pictures ({', '.join(ENDINGS)}), want {FORMS}")
 
+    def files(self) -> Iterator[Path]:
+        return _pictures(self._path)
+
     def count(self) -> int:
         return self.rows
 

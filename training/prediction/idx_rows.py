@@ -39,10 +39,14 @@ class IdxRows:
         check_pixels(path, shape, np.dtype(np.uint8))
         self.rows = shape[0]
         beside = labels_beside(path)
+        self._files = [path, beside] if beside else [path]
         self._labels = read_idx(beside) if beside else None
         if self._labels is not None and self._labels.shape != (self.rows,):
             raise DataError(f"{beside}: has shape {list(self._labels.shape)}, want [{self.rows}]: one for each image")
         self.kept = pa.schema([] if self._labels is None else [(LABEL, pa.uint8())])
+
+    def files(self) -> list[Path]:
+        return self._files
 
     def count(self) -> int:
         return self.rows

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,7 +23,7 @@ from training.prediction.part import SHARD, is_complete, writing
 from training.prediction.source import FILES_AT_ONCE, open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from training.answers import Answers
@@ -46,6 +49,8 @@ class Job:
     """Processes that prepare picture files; 1: this one."""
     strict: bool
     """Whether a row that cannot be read is an error."""
+    trained_at: str = ""
+    """When the version was made: the same number may be another version's after its store was made anew."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class OpenJob:
         self._source = open_source(job.source)
         self._schema = schema_of(self._source.kept)
         self._rows = self._source.rows
+        self._content = ""
 
     @property
     def row_size(self) -> int:
@@ -130,8 +136,11 @@ class OpenJob:
         """What a part says of itself: two parts that say the same have the same answers."""
         job = self._job
         self._range(shard)
-        facts = {"input": job.source.name, "rows": self._rows, "scale": job.scale, "ink": job.ink}
-        return {**facts, "model": job.model, "version": job.version, "shards": shard.of, SHARD: str(shard)}
+        self._content = self._content or _hash_state(job.source, self._source.files())
+        facts: Said = {"input": job.source.resolve().name, "rows": self._rows, "content": self._content}
+        facts |= {"scale": job.scale, "ink": job.ink}
+        facts |= {"model": job.model, "version": job.version, "trained_at": job.trained_at}
+        return {**facts, "shards": shard.of, SHARD: str(shard)}
 
 
 def _ahead(reader: ThreadPoolExecutor, items: Iterator[Item]) -> Iterator[Item]:
@@ -140,6 +149,18 @@ def _ahead(reader: ThreadPoolExecutor, items: Iterator[Item]) -> Iterator[Item]:
     while (item := waiting.result()) is not None:
         waiting = reader.submit(next, items, None)
         yield item
+
+
+def _hash_state(source: Path, files: Iterable[Path]) -> str:
+    """A hash of the names, sizes and times of change of files: another one when a file has been replaced."""
+    found = hashlib.sha256()
+    folder = source if source.is_dir() else source.parent
+    for file in files:
+        found.update(os.fsencode(file.relative_to(folder)) + b"\0")
+        with suppress(OSError):  # reading it says why
+            state = file.stat()
+            found.update(f"{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    return found.hexdigest()[:16]
 
 
 def _done(batch: Batch, answers: Answers) -> Done:

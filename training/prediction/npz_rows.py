@@ -74,6 +74,9 @@ class NpzRows:
         }
         self.kept = pa.schema([*kept.items()])
 
+    def files(self) -> list[Path]:
+        return [self._path]
+
     def count(self) -> int:
         return self.rows
 

@@ -44,6 +44,9 @@ class ParquetRows:
             check_columns(files[0], first, pixel_names(first.names), others=True)
             self.kept = without_pixels(first)
 
+    def files(self) -> list[Path]:
+        return [file for file, _ in self._files]
+
     def count(self) -> int:
         return self.rows
 

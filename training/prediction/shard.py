@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST = 100_000
-"""Maximum number of shards: the names of their files have five digits."""
+"""The number of shards is below this: the names of their files have five digits."""
 PART = re.compile(r"part-([0-9]{5})-of-([0-9]{5})\.parquet")
 
 

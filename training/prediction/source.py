@@ -61,6 +61,10 @@ class Source(Protocol):
         """Whether rows are picture files."""
         ...
 
+    def files(self) -> Iterable[Path]:
+        """The files that the rows come from, in order."""
+        ...
+
     def count(self) -> int:
         """How many rows there are. Raises DataError."""
         ...

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +96,7 @@ def test_a_shard_is_complete_for_the_same_job_and_refused_for_another(job, tmp_p
     assert OpenJob(job).is_complete(shard, file)
     assert not OpenJob(job).is_complete(other, other.file(tmp_path))
     for changes, text in (
+        ({"trained_at": "today"}, "was written for trained_at , want today"),
         ({"version": 4}, "was written for version 3, want 4"),
         ({"model": "mlp"}, "was written for model lenet, want mlp"),
         ({"scale": 300.0}, "was written for scale 255.0, want 300.0"),
@@ -118,6 +121,33 @@ def test_a_shard_is_complete_for_the_same_job_and_refused_for_another(job, tmp_p
     assert problem(lambda: OpenJob(job).is_complete(other, other.file(tmp_path))) == (
         f"{other.file(tmp_path)}: exists already and was not written by this command; --force writes it anew"
     )
+
+
+def test_a_shard_of_an_input_that_was_changed_is_refused(job, tmp_path):
+    shard = Shard(1, 2)
+    file = shard.file(tmp_path)
+    run(job, file, shard)
+    np.savez(job.source, images=255 - IMAGES, name=np.array([f"row {row}" for row in range(N)]))
+    found = problem(lambda: OpenJob(job).is_complete(shard, file))
+    assert re.fullmatch(rf"{file}: was written for content \S+, want \S+; --force writes it anew", found)
+
+
+def test_a_shard_of_a_folder_is_refused_when_a_picture_has_another_name_or_content(tmp_path, monkeypatch):
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    pictures = [tmp_path / "in" / name for name in ("0.png", "a/1.png")]
+    for row, path in enumerate(pictures):
+        Image.fromarray(IMAGES[row]).save(path)
+    job, file = Job(tmp_path / "in", "lenet", 3, 255.0, None, 1, strict=False), tmp_path / "out.parquet"
+    run(job, file)
+    assert OpenJob(job).is_complete(ALL, file)
+    other = pictures[1].rename(tmp_path / "in" / "a" / "2.png")
+    assert "was written for content" in problem(lambda: OpenJob(job).is_complete(ALL, file))
+    other.rename(pictures[1])
+    assert OpenJob(job).is_complete(ALL, file)
+    monkeypatch.chdir(tmp_path / "in")
+    assert OpenJob(replace(job, source=Path())).is_complete(ALL, file)
+    Image.fromarray(IMAGES[5]).save(pictures[0])
+    assert "was written for content" in problem(lambda: OpenJob(job).is_complete(ALL, file))
 
 
 def test_an_interrupted_shard_is_not_there_and_what_a_killed_process_left_is_removed(job, tmp_path):
@@ -153,7 +183,8 @@ def test_a_part_says_what_was_read_and_who_answered(job, tmp_path):
     run(job, tmp_path / "out.parquet")
     said = json.loads(parquet.read_schema(tmp_path / "out.parquet").metadata[b"digits"])
     facts = {"input": "in.npz", "rows": N, "scale": 255.0, "ink": None, "model": "lenet", "version": 3}
-    assert said == facts | {"shards": 1, "shard": "0/1"}
+    assert re.fullmatch("[0-9a-f]{16}", said.pop("content"))
+    assert said == facts | {"trained_at": "", "shards": 1, "shard": "0/1"}
 
 
 def with_wrong_rows(tmp_path):
