@@ -41,7 +41,7 @@ class FolderRows:
     def read(self, first: int, stop: int | None) -> Iterator[Files]:
         pictures = islice(_pictures(self._path), first, stop)
         while files := [*islice(pictures, FILES_AT_ONCE)]:
-            names = [file.relative_to(self._path).as_posix() for file in files]
+            names = [os.fsencode(file.relative_to(self._path)).decode(errors="replace") for file in files]
             yield Files([*files], pa.table([pa.array(names)], schema=self.kept))
 
 

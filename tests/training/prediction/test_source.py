@@ -1,6 +1,7 @@
 """Sources of rows: every form gives the same rows, from any row on, with the other columns; errors name the file."""
 
 import io
+import os
 import struct
 
 import numpy as np
@@ -99,6 +100,13 @@ def test_a_folder_has_pictures_of_all_sub_folders_by_name(tmp_path):
     assert batch.kept["path"].to_pylist() == names
     assert batch.files == [tmp_path / name for name in names]
     assert next(iter(source.read(1, 3))).kept["path"].to_pylist() == names[1:3]
+
+
+def test_a_picture_whose_name_is_not_utf_8_is_read(tmp_path):
+    Image.fromarray(DIGITS.images[0]).save(tmp_path / os.fsdecode(b"caf\xe9.png"), "PNG")
+    (batch,) = open_source(tmp_path).read(0, None)
+    assert batch.kept["path"].to_pylist() == ["caf\ufffd.png"]
+    assert batch.files[0].exists()
 
 
 @pytest.mark.parametrize("path", [True, False])
