@@ -15,12 +15,15 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import AnyHttpUrl
 
 from training.filesystem import check_room, too_large
 from training.store import manifest
@@ -79,7 +82,12 @@ RETRIES: Final[RetryConfig] = {
         "base": 2,
     },
 }
-ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
+ENDPOINTS: Final = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "az": ("AZURE_STORAGE_ENDPOINT",),
+}
+ENDPOINT: Final = re.compile(r"https?://[!-~]+")
+"""Pydantic takes more than this for a URL, such as spaces in it."""
 
 
 class ObjectStorage:
@@ -99,7 +107,7 @@ class ObjectStorage:
         """Small files that were read, the least recent ones first; guarded by the lock."""
         self._seen: dict[str, float] = {}
         """The manifests that were found, and when."""
-        http = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
+        http = "http" in _endpoint_schemes(url.partition("://")[0])
         client: ClientConfig = {**CLIENT, "allow_http": True} if http else CLIENT
         try:
             self._bucket: Any = from_url(url, client_options=client, retry_config=RETRIES)
@@ -370,6 +378,23 @@ class _Size:
                     f"{self._version} has {self._bytes:,} bytes and more in its files, want at most "
                     f"{VERSION_LIMIT_BYTES:,}"
                 )
+
+
+def _endpoint_schemes(kind: str) -> set[str]:
+    """The schemes of the endpoints in the environment. Raises StoreError for what is no URL: obstore would panic."""
+    found = {name: os.environ[name] for name in ENDPOINTS.get(kind, ()) if os.environ.get(name)}
+    for name, endpoint in found.items():
+        if not _is_http_url(endpoint):
+            raise StoreError(f"{name} is {endpoint!r}, want http://HOST or https://HOST")
+    return {endpoint.partition("://")[0] for endpoint in found.values()}
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        AnyHttpUrl(text)
+    except ValueError:
+        return False
+    return ENDPOINT.fullmatch(text) is not None
 
 
 def _claim() -> bytes:

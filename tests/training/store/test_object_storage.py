@@ -479,3 +479,15 @@ def test_lists_of_many_pages_are_read_to_their_end(store, trained, monkeypatch):
     other.publish(*trained)
     assert (store.versions("tiny"), store.models(), other.models()) == ([1, 2], ["tiny"], ["tiny"])
     assert store.size_bytes("tiny", 1) == store.size_bytes("tiny", 2) > 1000
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["minio:9000", "127.0.0.1:9000", "minio", "http://", "https://:80", "ftp://minio", "http://a b", "http://a:99999"],
+)
+def test_an_endpoint_that_is_no_url_is_refused_by_its_variable(endpoint, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(StoreError) as refused:
+        Store("s3://digits/store", cache=tmp_path).models()
+    assert str(refused.value) == f"AWS_ENDPOINT_URL is {endpoint!r}, want http://HOST or https://HOST"
+    Store("gs://digits/store", cache=tmp_path)  # the variable is not for it
