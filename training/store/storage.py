@@ -125,6 +125,8 @@ def open_storage(path: str, cache: Path | None, cache_limit_bytes: int) -> Stora
         raise StoreError(f"store '{scheme}://…': want a folder, s3://, gs:// or az://")
     if not rest.strip("/"):
         raise StoreError(f"store {path!r} names no bucket, want {scheme}://BUCKET/PREFIX")
+    if re.search(r"[?#]|^[^/]*@", rest):  # obstore would leave it out, and a password must not be shown
+        raise StoreError(f"store '{scheme}://…' has a user, ? or #, want {scheme}://BUCKET/PREFIX")
     from training.store.file_cache import FileCache
     from training.store.object_storage import ObjectStorage
 

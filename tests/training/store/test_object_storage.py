@@ -491,3 +491,10 @@ def test_an_endpoint_that_is_no_url_is_refused_by_its_variable(endpoint, monkeyp
         Store("s3://digits/store", cache=tmp_path).models()
     assert str(refused.value) == f"AWS_ENDPOINT_URL is {endpoint!r}, want http://HOST or https://HOST"
     Store("gs://digits/store", cache=tmp_path)  # the variable is not for it
+
+
+@pytest.mark.parametrize("rest", ["digits/run#1", "digits/p?region=eu", "digits?x", "anna:secret@digits/p"])
+def test_parts_of_a_url_that_obstore_would_leave_out_are_refused_and_no_password_is_shown(rest):
+    with pytest.raises(StoreError) as refused:
+        Store(f"s3://{rest}")
+    assert str(refused.value) == "store 's3://…' has a user, ? or #, want s3://BUCKET/PREFIX"
