@@ -28,8 +28,8 @@ def main(
 ) -> None:
     """Check and measure training, checkpoints, predictor and engine on the accelerator of this machine.
 
-    Takes at most 8 minutes on one GPU. Exit code 1: a check failed; the file says which. It wants this package and what
-    it depends on for training (python -m pip install -e . with JAX's plugin for the device); nothing is downloaded.
+    Takes at most 8 minutes on one GPU. Exit code 1: a check failed; the file says which. It wants JAX with its plugin
+    for the device, Flax, Optax, Orbax, and what tests/accelerator/wheels.txt lists; nothing is downloaded.
     """
     with friendly_errors():
         parts: dict[str, Callable[[bool], dict[str, Any]]] = {

@@ -43,6 +43,12 @@ def test_a_lock_has_hashes_and_every_dependency_and_names_no_registry(file, extr
     assert "index-url" not in lock
 
 
+def test_what_is_carried_to_an_accelerator_is_in_the_lock():
+    lock = {re.match(r"[\w.-]+", line)[0] for line in locked((ROOT / "requirements.lock").read_text())}
+    carried = (ROOT / "tests/accelerator/wheels.txt").read_text().splitlines()
+    assert {name for name in carried if not name.startswith("#")} <= lock
+
+
 @pytest.mark.parametrize("accelerator", ["cuda", "tpu"])
 def test_the_lock_of_an_accelerator_has_the_versions_of_the_other_lock(accelerator):
     base, other = (
