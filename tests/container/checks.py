@@ -28,6 +28,7 @@ IMAGE = "digits:0.1.0"
 READY_WITHIN_S = 4.0
 SIZE_LIMIT_BYTES = 1_100_000_000
 LARGE_MB = 50
+USER = 10001
 GRACE_S = 10
 """After which Docker kills, unless told otherwise."""
 SITE_PACKAGES = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
@@ -245,7 +246,8 @@ def with_components(folder, *names):
 def for_podman(spec, folder, port=None, **given):
     """Makes a pod's specification one that podman 4.3 can play, on this machine's network and on a port.
 
-    It knows no variables in commands, and Secrets are files in `folder`, because it does not decode them.
+    It knows no variables in commands. Secrets are files in `folder`, because it does not decode them, and claims are
+    folders there.
     """
     spec["hostNetwork"] = True
     (container,) = spec["containers"]
@@ -263,16 +265,85 @@ def for_podman(spec, folder, port=None, **given):
     for volume in spec["volumes"]:
         if secret := volume.pop("secret", None):
             volume["hostPath"] = {"path": str(folder / secret["secretName"]), "type": "Directory"}
+        if claim := volume.pop("persistentVolumeClaim", None):
+            volume["hostPath"] = {"path": str(folder / claim["claimName"]), "type": "Directory"}
+
+
+def model_of_the_image(folder):
+    """Copies version 1 of lenet, as it is baked in, to a folder."""
+    container = engine.run("create", IMAGE).strip()
+    try:
+        engine.run("cp", f"{container}:/store/lenet/1", str(folder))
+    finally:
+        engine.run("rm", container)
+
+
+def job(documents, name, folder, **given):
+    """Runs the Job that a CronJob is the template of: its exit code, and what it says."""
+    template = only(documents, "CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]
+    for_podman(template["spec"], folder, **given)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": template["spec"]}
+    settings = [document for document in documents if document["kind"] == "ConfigMap"]
+    with played(folder / f"{name}.yaml", [*settings, pod]):
+        code = engine.run("wait", f"{name}-training").strip()
+        return int(code), engine.run("logs", f"{name}-training", said=True)
+
+
+def test_pods_of_the_overlay_baked_answer_without_a_volume(tmp_path):
+    if engine.NAME == "docker":
+        pytest.skip("docker plays no pods; CONTAINER=podman does")
+    documents = [d for d in built(ROOT / "k8s/overlays/baked") if d["kind"] in ("ConfigMap", "Deployment")]
+    spec = only(documents, "Deployment")["spec"]["template"]["spec"]
+    assert [volume["name"] for volume in spec["volumes"]] == ["tmp"]
+    port = free_port()
+    for_podman(spec, tmp_path, port)
+    with played(tmp_path / "baked.yaml", documents):
+        ready_after_s(port, time.monotonic())
+        assert get(port, "/predict", SEVEN)[1]["digit"] == 7
+
+
+def test_jobs_promote_roll_back_and_retrain_on_a_volume_that_the_service_only_reads(tmp_path):
+    if engine.NAME == "docker":
+        pytest.skip("docker plays no pods; CONTAINER=podman does")
+    store = tmp_path / "digits-store"
+    (store / "lenet").mkdir(parents=True)
+    for version in ("1", "2"):
+        model_of_the_image(store / "lenet" / version)
+    for path in (store, *store.rglob("*")):
+        os.chown(path, USER, USER)
+    documents = built(ROOT / "k8s/base")
+    given = {"DIGITS_MODEL": "lenet", "WHY": "a try", "DIGITS_OPERATOR": "anna"}
+    assert job(documents, "digits-promote", tmp_path, VERSION="1", **given)[0] == 0
+    port = free_port()
+    served = [document for document in documents if document["kind"] in ("ConfigMap", "Deployment")]
+    spec = only(served, "Deployment")["spec"]["template"]["spec"]
+    assert [m["readOnly"] for m in spec["containers"][0]["volumeMounts"] if m["name"] == "store"] == [True]
+    for_podman(spec, tmp_path, port)
+
+    def follows(version):
+        until = time.monotonic() + 60
+        while (found := get(port, "/predict", SEVEN)[1]["model"]["version"]) != version:
+            assert time.monotonic() < until, found
+            time.sleep(0.2)
+
+    with played(tmp_path / "service.yaml", served):
+        ready_after_s(port, time.monotonic())
+        follows(1)
+        documents = built(ROOT / "k8s/base")
+        assert job(documents, "digits-promote", tmp_path, VERSION="2", **given)[0] == 0
+        follows(2)
+        code, said = job(documents, "digits-rollback", tmp_path, **given)
+        assert (code, "version 1 is the champion of lenet again" in said) == (0, True), said
+        follows(1)
+        code, said = job(documents, "digits-retrain", tmp_path)
+        assert (code, "remains the champion" in said) == (0, True), said
+        follows(1)
 
 
 def test_a_job_promotes_a_version_in_object_storage_and_pods_follow(s3, tmp_path):
     if engine.NAME == "docker":
         pytest.skip("docker plays no pods; CONTAINER=podman does")
-    container = engine.run("create", IMAGE).strip()
-    try:
-        engine.run("cp", f"{container}:/store/lenet/1", str(tmp_path / "1"))
-    finally:
-        engine.run("rm", container)
+    model_of_the_image(tmp_path / "1")
     for path in (tmp_path / "1").rglob("*"):
         if path.is_file():
             key = f"store/lenet/1/{path.relative_to(tmp_path / '1').as_posix()}"
@@ -283,15 +354,9 @@ def test_a_job_promotes_a_version_in_object_storage_and_pods_follow(s3, tmp_path
     assert storage["data"]["DIGITS_STORE"] == f"s3://{BUCKET}/store"
     storage["data"] |= s3.environment  # as the Secrets have it
 
-    template = only(documents, "CronJob", "digits-promote")["spec"]["jobTemplate"]["spec"]["template"]
-    for_podman(
-        template["spec"], tmp_path, DIGITS_MODEL="lenet", VERSION="1", WHY="the first one", DIGITS_OPERATOR="anna"
-    )
-    job = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "digits-promote"}, "spec": template["spec"]}
-    with played(tmp_path / "job.yaml", [*settings, job]):
-        code = engine.run("wait", "digits-promote-training").strip()
-        said = engine.run("logs", "digits-promote-training", said=True)
-        assert (code, "version 1 is the champion of lenet" in said) == ("0", True), said
+    given = {"DIGITS_MODEL": "lenet", "VERSION": "1", "WHY": "the first one", "DIGITS_OPERATOR": "anna"}
+    code, said = job(documents, "digits-promote", tmp_path, **given)
+    assert (code, "version 1 is the champion of lenet" in said) == (0, True), said
 
     port = free_port()
     deployment = only(documents, "Deployment")
