@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from service.errors import WrongValue, out_of_range, too_many_rows, wrong_length, wrong_type
+from service.protocols.warnings import CHANNELS
 from training.images import FULL_INK, PIXELS, SIDE, quantise
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 FORM: Final = f"{PIXELS} ({SIDE} x {SIDE}, row by row)"
 PICTURE: Final = f"a list of {PIXELS} numbers or of {SIDE} rows of {SIDE}"
 LISTED: Final = f"a list of pictures; a list of one picture is [[{PIXELS} numbers]]"
-CHANNELS: Final = {2: "grey and alpha", 3: "RGB", 4: "RGBA"}
-"""Number of channels -> what pictures of several channels have."""
 AXIS_HINT: Final = f"; the axis of channels goes last, [{SIDE}][{SIDE}][1], or is left out"
 SCALES: Final = (1e-300, 1e300)
 """Minimum and maximum scale for which float64 arithmetic neither overflows nor underflows."""

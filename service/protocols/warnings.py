@@ -45,6 +45,7 @@ AWAY: Final = 2.0
 LONGER_SIDE: Final = (16, 22)
 """Least and greatest longer side of a digit's strokes, in pixels: 16 to 20 in all but 8 of MNIST's training digits."""
 CHANNELS: Final = {4: "RGBA", 3: "RGB", 2: "grey and alpha"}
+"""Number of channels -> what pictures of several channels have; the most first, because 4 are also twice 2."""
 FILE: Final = "the picture as an image file, which is prepared as MNIST was"
 PLACES: Final = np.arange(SIDE, dtype=np.float64)
 ONES: Final = np.ones(SIDE)

@@ -33,6 +33,7 @@ GRACE_S = 10
 """After which Docker kills, unless told otherwise."""
 SITE_PACKAGES = "$(python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
 """In a shell of the image."""
+plays_pods = pytest.mark.skipif(engine.NAME == "docker", reason="docker plays no pods; CONTAINER=podman does")
 NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -196,13 +197,12 @@ def played(path, pod):
         engine.down(str(path), check=False)
 
 
+@plays_pods
 def test_a_pod_that_is_deleted_under_load_loses_no_request(tmp_path):
     """Podman runs no preStop, so that the service's own pause has to do.
 
     It would take away the pod's network while the service drains. As the kubelet does it, its containers end first.
     """
-    if engine.NAME == "docker":
-        pytest.skip("docker plays no pods; CONTAINER=podman does")
     first, second = free_port(), free_port()
     pods = {}
     for name, port in (("digits", first), ("digits-other", second)):
@@ -289,9 +289,8 @@ def job(documents, name, folder, **given):
         return int(code), engine.run("logs", f"{name}-training", said=True)
 
 
+@plays_pods
 def test_pods_of_the_overlay_baked_answer_without_a_volume(tmp_path):
-    if engine.NAME == "docker":
-        pytest.skip("docker plays no pods; CONTAINER=podman does")
     documents = [d for d in built(ROOT / "k8s/overlays/baked") if d["kind"] in ("ConfigMap", "Deployment")]
     spec = only(documents, "Deployment")["spec"]["template"]["spec"]
     assert [volume["name"] for volume in spec["volumes"]] == ["tmp"]
@@ -302,9 +301,8 @@ def test_pods_of_the_overlay_baked_answer_without_a_volume(tmp_path):
         assert get(port, "/predict", SEVEN)[1]["digit"] == 7
 
 
+@plays_pods
 def test_jobs_promote_roll_back_and_retrain_on_a_volume_that_the_service_only_reads(tmp_path):
-    if engine.NAME == "docker":
-        pytest.skip("docker plays no pods; CONTAINER=podman does")
     store = tmp_path / "digits-store"
     (store / "lenet").mkdir(parents=True)
     for version in ("1", "2"):
@@ -340,9 +338,8 @@ def test_jobs_promote_roll_back_and_retrain_on_a_volume_that_the_service_only_re
         follows(1)
 
 
+@plays_pods
 def test_a_job_promotes_a_version_in_object_storage_and_pods_follow(s3, tmp_path):
-    if engine.NAME == "docker":
-        pytest.skip("docker plays no pods; CONTAINER=podman does")
     model_of_the_image(tmp_path / "1")
     for path in (tmp_path / "1").rglob("*"):
         if path.is_file():
@@ -374,9 +371,8 @@ def get_text(port, path):
         return answer.read().decode()
 
 
+@plays_pods
 def test_pods_with_keys_and_tls_answer_who_has_a_key(tmp_path):
-    if engine.NAME == "docker":
-        pytest.skip("docker plays no pods; CONTAINER=podman does")
     tmp_path.chmod(0o755)  # it is another user there
     (tmp_path / "digits-keys").mkdir()
     (tmp_path / "digits-keys" / "keys").write_text(f"shop predict {digest_of('secret')}\n")

@@ -78,7 +78,7 @@ def test_an_epoch_that_draws_its_batches_is_lowered(name, mesh):
     of_one_device = abstract_params(teacher, inference_form())
     weights = [jax.tree.map(lambda of: jax.ShapeDtypeStruct(of.shape, of.dtype), of_one_device)] * 2
     order = jax.ShapeDtypeStruct((429, 1, ROWS), np.int32)
-    digits = DeviceDigits(PICTURES, LABELS, weights, (teacher,) * 2, 10, MEDIUM, mesh, order, KEY)
+    digits = DeviceDigits(PICTURES, LABELS, weights, (teacher,) * 2, 10, MEDIUM, mesh, order, KEY, 0)
     for platform in PLATFORMS:
         steps = compile_steps(forward(NETWORKS[name], training_form(platform)), recipe, 429, mesh)
         exported = export.export(steps, platforms=[platform], disabled_checks=[LAYOUTS])(state, digits, KEY, 0, 429)

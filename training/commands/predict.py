@@ -23,16 +23,12 @@ from training.commands.options import (
     default_store,
     open_store,
 )
+from training.prediction.shard import MOST, Shard, ShardError
 
 # JAX, NumPy and pyarrow are imported inside the command, so that --help answers at once.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from training.prediction.shard import Shard
-
-
-MOST_SHARDS = 99_999
-"""The names of their files have five digits."""
 OTHER_ENDINGS = (".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".npz")
 """Of files that somebody may expect, and that are not written."""
 
@@ -70,7 +66,7 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            max=MOST_SHARDS,
+            max=MOST - 1,
             help="Divide IN into so many shards, with a file in OUT for each.",
             show_default=False,
         ),
@@ -159,10 +155,8 @@ def predict(
     stdout.print(f"{out}: {'; '.join(said)}", soft_wrap=True, markup=False)
 
 
-def _parts(out: Path, shards: int | None, shard: str | None) -> "list[tuple[Shard, Path]]":
+def _parts(out: Path, shards: int | None, shard: str | None) -> list[tuple[Shard, Path]]:
     """The shards that are asked for, each with its file."""
-    from training.prediction.shard import Shard, ShardError
-
     is_file = out.suffix.lower() == ".parquet" and not out.is_dir()
     if shards and shard:
         raise typer.BadParameter("--shards are all and --shard is one, want only one of them", param_hint="--shard")

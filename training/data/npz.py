@@ -21,7 +21,7 @@ IMAGES: Final = "images"
 ARRAYS: Final = (IMAGES, "labels")
 OF_KERAS: Final[dict[Part, tuple[str, str]]] = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}
 """Names of the arrays in the files that keras.datasets downloads."""
-BEGINNINGS: Final = (b"PK", b"\x93NUMPY")
+BEGINNINGS: Final = (b"PK", np.lib.format.MAGIC_PREFIX)
 """The first bytes of an archive, and of a lone array."""
 
 

@@ -13,6 +13,7 @@ from pyarrow import csv, parquet
 
 from training.data.columns import COLUMNS, LABELS, SCHEMES, check_columns, label_name, labels_of, pixel_names, pixels_of
 from training.data.digits import DataError
+from training.data.idx import GZIP_MAGIC
 from training.data.pixels import digits_from
 from training.data.replacing import replacing
 from training.images import FULL_INK, PIXELS
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 PIXELS_BY_ANY_NAME = tuple(name for scheme in SCHEMES for name in scheme)
 HEADER_BYTES = 100_000
 """The first line of a CSV file is not longer."""
-GZIP = b"\x1f\x8b"
-"""The first bytes of a packed file."""
 SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
 """Of columns in files that are called CSV, as errors name them."""
 
@@ -89,11 +88,11 @@ def csv_options(kept: dict[str, pa.DataType] | None = None) -> csv.ConvertOption
 def check_header(path: Path) -> None:
     """Raises DataError for a CSV file in another encoding, with other separators, or without names of columns."""
     with path.open("rb") as file:
-        begins = file.read(2)
+        begins = file.read(len(GZIP_MAGIC))
     if begins in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise DataError(f"{path}: is in UTF-16, want UTF-8")
-    if begins and (begins == GZIP) != (path.suffix == ".gz"):
-        packed, ending = ("is packed", ".csv.gz") if begins == GZIP else ("is not packed", ".csv")
+    if begins and (begins == GZIP_MAGIC) != (path.suffix == ".gz"):
+        packed, ending = ("is packed", ".csv.gz") if begins == GZIP_MAGIC else ("is not packed", ".csv")
         raise DataError(f"{path}: {packed} with gzip, want a name that ends in {ending}")
     with pa.input_stream(path) as stream:  # unpacks by the ending of the name
         first, *_ = stream.read(HEADER_BYTES).decode(errors="replace").splitlines() or [""]

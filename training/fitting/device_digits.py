@@ -6,7 +6,7 @@ loop on one processor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +49,11 @@ class DeviceDigits:
     classes: int
     distortion: Distortion
     mesh: Mesh
-    order: Any = None
+    order: jax.Array
     """Indices of the pictures of an epoch, int32 [steps, parts, rows]."""
-    key: Any = None
+    key: Any
     """Data of the random key of the epoch's distortions, uint32 [2]."""
-    first: Any = 0
+    first: Any
     """Number of the step that `batch` counts from."""
 
     def batch(self, step: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -75,5 +75,4 @@ def keep_on_devices(
     weights = [params for _, params in teachers]
     images, labels, weights = jax.device_put((training.images, training.labels, weights), replicated(mesh))
     networks = tuple(layers for layers, _ in teachers)
-    digits = DeviceDigits(images, labels, weights, networks, classes, recipe.distortion, mesh)
-    return lambda order, key, first: replace(digits, order=order, key=key, first=first)
+    return partial(DeviceDigits, images, labels, weights, networks, classes, recipe.distortion, mesh)

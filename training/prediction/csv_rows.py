@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -35,8 +36,6 @@ class CsvRows:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._options = csv_options()
-        self._counted: int | None = None
-        self._blank_lines = False
         with self._opened(0) as reader:
             self._first_pixel, *_ = names = pixel_names(reader.schema.names)
             check_columns(path, reader.schema, names, others=True)
@@ -47,10 +46,7 @@ class CsvRows:
         return [self._path]
 
     def count(self) -> int:
-        if self._counted is None:
-            self._counted = self._count_behind(0)
-            self._blank_lines = self._count_behind(self._counted) > 0
-        return self._counted
+        return self._count
 
     def read(self, first: int, stop: int | None) -> Iterator[Numbers]:
         extra = self._not_skipped(first)
@@ -59,12 +55,19 @@ class CsvRows:
             for table in gathered(rows, NUMBERS_AT_ONCE):
                 yield Numbers(pixels_of(table), table.select(self.kept.names))
 
+    @cached_property
+    def _count(self) -> int:
+        return self._count_behind(0)
+
+    @cached_property
+    def _has_blank_lines(self) -> bool:
+        return self._count_behind(self._count) > 0
+
     def _not_skipped(self, first: int) -> int:
         """How many of so many rows are read when they are skipped: pyarrow counts blank lines among them."""
-        if not first:
+        if not first or not self._has_blank_lines:
             return 0
-        rows = self.count()
-        return first - (rows - self._count_behind(first)) if self._blank_lines else 0
+        return first - (self._count - self._count_behind(first))
 
     def _count_behind(self, skipped: int) -> int:
         with self._opened(skipped, csv.ConvertOptions(include_columns=[self._first_pixel])) as reader:

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import jax
@@ -75,7 +76,6 @@ class OpenJob:
         self._source = open_source(job.source)
         self._schema = schema_of(self._source.kept)
         self._rows = self._source.rows
-        self._content = ""
 
     @property
     def row_size(self) -> int:
@@ -132,11 +132,14 @@ class OpenJob:
             self._rows = self._source.count()
         return (0, None) if self._rows is None else shard.rows(self._rows)
 
+    @cached_property
+    def _content(self) -> str:
+        return _hash_state(self._job.source, self._source.files())
+
     def _said(self, shard: Shard) -> Said:
         """What a part says of itself: two parts that say the same have the same answers."""
         job = self._job
         self._range(shard)
-        self._content = self._content or _hash_state(job.source, self._source.files())
         facts: Said = {"input": job.source.resolve().name, "rows": self._rows, "content": self._content}
         facts |= {"scale": job.scale, "ink": job.ink}
         facts |= {"model": job.model, "version": job.version, "trained_at": job.trained_at}
