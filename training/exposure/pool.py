@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from training.images import Images
 
 
-DRAWN = 800
+DRAWN = 1600
 """The scale of the numbers of pictures."""
 
 
@@ -51,5 +51,5 @@ def _drawings(n: int) -> Pool:
         textures.noise(n * 3 // 10, random),
         textures.cuttings(n * 5 // 10, random),
     ]
-    digits = [*[glyphs.glyphs(glyphs.DIGITS)] * 4, strokes.written(strokes.DIGITS, n // 40, random)]
+    digits = [*[glyphs.glyphs(glyphs.DIGITS)] * 8, strokes.written(strokes.DIGITS, n // 40, random)]
     return Pool(np.concatenate(outliers), np.concatenate(digits))

@@ -29,19 +29,21 @@ from training.uncertainty.novelty import HIDDEN, Detector
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from training.data.digits import Digits
     from training.network.layers import Layers
     from training.network.module import Params
 
-DIGITS = 7000
+DIGITS = 12_000
 """Number of digits of the training in each epoch; fewer are repeated."""
-SPOILED = 3000
+SPOILED = 6000
 """Number of digits that outliers are made from."""
-VIEWS, PASSES = 2, 4
+VIEWS, PASSES = 4, 2
 """Each picture is distorted so many times, and its numbers are learned so many times."""
 BATCH, AT_ONCE = 250, 1000
 """Rows of a batch, and number of pictures whose numbers are computed at once; a multiple of the former."""
-LEARNING_RATE: Final = 3e-3
+LEARNING_RATE: Final = 6e-3
 WEIGHT_DECAY: Final = 1e-4
 LEAST_DEVIATION: Final = 0.05
 """Added to the standard deviation that a number is divided by: a pixel that hardly ever has ink counts little."""
@@ -88,25 +90,21 @@ def with_head(layers: Layers, params: Params, detector: Detector, training: Digi
 
     calls = len(pictures) // AT_ONCE
     read, (start, learn) = _compile_reading(layers), _compile_learning(VIEWS * PASSES * calls * AT_ONCE // BATCH)
-    orders = [random.permutation(len(pictures))[: calls * AT_ONCE] for _ in range(VIEWS)]
-    views = [
-        np.concatenate(
-            [
-                np.asarray(
-                    read(
-                        params,
-                        detector,
-                        _by_other_hands(pictures[rows], jax.random.fold_in(key, AT_ONCE * view + call)),
-                    )
-                )
-                for call, rows in enumerate(order.reshape(calls, AT_ONCE))
-            ]
+
+    def view(number: int, order: NDArray[np.intp]) -> NDArray[np.float32]:
+        """What the head reads of pictures in some order, distorted as in no other view: [n, m]."""
+        keys = (jax.random.fold_in(key, AT_ONCE * number + call) for call in range(calls))
+        rows = zip(order.reshape(calls, AT_ONCE), keys, strict=True)
+        return np.concatenate(
+            [np.asarray(read(params, detector, _by_other_hands(pictures[some], key))) for some, key in rows]
         )
-        for view, order in enumerate(orders)
-    ]
-    mean, deviation = views[0].mean(axis=0), views[0].std(axis=0) + np.float32(LEAST_DEVIATION)
-    state = start(Head.drawn(len(mean), key))
-    for found, order in zip(views, orders, strict=True):
+
+    for number in range(VIEWS):
+        order = random.permutation(len(pictures))[: calls * AT_ONCE]
+        found = view(number, order)
+        if number == 0:
+            mean, deviation = found.mean(axis=0), found.std(axis=0) + np.float32(LEAST_DEVIATION)
+            state = start(Head.drawn(len(mean), key))
         standard = (found - mean) / deviation
         for _ in range(PASSES):
             rows = random.permutation(len(order)).reshape(-1, BATCH)

@@ -13,6 +13,7 @@ import numpy as np
 
 from training.picture.cut_out import cut_out
 from training.picture.find import find, reduced
+from training.picture.glare import washed_out
 from training.picture.levels import NoInk, unenlarged
 from training.picture.place import fitted, solid, thickened
 from training.picture.plausibility import CLEAR, SOMETHING, clarity
@@ -120,8 +121,8 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
     found = find(small, ink)
     beside = _beside(found)
     alike = bool(beside) or not found.view.window  # digits beside it, or a drawing, which has nothing but what is meant
-    clear = np.inf if alike else clarity(found.features)
-    if clear < SOMETHING:
+    clearness = np.inf if alike else clarity(found.features)
+    if clearness < SOMETHING:
         raise NoInk(found.view.ink)
     groups = sorted([found.group, *beside], key=lambda group: found.view.parts.box(group)[2])
     best = groups.index(found.group)
@@ -135,7 +136,8 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
         raise NoInk(found.view.ink)
     at_edge = found.view.parts.at_edge
     cut_off = [group for group in beside if at_edge[group].any() and not at_edge[found.group].any()]
-    return Line(pieces, best, clear > CLEAR, len(beside) - len(cut_off))
+    clear = clearness > CLEAR and not washed_out(found)
+    return Line(pieces, best, clear, len(beside) - len(cut_off))
 
 
 def _beside(found: Candidate) -> list[list[int]]:

@@ -23,8 +23,10 @@ SPECK: Final = 0.03
 """Parts with less ink than this share of a digit's largest part are no parts of it."""
 SEEDS: Final = 5
 """Number of parts that are tried as the largest of the digit."""
-NEAR: Final = 0.16
-"""Parts of a digit are at most this share of its size apart."""
+NEAR, DOT_NEAR = 0.16, 0.3
+"""Parts of a digit are at most the first share of its size apart, a dot, as a question mark has, the second."""
+DOT, DOT_WIDTH, DOT_DARKNESS = 0.006, 0.6, 0.8
+"""A dot has at least this share of the largest part's ink, of its strokes' width, and of its darkness: less is dirt."""
 ALIKE: Final = 0.6
 """A part beside another one with at least this share of its height is a digit of its own."""
 WIDE: Final = 1.3
@@ -119,7 +121,8 @@ class Parts:
         """The seed and the parts near it that make one digit with it."""
         group, box = [seed], self.boxes[seed].copy()
         size = max(box[1] - box[0], box[3] - box[2])
-        others = np.flatnonzero(self.mass >= SPECK * self.mass[seed])
+        dots = self._dots(seed)
+        others = np.flatnonzero((self.mass >= SPECK * self.mass[seed]) | dots)
         away = np.maximum.reduce(
             [
                 box[0] - self.boxes[others, 1],
@@ -133,7 +136,7 @@ class Parts:
                 continue
             its = self.boxes[part]
             apart_y, apart_x = max(box[0] - its[1], its[0] - box[1]), max(box[2] - its[3], its[2] - box[3])
-            if max(apart_y, apart_x) > NEAR * size:
+            if max(apart_y, apart_x) > (DOT_NEAR if dots[part] else NEAR) * size:
                 continue
             union = np.array([min(box[0], its[0]), max(box[1], its[1]), min(box[2], its[2]), max(box[3], its[3])])
             height, width = union[1] - union[0], union[3] - union[2]
@@ -147,6 +150,12 @@ class Parts:
             group.append(int(part))
             box, size = union, max(height, width)
         return group
+
+    def _dots(self, seed: int) -> Mask:
+        """Which parts are small, but no specks of dirt beside the part `seed`: bool [n]."""
+        wide = self.area > (DOT_WIDTH * self.pen([seed])) ** 2
+        dark = self.mass > DOT_DARKNESS * self.mean([seed]) * self.area
+        return wide & dark & (self.mass > DOT * self.mass[seed]) & (self.at_edge == 0)
 
 
 def overlap(boxes: NDArray[np.float64], box: Box) -> Mask:

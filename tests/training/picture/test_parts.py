@@ -1,0 +1,27 @@
+"""Which parts of ink make a digit: dots belong to it, dirt and what is far from it do not."""
+
+import numpy as np
+import pytest
+
+from training.picture.parts import Parts
+
+
+def parts_of(*dots):
+    """A stroke of 12 x 100 pixels, part 0, and discs at (y, x), each with a radius and a darkness."""
+    y, x = np.mgrid[:200, :200]
+    dark = np.where((abs(y - 80) <= 50) & (abs(x - 100) < 6), 0.8, 0.0)
+    for (row, column), radius, level in dots:
+        dark[np.hypot(y - row, x - column) <= radius] = level
+    return Parts.of(dark > 0, dark.astype(np.float32))
+
+
+@pytest.mark.parametrize("place", [(157, 100), (80, 130), (100, 72)])
+def test_a_dot_as_dark_and_as_wide_as_the_strokes_belongs_to_them(place):
+    assert parts_of((place, 4.5, 0.8)).group(0) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "dirt", [((140, 100), 2.0, 0.8), ((140, 100), 4.5, 0.3), ((175, 100), 4.5, 0.8), ((197, 100), 4.5, 0.8)]
+)
+def test_what_is_finer_fainter_farther_or_at_the_edge_does_not(dirt):
+    assert parts_of(dirt).group(0) == [0]
