@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 MIDDLE: Final = SIDE // 2
 MIRRORED, UPSIDE_DOWN, ON_THE_SIDE = (3, 4, 6, 7, 9), (4, 7), (2, 3, 4, 5, 6, 7, 9)
 """Digits that look like no digit after reflection left to right, top to bottom, and after a quarter turn."""
+STROKE: Final = FULL_INK // 4
+"""Fainter pixels are the fringe of a stroke."""
+NARROW: Final = 8
+"""Digits narrower than so many pixels, such as 1, are in many pairs: beside another digit they hide easily."""
+OVERLAP, APART = (-2, -1, 0), range(1, 7)
+"""Numbers of columns between two digits."""
 
 
 def spoiled(images: Images, labels: NDArray[np.uint8], random: np.random.Generator) -> Images:
     """About as many pictures uint8 [m, 28, 28] as `images` uint8 [n, 28, 28] with their digits `labels` [n]."""
-    changes: list[Change] = [_part, _part, _part, _pairs, _overlaid, _inverted, _tiny, _far_off, _framed]
+    changes: list[Change] = [*[_part] * 3, *[_pairs] * 3, _overlaid, _inverted, _tiny, _far_off, _framed]
     kinds = random.integers(0, len(changes) + 2, len(images))
     found = [change(images[kinds == kind], random) for kind, change in enumerate(changes)]
     rest, digits = images[kinds >= len(changes)], labels[kinds >= len(changes)]
@@ -48,18 +54,28 @@ def _part(images: Images, random: np.random.Generator) -> Images:
 
 
 def _pairs(images: Images, random: np.random.Generator) -> Images:
-    """Two side by side or one above the other, prepared as one."""
+    """Two side by side, a few one above the other, most of them touching, prepared as one."""
     found = []
-    for left, right in zip(images, images[::-1], strict=True):
-        space = int(random.integers(0, 9))
-        axis = int(random.random() < 0.8)
-        gap = [slice(None)] * 2
-        gap[axis] = slice(0, SIDE - space)
-        rest = [slice(None)] * 2
-        rest[axis] = slice(space, SIDE)
-        both = np.concatenate([left[tuple(gap)], right[tuple(rest)]], axis=axis)
-        found.append(prepared(both.astype(np.float32) / FULL_INK))
+    narrow = images[(images.max(axis=1) > STROKE).sum(axis=1) < NARROW]
+    for image, other in zip(images, images[::-1], strict=True):
+        beside = narrow[random.integers(len(narrow))] if len(narrow) and random.random() < 0.4 else other
+        pair, upright = (image, beside), random.random() < 0.9
+        left, right = (pair[index] if upright else pair[index].T for index in random.permutation(2))
+        both = _joined(left, right, int(random.choice(OVERLAP if random.random() < 0.6 else APART)))
+        found.append(prepared((both if upright else both.T).astype(np.float32) / FULL_INK))
     return _stacked(found)
+
+
+def _joined(left: Images, right: Images, apart: int) -> Images:
+    """Two pictures on one [28, 84], with so many columns between their strokes in the row where they are closest."""
+    ends = np.where(left > STROKE, np.arange(SIDE), -SIDE).max(axis=1)
+    starts = np.where(right > STROKE, np.arange(SIDE), 2 * SIDE).min(axis=1)
+    place = MIDDLE + max(apart + 1 - int((starts - ends).min()), -MIDDLE)
+    both = np.zeros((SIDE, 3 * SIDE), np.uint8)
+    both[:, MIDDLE : MIDDLE + SIDE] = left
+    there = both[:, place : place + SIDE]
+    np.maximum(there, right, out=there)
+    return both
 
 
 def _overlaid(images: Images, random: np.random.Generator) -> Images:

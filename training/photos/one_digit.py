@@ -45,6 +45,10 @@ SETTINGS: Mapping[str, tuple[str, Setting]] = {
         Setting(paper.dark_screenshot, LIGHTS, (0.3, 0.55), layers=(), camera=SCREEN),
     ),
     "form": ("one digit in a printed box of a form", Setting(paper.form, PENS, (0.34, 0.52), away=0.04)),
+    "caption": (
+        "one digit beside a printed caption",
+        Setting(paper.captioned, PENS, (0.34, 0.52), away=0.03),
+    ),
     "thumb": ("a thumb in the corner", Setting(height=(0.34, 0.55), away=0.04, layers=(light.daylight, scene.thumb))),
     "together": (
         "all together",

@@ -26,6 +26,8 @@ FORM_INKS: tuple[Colour, ...] = (
 MARGIN_RED: Colour = (0.9, 0.45, 0.45)
 SHARP, ALMOST_UPRIGHT = 1.2, (-4.0, 4.0)
 
+CAPTIONS = ("Amount", "No.", "Code", "Day", "Class", "Points", "Page score", "Number of persons")
+
 
 def white(size: Size, random: Random) -> Scene:
     """Writing paper: nearly white, with grain."""
@@ -65,19 +67,32 @@ def ruled_or_squared(size: Size, random: Random) -> Scene:
 
 
 def form(size: Size, random: Random) -> Scene:
-    """A printed form: a box in the middle, sometimes with a caption or the rule of the next field."""
-    page, side = white(size, random), min(size)
-    ink = pick(random, FORM_INKS)
+    """A printed form: a box in the middle, sometimes with a caption above it."""
+    side, ink = min(size), pick(random, FORM_INKS)
     high = side * between(random, (0.66, 0.86))
     wide = high * between(random, (0.8, 1.1))
-    width = side * between(random, (0.006, 0.02))
-    page = absorbed(page, outline(size, (high, wide), width, between(random, ALMOST_UPRIGHT)), ink)
+    page = _boxed(size, (high, wide), ink, random)
     if happens(random, 0.4):
-        text = pick(random, ("Amount", "No.", "Code", "Day", "Class", "Points"))
-        caption = printed(text, "DejaVuSans", 0.04 * side)
+        caption = printed(pick(random, CAPTIONS), "DejaVuSans", 0.04 * side)
         place = (size[0] / 2 - high / 2 - 0.045 * side, size[1] / 2 - wide / 2 + caption.shape[1] / 2)
         page = absorbed(page, placed(caption, size, place), ink)
     return page
+
+
+def captioned(size: Size, random: Random) -> Scene:
+    """A printed form: a box with a caption in it, close above or below the place to write."""
+    side, ink = min(size), pick(random, FORM_INKS)
+    high = side * between(random, (0.85, 0.95))
+    page = _boxed(size, (high, high * between(random, (0.8, 1.1))), ink, random)
+    caption = printed(pick(random, CAPTIONS), "DejaVuSans", between(random, (0.04, 0.07)) * side)
+    below = pick(random, (-1, 1)) * between(random, (0.28, 0.36)) * side
+    return absorbed(page, placed(caption, size, (size[0] / 2 + below, size[1] / 2)), ink)
+
+
+def _boxed(size: Size, sides: tuple[float, float], ink: Colour, random: Random) -> Scene:
+    """White paper with a printed box in the middle."""
+    width = min(size) * between(random, (0.006, 0.02))
+    return absorbed(white(size, random), outline(size, sides, width, between(random, ALMOST_UPRIGHT)), ink)
 
 
 def comb(count: int) -> Surface:

@@ -27,6 +27,8 @@ NEAR, DOT_NEAR = 0.16, 0.3
 """Parts of a digit are at most the first share of its size apart, a dot, as a question mark has, the second."""
 DOT, DOT_WIDTH, DOT_DARKNESS = 0.006, 0.6, 0.8
 """A dot has at least this share of the largest part's ink, of its strokes' width, and of its darkness: less is dirt."""
+LETTER, LETTERS = 0.5, 3
+"""At least so many parts on one line, each lower than the first share of a digit's height, are a caption."""
 ALIKE: Final = 0.6
 """A part beside another one with at least this share of its height is a digit of its own."""
 WIDE: Final = 1.3
@@ -123,6 +125,7 @@ class Parts:
         size = max(box[1] - box[0], box[3] - box[2])
         dots = self._dots(seed)
         others = np.flatnonzero((self.mass >= SPECK * self.mass[seed]) | dots)
+        others = others[~self._captions(seed, others)]
         away = np.maximum.reduce(
             [
                 box[0] - self.boxes[others, 1],
@@ -156,6 +159,15 @@ class Parts:
         wide = self.area > (DOT_WIDTH * self.pen([seed])) ** 2
         dark = self.mass > DOT_DARKNESS * self.mean([seed]) * self.area
         return wide & dark & (self.mass > DOT * self.mass[seed]) & (self.at_edge == 0)
+
+    def _captions(self, seed: int, others: NDArray[np.intp]) -> Mask:
+        """Which of some parts are letters of a printed line beside the part `seed`: bool [n]."""
+        tops, bottoms = self.boxes[others, 0], self.boxes[others, 1]
+        heights = bottoms - tops
+        small = heights < LETTER * (self.boxes[seed, 1] - self.boxes[seed, 0])
+        shared = np.minimum(bottoms[:, None], bottoms) - np.maximum(tops[:, None], tops)
+        level = shared > 0.5 * np.minimum(heights[:, None], heights)
+        return small & ((level & small).sum(axis=1) >= LETTERS)
 
 
 def overlap(boxes: NDArray[np.float64], box: Box) -> Mask:

@@ -48,3 +48,17 @@ def test_the_pool_is_the_same_for_the_same_digits(few_digits):
     assert all(np.array_equal(mine, its) for mine, its in zip(first, pool.pool(images, labels), strict=True))
     other = pool.pool(few_digits.images[60:120], few_digits.labels[60:120])
     assert not np.array_equal(first.outliers[-9:], other.outliers[-9:])
+
+
+@pytest.mark.parametrize("apart", [-2, 0, 3])
+def test_two_digits_are_as_far_apart_as_wanted_where_they_are_closest(few_digits, apart):
+    for left, right in zip(few_digits.images[:40], few_digits.images[40:80], strict=True):
+        both = spoiled._joined(left, right, apart)
+        place = next(
+            x for x in range(57) if np.array_equal(np.maximum(both[:, x : x + 28], right), both[:, x : x + 28])
+        )
+        ends, starts = (
+            np.array([at + of(np.flatnonzero(row > spoiled.STROKE), initial=empty) for row in image])
+            for image, at, of, empty in ((left, 14, np.max, -99), (right, place, np.min, 999))
+        )
+        assert (starts - ends).min() - 1 == apart

@@ -1,4 +1,4 @@
-"""Which parts of ink make a digit: dots belong to it, dirt and what is far from it do not."""
+"""Which parts of ink make a digit: dots belong to it; dirt, captions and what is far from it do not."""
 
 import numpy as np
 import pytest
@@ -25,3 +25,9 @@ def test_a_dot_as_dark_and_as_wide_as_the_strokes_belongs_to_them(place):
 )
 def test_what_is_finer_fainter_farther_or_at_the_edge_does_not(dirt):
     assert parts_of(dirt).group(0) == [0]
+
+
+def test_a_printed_line_of_letters_does_not_either_and_two_parts_are_no_line():
+    letters = [((145, column), 6.0, 0.8) for column in (85, 100, 115, 130)]
+    assert parts_of(*letters).group(0) == [0]
+    assert len(parts_of(*letters[:2]).group(0)) == 3
