@@ -137,7 +137,7 @@ def few_outliers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "DRAWN", 80)
         patch.setattr(outlier_exposure, "DIGITS", 2000)
-        patch.setattr(outlier_exposure, "SPOILED", 400)
+        patch.setattr(outlier_exposure, "SPOILED", 250)
         patch.setattr(outlier_exposure, "VIEWS", 1)
         patch.setattr(outlier_exposure, "PASSES", 4)
         yield

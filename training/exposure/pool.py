@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from training.images import Images
 
 
-DRAWN = 1600
+DRAWN = 800
 """The scale of the numbers of pictures."""
 
 
@@ -44,12 +44,12 @@ def _drawings(n: int) -> Pool:
         *[strokes.written(strokes.SIGNS, n // 40, random)] * 2,
         strokes.scribbles(n * 3 // 10, random),
         strokes.lines(n * 3 // 10, random),
-        shapes.shapes(n * 3 // 2, random),
+        shapes.shapes(n * 3, random),
         shapes.blocks(n * 3 // 10, random),
-        textures.blots(n * 6 // 10, random),
+        textures.blots(n * 9 // 10, random),
         textures.smudges(n * 5 // 10, random),
         textures.noise(n * 3 // 10, random),
         textures.cuttings(n * 5 // 10, random),
     ]
-    digits = [*[glyphs.glyphs(glyphs.DIGITS)] * 8, strokes.written(strokes.DIGITS, n // 40, random)]
+    digits = [*[glyphs.glyphs(glyphs.DIGITS)] * 8, strokes.written(strokes.DIGITS, n // 20, random)]
     return Pool(np.concatenate(outliers), np.concatenate(digits))

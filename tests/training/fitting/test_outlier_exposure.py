@@ -8,6 +8,7 @@ from training import mnist
 from training.answers import NOVELTY
 from training.data.split import split
 from training.evaluation.outliers import outliers
+from training.fitting import outlier_exposure
 from training.fitting.calibration import distance_from
 from training.fitting.loop import before_first_epoch, fit
 from training.fitting.outlier_exposure import with_head
@@ -38,7 +39,9 @@ def test_the_same_seed_gives_the_same_head_and_another_seed_does_not(trained, di
     assert not np.array_equal(first, other)
 
 
-def test_the_head_refuses_what_the_distance_accepts_and_few_digits(few_digits):
+def test_the_head_refuses_what_the_distance_accepts_and_few_digits(few_digits, monkeypatch):
+    monkeypatch.setattr(outlier_exposure, "SPOILED", 2000)
+    monkeypatch.setattr(outlier_exposure, "VIEWS", 2)
     layers = (Conv(16, kernel=5, activation="relu"), MaxPool(4), Flatten(), Dense(10))
     training, validation = split(few_digits, 500)
     *_, last = fit(layers, QUICK, training, validation, before_first_epoch(layers, QUICK), unwatched)
