@@ -31,6 +31,13 @@ FINER: Final = 4
 GRID: Final = (SIDE + 2 * MARGIN) * FINER
 DRAWN: Final = 20 * FINER
 """The side of the square that a digit fills."""
+BLOT: Final = 3.5
+"""Ink farther than so many of MNIST's pixels from the paper is no stroke: it fills the loops of a 6, an 8 or a 9."""
+
+
+def is_strokes(image: NDArray[np.uint8]) -> bool:
+    """Whether a digit uint8 [28, 28] can be drawn by a pen along the middle of its strokes."""
+    return bool(ndimage.distance_transform_edt(np.pad(image > 0.4 * FULL_INK, 1)).max() < BLOT)
 
 
 def of_digit(image: NDArray[np.uint8]) -> Drawing:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 
+from training.photos.drawing import is_strokes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from training.data.digits import Digits, Labels
@@ -52,10 +56,22 @@ class Family:
 def photos(family: Family, digits: Digits, count: int, seed: int) -> Iterator[Photo]:
     """`count` photos, the same for the same digits and seed; photo i does not depend on how many there are.
 
-    A digit is the first of a photo again only when all others have been.
+    A digit is the first of a photo again only when all others have been. Digits whose loops are filled with ink are
+    left out: drawn with a finer pen, an 8 would be a 1.
     """
-    order = np.random.default_rng(seed).permutation(len(digits))
+    firsts = _drawable(digits, np.random.default_rng(seed).permutation(len(digits)))
     for index in range(count):
         random = np.random.default_rng([seed, zlib.crc32(family.name.encode()), index])
-        rows = np.array([order[index % len(digits)], *random.integers(0, len(digits), AT_HAND - 1)])
+        others = islice(_drawable(digits, random.integers(0, len(digits), 4 * AT_HAND)), AT_HAND - 1)
+        rows = np.array([next(firsts), *others])
         yield family.draw(digits.images[rows], digits.labels[rows], random)
+
+
+def _drawable(digits: Digits, rows: NDArray[np.integer]) -> Iterator[int]:
+    """The rows of digits that a pen can draw, over and over; all of them, if it can draw none."""
+    found = []
+    for row in rows:
+        if is_strokes(digits.images[row]):
+            found.append(int(row))
+            yield int(row)
+    yield from cycle(found or rows.tolist())
