@@ -46,7 +46,7 @@ class Reading(NamedTuple):
 def read_digit(line: Line, answers: Answers) -> Reading:
     """The answer to the one digit of a picture, from answers to all pieces; several digits are not accepted."""
     best = [row for row in line.digits(_costs(line, answers)) if line.pieces[row].group == line.best]
-    seen = len(best) + line.beside
+    seen = len(best) + line.beside + line.elsewhere
     row = best[0] if len(best) == 1 else line.whole
     columns = answers.columns[row : row + 1].copy()
     if seen > 1:
@@ -75,7 +75,7 @@ def read_line(line: Line, answers: Answers) -> Reading:
     """The answers to all digits on a line, from answers to all pieces."""
     rows = line.digits(_costs(line, answers))
     columns = answers.columns[rows]
-    if not line.clear:
+    if not line.clear or line.elsewhere:
         columns[columns[:, VERDICT] == 0, VERDICT] = UNCLEAR_PICTURE
     boxes = [line.pieces[row].box for row in rows]
     return Reading(rows, Answers(columns, answers.judged), [len(rows)], boxes)

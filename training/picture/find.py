@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SEARCHED: Final = 256
 """The digit is looked for in a picture whose longer side has at most so many pixels."""
+LINE: Final = 128
+"""Or whose shorter side has at most so many: on a long line digits are small."""
 
 
 class Candidate(NamedTuple):
@@ -31,7 +33,7 @@ class Candidate(NamedTuple):
 
 
 def find(grey: Levels, ink: Ink | None = None) -> Candidate:
-    """The digit in a picture of at most SEARCHED pixels a side. Raises NoInk."""
+    """The digit in a picture of the size that `reduced` makes. Raises NoInk."""
     if found := candidates(grey, ink):
         return max(found, key=lambda candidate: candidate.score)
     raise NoInk(ink or polarity(grey))
@@ -51,5 +53,5 @@ def candidates(grey: Levels, ink: Ink | None) -> list[Candidate]:
 
 def reduced(grey: Levels) -> tuple[Levels, int]:
     """The picture that the digit is looked for in, and how many times smaller it is."""
-    factor = -(-max(grey.shape) // SEARCHED)
+    factor = max(min(-(-max(grey.shape) // SEARCHED), -(-min(grey.shape) // LINE)), 1)
     return (np.asarray(Image.fromarray(grey).reduce(factor)), factor) if factor > 1 else (grey, 1)

@@ -37,6 +37,8 @@ UNCUT: Final = 0.9
 """A group that is narrower, relative to its height, is one digit."""
 NARROWEST, WIDEST = 0.12, 1.35
 """A piece's width relative to the height of its group."""
+TRIED: Final = 100
+"""Of so many parts, those with the most ink, it is looked whether they belong to another digit."""
 CUTS: Final = 7
 """Maximum number of columns at which a group may be cut."""
 
@@ -75,6 +77,8 @@ class Line(NamedTuple):
     """Whether it is so much more plausible than anything else that its answer can be accepted."""
     beside: int
     """Number of other groups on the line, without those that the edge cuts off unless it cuts off the best one, too."""
+    elsewhere: int = 0
+    """Number of groups like it above and below the line."""
 
     @property
     def whole(self) -> int:
@@ -119,7 +123,7 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
     grey = unenlarged(grey)
     small, factor = reduced(grey)
     found = find(small, ink)
-    beside = _beside(found)
+    beside, elsewhere = _others(found)
     alike = bool(beside) or not found.view.window  # digits beside it, or a drawing, which has nothing but what is meant
     clearness = np.inf if alike else clarity(found.features)
     if clearness < SOMETHING:
@@ -137,16 +141,25 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
     at_edge = found.view.parts.at_edge
     cut_off = [group for group in beside if at_edge[group].any() and not at_edge[found.group].any()]
     clear = clearness > CLEAR and not washed_out(found)
-    return Line(pieces, best, clear, len(beside) - len(cut_off))
+    rows = [group for group in elsewhere if not at_edge[group].any()]
+    return Line(pieces, best, clear, len(beside) - len(cut_off), len(rows))
 
 
-def _beside(found: Candidate) -> list[list[int]]:
-    """Groups of parts on the line of the most plausible digit that look like it: height, stroke width, darkness."""
+class _Others(NamedTuple):
+    """Groups of parts that look like the most plausible digit: height, stroke width, darkness."""
+
+    beside: list[list[int]]
+    """Those on its line."""
+    elsewhere: list[list[int]]
+    """Those above and below."""
+
+
+def _others(found: Candidate) -> _Others:
     parts = found.view.parts
     box, pen, mean = parts.box(found.group), parts.pen(found.group), parts.mean(found.group)
     height = box[1] - box[0]
-    taken, groups = set(found.group), []
-    for seed in np.argsort(-parts.mass):
+    taken, others = set(found.group), _Others([], [])
+    for seed in np.argsort(-parts.mass)[:TRIED]:
         if seed in taken or parts.mass[seed] < 0.1 * parts.mass[found.group].sum():
             continue
         group = [part for part in parts.group(int(seed)) if part not in taken]
@@ -155,14 +168,14 @@ def _beside(found: Candidate) -> list[list[int]]:
         shared = min(box[1], its[1]) - max(box[0], its[0])
         if (
             HEIGHTS[0] < its_height / height < HEIGHTS[1]
-            and shared > LEVEL * min(height, its_height)
             and 1 / PENS < parts.pen(group) / pen < PENS
             and parts.mean(group) > FAINT * mean
             and its[3] - its[2] < 6 * its_height
         ):
-            groups.append(group)
+            level = shared > LEVEL * min(height, its_height)
+            (others.beside if level else others.elsewhere).append(group)
             taken.update(group)
-    return groups
+    return others
 
 
 def _pieces(grey: Levels, factor: int, found: Candidate, number: int, group: list[int]) -> Iterator[Piece]:

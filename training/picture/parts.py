@@ -125,7 +125,6 @@ class Parts:
         size = max(box[1] - box[0], box[3] - box[2])
         dots = self._dots(seed)
         others = np.flatnonzero((self.mass >= SPECK * self.mass[seed]) | dots)
-        others = others[~self._captions(seed, others)]
         away = np.maximum.reduce(
             [
                 box[0] - self.boxes[others, 1],
@@ -134,6 +133,9 @@ class Parts:
                 self.boxes[others, 2] - box[3],
             ]
         )
+        others, away = others[away < size], away[away < size]  # more would be larger than any group
+        read = self._captions(seed, others)
+        others, away = others[~read], away[~read]
         for part in others[np.argsort(away)]:
             if part == seed:
                 continue
@@ -163,11 +165,10 @@ class Parts:
     def _captions(self, seed: int, others: NDArray[np.intp]) -> Mask:
         """Which of some parts are letters of a printed line beside the part `seed`: bool [n]."""
         tops, bottoms = self.boxes[others, 0], self.boxes[others, 1]
-        heights = bottoms - tops
-        small = heights < LETTER * (self.boxes[seed, 1] - self.boxes[seed, 0])
-        shared = np.minimum(bottoms[:, None], bottoms) - np.maximum(tops[:, None], tops)
-        level = shared > 0.5 * np.minimum(heights[:, None], heights)
-        return small & ((level & small).sum(axis=1) >= LETTERS)
+        small = bottoms - tops < LETTER * (self.boxes[seed, 1] - self.boxes[seed, 0])
+        middles = np.sort((tops + bottoms)[small] / 2)
+        level = np.searchsorted(middles, bottoms) - np.searchsorted(middles, tops)
+        return small & (level >= LETTERS)
 
 
 def overlap(boxes: NDArray[np.float64], box: Box) -> Mask:

@@ -1,5 +1,8 @@
 """Several digits in a picture are cut into pieces, and the cheapest pieces are read from left to right."""
 
+import contextlib
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +10,7 @@ from PIL import Image
 from tests.support.pictures import written
 from training.picture import NoInk, find_line, levels, prepare
 from training.picture.line import Box, Line, Piece
+from training.picture.parts import Parts
 
 
 def line_of(picture, **options):
@@ -31,6 +35,10 @@ def test_digits_that_are_apart_are_groups_from_left_to_right(rows):
     assert {piece.group for piece in alone.pieces} == {alone.best}
 
 
+def test_a_line_may_be_long():
+    assert line_of(written(*range(40)), alone=True).beside == 39
+
+
 def test_boxes_are_shares_of_the_picture():
     for left, top, width, height in (piece.box for piece in line_of(written(1, 2)).pieces):
         assert 0 < left < left + width < 1
@@ -52,3 +60,38 @@ def test_of_all_ways_to_cut_a_group_the_cheapest_is_taken():
 def test_a_blank_picture_has_no_line():
     with pytest.raises(NoInk):
         line_of(Image.new("L", (300, 200), 200))
+
+
+def above(upper, lower, noise=0.0):
+    """Two lines of digits, one above the other."""
+    lines = [np.asarray(written(*rows)) for rows in (upper, lower)]
+    width = max(line.shape[1] for line in lines)
+    page = np.concatenate([np.pad(line, ((0, 0), (0, width - line.shape[1])), constant_values=255) for line in lines])
+    page = page - 15 + np.random.default_rng(0).normal(0, noise, page.shape)
+    return Image.fromarray(np.clip(page, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("noise", [0.0, 4.0])
+def test_digits_above_and_below_are_counted_but_are_not_on_the_line(noise):
+    line = line_of(above((1,), (2,), noise))
+    assert (line.beside, line.elsewhere) == (0, 1)
+    line = line_of(above((1, 2), (7, 8, 9), noise))
+    assert line.beside + 1 + line.elsewhere == 5
+    assert line.elsewhere in {2, 3}
+    assert line_of(written(1, 2)).elsewhere == 0
+
+
+def test_noise_of_thousands_of_parts_takes_little_memory_and_few_groups(monkeypatch):
+    """A matrix of all parts by all parts would have 100 MB, and there would be a group for each of them."""
+    grouped = []
+    group = Parts.group
+    monkeypatch.setattr(Parts, "group", lambda parts, seed: grouped.append(len(parts)) or group(parts, seed))
+    noise = np.random.default_rng(1).normal(243, 3, (256, 256)).clip(0, 255).astype(np.uint8)
+    tracemalloc.start()
+    with contextlib.suppress(NoInk):
+        line_of(Image.fromarray(noise))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(grouped) > 2000
+    assert len(grouped) < 250
+    assert peak < 40e6
