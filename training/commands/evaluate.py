@@ -143,12 +143,15 @@ def _photo_table(families: "list[FamilyErrors]") -> "Table":
     from rich.table import Table
 
     table = Table(
-        *("photos", "of", "refused", "wrong", "accepted", "of these wrong", "lines right"), title="photos", box=None
+        *("photos", "of", "nothing found", "read wrong", "accepted", "accepted and wrong", "lines right"),
+        title="photos",
+        box=None,
     )
     for of in families:
         title = f"{of.title} (held out)" if of.held_out else of.title
-        figures = (of.photos, of.refused, of.wrong, of.accepted, of.accepted_and_wrong)
-        table.add_row(title, *map(str, figures), "" if of.lines_right is None else str(of.lines_right))
+        wrong = of.wrong if of.kind == "digit" else ""  # what shows no digit, or several, cannot be read right as one
+        lines_right = "" if of.lines_right is None else of.lines_right
+        table.add_row(title, *map(str, (of.photos, of.refused, wrong, of.accepted, of.accepted_and_wrong, lines_right)))
     return table
 
 
