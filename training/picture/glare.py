@@ -25,7 +25,7 @@ def washed_out(found: Candidate) -> bool:
         return False
     top, bottom, left, right = parts.box(found.group).astype(int)
     box = slice(top, bottom), slice(left, right)
-    ink = np.isin(parts.labels[box], np.array(found.group) + 1)
+    ink = parts.mask(found.group)[box]
     white = ndimage.maximum_filter(view.paper[box] >= CLIPPED, max(round(parts.pen(found.group)), 1))
     inside, outside = ink & white, ink & ~white
     if inside.sum() < INSIDE * ink.sum() or outside.sum() < OUTSIDE * ink.sum():

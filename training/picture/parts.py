@@ -133,7 +133,7 @@ class Parts:
                 self.boxes[others, 2] - box[3],
             ]
         )
-        others, away = others[away < size], away[away < size]  # more would be larger than any group
+        others, away = others[away < size], away[away < size]  # noise has thousands of others
         read = self._captions(seed, others)
         others, away = others[~read], away[~read]
         for part in others[np.argsort(away)]:
