@@ -39,20 +39,18 @@ class NoInk(DigitsError, ValueError):
     """The picture is all one colour, or nearly so, or has a blot but no strokes."""
 
     def __init__(self, ink: Ink) -> None:
-        super().__init__(f"the picture is all one colour or has no {ink} strokes, want a digit on it")
+        super().__init__(f"the picture is all one colour or has no {ink} strokes, want a digit in connected lines")
 
 
 def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
     """Grey levels float32 [h, w] in 0…255 by luminance (ITU-R 601), upright, no side longer than LONGEST.
 
-    Transparent parts are paper: white, or black where the ink is white.
+    Transparent parts are paper: white, or black where the ink is white or nothing would be seen on white.
     """
     orientation = _orientation(picture)
-    factor = -(-max(picture.size) // LONGEST)
-    width, height = picture.size
-    rows = max(BAND_PIXELS // width // factor, 1) * factor
-    bands = (picture.crop((0, top, width, min(top + rows, height))) for top in range(0, height, rows))
-    grey = np.concatenate([_reduced(band, ink, factor) for band in bands])
+    grey = _grey(picture, "black" if ink == "white" else "white")
+    if ink is None and picture.has_transparency_data and grey.min() == FULL_INK:
+        grey = _grey(picture, "black")
     if orientation in UPRIGHT:
         grey = np.asarray(Image.fromarray(grey).transpose(UPRIGHT[orientation]))
     return grey
@@ -66,9 +64,17 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _reduced(band: Image.Image, ink: Ink | None, factor: int) -> Levels:
-    """Grey levels float32 [h, w] of a band of a picture, `factor` times smaller."""
-    paper = "black" if ink == "white" else "white"
+def _grey(picture: Image.Image, paper: Ink) -> Levels:
+    """Grey levels float32 [h, w] of a picture as it lies, on paper of a colour, no side longer than LONGEST."""
+    factor = -(-max(picture.size) // LONGEST)
+    width, height = picture.size
+    rows = max(BAND_PIXELS // width // factor, 1) * factor
+    bands = (picture.crop((0, top, width, min(top + rows, height))) for top in range(0, height, rows))
+    return np.concatenate([_reduced(band, paper, factor) for band in bands])
+
+
+def _reduced(band: Image.Image, paper: Ink, factor: int) -> Levels:
+    """Grey levels float32 [h, w] of a band of a picture, `factor` times smaller, on paper of a colour."""
     if band.mode in RANGES:
         deep = np.asarray(band)
         grey = Image.fromarray(deep.astype(np.float32) * np.float32(FULL_INK / RANGES[band.mode]))

@@ -446,7 +446,9 @@ def test_no_service_and_wrong_pictures_are_told_in_words(chromium, url):
         page.unroute("**/predict?*")
         shows(page, 1)
         give(page, "drop", png(np.full((28, 28), 90, np.uint8)))
-        expect(problem).to_have_text("The picture is all one colour or has no black strokes, want a digit on it.")
+        expect(problem).to_have_text(
+            "The picture is all one colour or has no black strokes, want a digit in connected lines."
+        )
         give(page, "drop", b"hello", "text/plain")
         expect(problem).to_have_text("This file is no picture that can be read here: want PNG or JPEG.")
 

@@ -94,7 +94,8 @@ def test_a_blot_has_no_strokes_and_a_ring_has():
 def test_a_picture_of_one_colour_has_no_ink(level):
     for picture in (Image.new("L", (300, 200), level), Image.new("L", (1, 1), level)):
         with pytest.raises(
-            NoInk, match=r"^the picture is all one colour or has no (black|white) strokes, want a digit on it$"
+            NoInk,
+            match=r"^the picture is all one colour or has no (black|white) strokes, want a digit in connected lines$",
         ):
             prepare(picture)
 

@@ -54,10 +54,14 @@ def test_jpeg_of_every_kind_is_nearly_the_same_picture(mode):
     assert off(decoded(encoded(BLACK.convert(mode), "JPEG", quality=90), JPEG)) < 3
 
 
-def test_white_strokes_on_nothing_are_on_black_paper_when_the_ink_is_said_to_be_white():
-    assert np.array_equal(decoded(encoded(transparent("white")), ink="white"), prepare(WHITE))
+@pytest.mark.parametrize("ink", [None, "white"])
+def test_white_strokes_on_nothing_are_on_black_paper(ink):
+    assert np.array_equal(decoded(encoded(transparent("white")), ink=ink), prepare(WHITE))
+
+
+def test_white_strokes_on_nothing_are_no_black_ones():
     with pytest.raises(WrongValue, match="all one colour"):
-        decoded(encoded(transparent("white")))
+        decoded(encoded(transparent("white")), ink="black")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

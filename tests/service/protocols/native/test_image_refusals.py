@@ -98,7 +98,7 @@ def animated():
             PNG,
             WrongValue,
             "no_ink",
-            "the picture is all one colour or has no black strokes, want a digit on it",
+            "the picture is all one colour or has no black strokes, want a digit in connected lines",
         ),
         (
             encoded(BLACK, "JPEG") + b"\xff\xda" * 64,
