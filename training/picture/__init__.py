@@ -7,7 +7,7 @@ The only preprocessing of pictures, in steps, each a file here:
 3. `binarise`: thresholds between paper and ink; `lines`: long thin lines, which are no ink;
 4. `view`: every way to see ink: its colour, the width of strokes, the threshold;
 5. `parts`: connected parts and groups of them; `plausibility`, `find`: the group that is most likely the digit;
-   `glare`: whether it is bleached;
+   `glare`: whether it is bleached; `hollow`: whether it is the rim of an area;
 6. `cut_out`: the ink of that group alone; `line`: several digits, and pieces of those that touch;
 7. `place`: the ink fills 20 x 20, with its centre of mass in the middle of 28 x 28.
 """

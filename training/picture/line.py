@@ -14,6 +14,7 @@ import numpy as np
 from training.picture.cut_out import cut_out
 from training.picture.find import find, reduced
 from training.picture.glare import washed_out
+from training.picture.hollow import hollow
 from training.picture.levels import NoInk, unenlarged
 from training.picture.place import fitted, solid, thickened
 from training.picture.plausibility import CLEAR, SOMETHING, clarity
@@ -140,7 +141,7 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
         raise NoInk(found.view.ink)
     at_edge = found.view.parts.at_edge
     cut_off = [group for group in beside if at_edge[group].any() and not at_edge[found.group].any()]
-    clear = clearness > CLEAR and not washed_out(found)
+    clear = clearness > CLEAR and not washed_out(found) and not hollow(found, small)
     rows = [group for group in elsewhere if not at_edge[group].any()]
     return Line(pieces, best, clear, len(beside) - len(cut_off), len(rows))
 
