@@ -42,8 +42,8 @@ def draw_lines(draw: ImageDraw.ImageDraw, lines: Sequence[NDArray[np.floating]],
 
 
 def pen_width(random: np.random.Generator) -> int:
-    """The width of a pen in pixels of a page: from thin to thick ones in MNIST."""
-    return int(random.integers(3, 13))
+    """The width of a pen in pixels of a page: from thin to thick ones in MNIST, and half of them thin, as on photos."""
+    return int(random.integers(3, random.choice((7, 13))))
 
 
 def prepared(ink: Image.Image | NDArray[np.floating]) -> Images:

@@ -39,7 +39,7 @@ DIGITS = 12_000
 """Number of digits of the training in each epoch; fewer are repeated."""
 SPOILED = 6000
 """Number of digits that outliers are made from."""
-VIEWS, PASSES = 4, 2
+VIEWS, PASSES = 8, 2
 """Each picture is distorted so many times, and its numbers are learned so many times."""
 BATCH, AT_ONCE = 250, 1000
 """Rows of a batch, and number of pictures whose numbers are computed at once; a multiple of the former."""

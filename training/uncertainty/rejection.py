@@ -22,7 +22,7 @@ RISK: Final = 0.001
 """The default risk: the share, 0…1, of accepted answers that may be wrong."""
 LEAST_ACCEPTED: Final = 0.9
 """The guarantee holds where at least this share of the answers, 0…1, is accepted."""
-REFUSED: Final = 0.01
+REFUSED: Final = 0.012
 """The share of digits, 0…1, that may be refused as not a digit: less than the wanted 0.015, since new digits differ."""
 
 
