@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from PIL import Image
 
+from training.picture.hollow import hollow
 from training.picture.levels import INKS, NoInk
 from training.picture.light import polarity
 from training.picture.plausibility import describe, plausibility
@@ -21,6 +22,8 @@ SEARCHED: Final = 256
 """The digit is looked for in a picture whose longer side has at most so many pixels."""
 LINE: Final = 128
 """Or whose shorter side has at most so many: on a long line digits are small."""
+RIM: Final = 30.0
+"""What a candidate that is the rim of an area loses of its score for each share of its outline (LOG.md)."""
 
 
 class Candidate(NamedTuple):
@@ -30,12 +33,22 @@ class Candidate(NamedTuple):
     group: list[int]
     features: Features
     score: float
+    hollow: float = 0.0
+    """The share of its outline, 0…1, that has ink on both sides."""
 
 
 def find(grey: Levels, ink: Ink | None = None) -> Candidate:
     """The digit in a picture of the size that `reduced` makes. Raises NoInk."""
-    if found := candidates(grey, ink):
-        return max(found, key=lambda candidate: candidate.score)
+    best = None
+    for candidate in sorted(candidates(grey, ink), key=lambda candidate: candidate.score, reverse=True):
+        if best and candidate.score <= best.score:
+            break
+        share = hollow(candidate.view, candidate.group, grey)
+        candidate = candidate._replace(score=candidate.score - RIM * share, hollow=share)
+        if not best or candidate.score > best.score:
+            best = candidate
+    if best:
+        return best
     raise NoInk(ink or polarity(grey))
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from training.picture.cut_out import cut_out
 from training.picture.find import find, reduced
 from training.picture.glare import washed_out
-from training.picture.hollow import hollow
 from training.picture.levels import NoInk, unenlarged
 from training.picture.place import fitted, solid, thickened
 from training.picture.plausibility import CLEAR, SOMETHING, clarity
@@ -42,6 +41,8 @@ TRIED: Final = 100
 """Of so many parts, those with the most ink, it is looked whether they belong to another digit."""
 CUTS: Final = 7
 """Maximum number of columns at which a group may be cut."""
+HOLLOW: Final = 0.06
+"""The rim of an area, whose outline has ink on both sides at more than this share of it, is not clear (LOG.md)."""
 
 
 class Box(NamedTuple):
@@ -141,7 +142,7 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
         raise NoInk(found.view.ink)
     at_edge = found.view.parts.at_edge
     cut_off = [group for group in beside if at_edge[group].any() and not at_edge[found.group].any()]
-    clear = clearness > CLEAR and not washed_out(found) and not hollow(found, small)
+    clear = clearness > CLEAR and not washed_out(found) and found.hollow < HOLLOW
     rows = [group for group in elsewhere if not at_edge[group].any()]
     return Line(pieces, best, clear, len(beside) - len(cut_off), len(rows))
 

@@ -1,8 +1,8 @@
-"""The rim of a solid area, whose inside is taken for paper, is not clear; a drawn ring and thick digits are."""
+"""The rim of an area whose inside is taken for paper is not clear; a drawn ring and broad digits are."""
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from tests.support.pictures import large
 from training.picture import NoInk, find_line
@@ -57,3 +57,12 @@ def test_digits_are_clear_in_light_and_in_shadow(row, shadow):
     page = Image.new("L", (SIDE, SIDE))
     page.paste(large(row, 14, 0, how=Image.Resampling.BICUBIC), (124, 124))
     assert clear(photo(page, shadow=shadow, seed=row))
+
+
+@pytest.mark.parametrize("row", [0, 2, 7, 8, 10])
+def test_a_broad_digit_is_preferred_to_dark_corners_around_it(row):
+    page = Image.new("L", (SIDE, SIDE))
+    page.paste(large(row, 20, 0, how=Image.Resampling.BICUBIC), (40, 40))
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    light = 1 - 0.8 * np.minimum((x * x + y * y) / 1.5, 1)
+    assert clear((light * photo(page.filter(ImageFilter.MaxFilter(31)))).astype(np.float32))
