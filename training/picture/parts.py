@@ -29,6 +29,9 @@ DOT, DOT_WIDTH, DOT_DARKNESS = 0.006, 0.6, 0.8
 """A dot has at least this share of the largest part's ink, of its strokes' width, and of its darkness: less is dirt."""
 LETTER, LETTERS = 0.5, 3
 """At least so many parts on one line, each lower than the first share of a digit's height, are a caption."""
+BAR: Final = 0.3
+"""A part lower than this share of its width is a line below a digit, or above it if it is longer at both ends: none of
+MNIST's 60,000 training digits has such a part above, 7 below."""
 ALIKE: Final = 0.6
 """A part beside another one with at least this share of its height is a digit of its own."""
 WIDE: Final = 1.3
@@ -134,7 +137,7 @@ class Parts:
             ]
         )
         others, away = others[away < size], away[away < size]  # noise has thousands of others
-        read = self._captions(seed, others)
+        read = self._captions(seed, others) | self._bars(seed, others)
         others, away = others[~read], away[~read]
         for part in others[np.argsort(away)]:
             if part == seed:
@@ -170,7 +173,21 @@ class Parts:
         level = np.searchsorted(middles, bottoms) - np.searchsorted(middles, tops)
         return small & (level >= LETTERS)
 
+    def _bars(self, seed: int, others: NDArray[np.intp]) -> Mask:
+        """Which of some parts are lines below or above the part `seed`, or it is one to them: bool [n]."""
+        its, theirs = self.boxes[seed], self.boxes[others]
+        return _is_bar(theirs.T, its) | _is_bar(its, theirs.T)
+
 
 def overlap(boxes: NDArray[np.float64], box: Box) -> Mask:
     """Which of the boxes [n, 4] overlap a box: bool [n]."""
     return (boxes[:, 0] < box[1]) & (boxes[:, 1] > box[0]) & (boxes[:, 2] < box[3]) & (boxes[:, 3] > box[2])
+
+
+def _is_bar(one: NDArray[np.float64], other: NDArray[np.float64]) -> Mask:
+    """Whether boxes [4] or [4, n] are lines below or above others: bool [n]."""
+    top, bottom, left, right = one
+    middle = (top + bottom) / 2
+    longer = (left < other[2]) & (right > other[3])
+    found = (bottom - top < BAR * (right - left)) & ((middle > other[1]) | ((middle < other[0]) & longer))
+    return np.asarray(found, np.bool_)

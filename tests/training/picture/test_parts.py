@@ -1,4 +1,4 @@
-"""Which parts of ink make a digit: dots belong to it; dirt, captions and what is far from it do not."""
+"""Which parts of ink make a digit: dots belong to it; dirt, captions, lines and what is far from it do not."""
 
 import numpy as np
 import pytest
@@ -31,3 +31,23 @@ def test_a_printed_line_of_letters_does_not_either_and_two_parts_are_no_line():
     letters = [((145, column), 6.0, 0.8) for column in (85, 100, 115, 130)]
     assert parts_of(*letters).group(0) == [0]
     assert len(parts_of(*letters[:2]).group(0)) == 3
+
+
+def with_bar(rows, columns):
+    """A stroke of 12 x 100 pixels and a bar."""
+    dark = np.zeros((200, 200), np.float32)
+    dark[30:130, 94:106] = 0.8
+    dark[slice(*rows), slice(*columns)] = 0.8
+    parts = Parts.of(dark > 0, dark)
+    return [parts.group(part) for part in range(len(parts))]
+
+
+@pytest.mark.parametrize("rows", [(135, 145), (15, 25)])
+@pytest.mark.parametrize("columns", [(80, 120), (90, 180)])
+def test_a_line_below_or_above_is_no_part_of_it(rows, columns):
+    assert with_bar(rows, columns) == [[0], [1]]
+
+
+def test_the_upper_stroke_of_a_five_is():
+    _, of_stroke = with_bar((15, 25), (95, 140))
+    assert of_stroke == [1, 0]
