@@ -101,6 +101,12 @@ def polygon(corners: Points, *, filled: bool) -> Callable[[Random], Drawing]:
     return drawn
 
 
+def level_line(random: Random) -> Drawing:
+    """A line from left to right, nearly level."""
+    slope = between(random, (-0.06, 0.06))
+    return wobbled(_painted(_line(np.array([(-1.0, slope), (1.0, -slope)]))), random, wobble_px=1)
+
+
 def smiley(random: Random) -> Drawing:
     """A round face: two eyes, and a mouth that may smile."""
     eye, high, mouth = between(random, (0.06, 0.12)), between(random, (-0.4, -0.2)), between(random, (0.3, 0.55))

@@ -82,6 +82,7 @@ CELL = Setting(
     camera=Camera((0.6, 2.2), 0.0, (0.006, 0.02), (60, 92), (0.2, 0.7)),
 )
 """A printed square with a digit; heights are relative to the square."""
+UNDERLINED = Setting(height=(0.3, 0.55))
 DATE = Setting(height=(0.42, 0.6), away=0.03, aspect=(1, 1.2))
 
 
@@ -91,6 +92,7 @@ def one_digit() -> list[Family]:
         *(Family(name, title, "digit", _alone(setting)) for name, (title, setting) in SETTINGS.items()),
         Family("thumbnail", "small picture, cut close to the ink", "digit", thumbnail),
         Family("at_edge", "the digit touches an edge", "digit", _at_edge),
+        Family("underlined", "a line below the digit, or above it", "digit", _underlined),
         Family("date", "neighbours in a date at the edges", "digit", _date),
         *(
             Family(f"cell_{crop}", f"cell of printed squares, cropped at {crop}", "digit", _cell(crop))
@@ -109,6 +111,10 @@ def _alone(setting: Setting) -> Draw:
 
 def _at_edge(images: Images, labels: Labels, random: Random) -> Photo:
     return Photo(Setting().taken(writing.at_edge(of_digit(images[0])), random), str(labels[0]))
+
+
+def _underlined(images: Images, labels: Labels, random: Random) -> Photo:
+    return Photo(UNDERLINED.taken(writing.underlined(of_digit(images[0])), random), str(labels[0]))
 
 
 def _date(images: Images, labels: Labels, random: Random) -> Photo:

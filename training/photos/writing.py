@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from training.photos.canvas import between, happens, pick
+from training.photos.drawing import level_line
 from training.photos.glyph import printed
 from training.photos.pen import Ink, strokes
 
@@ -101,6 +102,23 @@ def at_edge(drawing: Drawing) -> Write:
         inside = mark.shape[axis] * between(random, (0.46, 0.5))  # from the edge to the drawing's middle
         middle[axis] = pick(random, (inside, size[axis] - inside))
         return placed(mark, size, (middle[0], middle[1]))
+
+    return write
+
+
+def underlined(drawing: Drawing) -> Write:
+    """One drawing with a line below it, as one marks a result, or above it."""
+
+    def write(size: Size, hand: Hand, random: Random) -> Field:
+        ink = _same_pen(hand, random)
+        mark = strokes(drawing, hand.height_px, ink, random, hand.angle_deg)
+        row, column = anywhere(mark, size, hand.away, random)
+        length = between(random, (1, 1.6)) * max(mark.shape[1], 0.4 * hand.height_px)
+        width = ink.widths[0] * hand.height_px / length
+        line = strokes(level_line(random), length, ink._replace(widths=(width, width)), random)
+        apart = (mark.shape[0] + line.shape[0]) / 2 + between(random, (0.03, 0.2)) * hand.height_px
+        below = apart if happens(random, 0.8) else -apart
+        return np.maximum(placed(mark, size, (row, column)), placed(line, size, (row + below, column)))
 
     return write
 
