@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 HEIGHTS: Final = (0.5, 2.0)
 """Digits on a line are between so many times as high as the most plausible one."""
-PENS: Final = 2.2
-"""Their strokes are at most so many times as wide or as narrow."""
-FAINT: Final = 0.55
-"""Their ink has at least this share of its darkness."""
+PENS, FAINT = 2.2, 0.55
+"""Their strokes are at most so many times as wide or as narrow, and their ink has this share of its darkness."""
+OTHER_PENS, OTHER_FAINT = 5.0, 0.25
+"""Likewise of what may be a digit by another pen, or a piece of a box: it makes the picture unclear."""
 LEVEL: Final = 0.4
 """The rows that two digits share are at least this share of the lower one's height."""
 UNCUT: Final = 0.9
@@ -125,7 +125,7 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
     grey = unenlarged(grey)
     small, factor = reduced(grey)
     found = find(small, ink)
-    beside, elsewhere = _others(found)
+    beside, elsewhere, unlike = _others(found)
     alike = bool(beside) or not found.view.window  # digits beside it, or a drawing, which has nothing but what is meant
     clearness = np.inf if alike else clarity(found.features)
     if clearness < SOMETHING:
@@ -142,25 +142,27 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
         raise NoInk(found.view.ink)
     at_edge = found.view.parts.at_edge
     cut_off = [group for group in beside if at_edge[group].any() and not at_edge[found.group].any()]
-    clear = clearness > CLEAR and not washed_out(found) and found.hollow < HOLLOW
-    rows = [group for group in elsewhere if not at_edge[group].any()]
+    rows, doubtful = ([group for group in some if not at_edge[group].any()] for some in (elsewhere, unlike))
+    clear = clearness > CLEAR and not washed_out(found) and found.hollow < HOLLOW and not doubtful
     return Line(pieces, best, clear, len(beside) - len(cut_off), len(rows))
 
 
 class _Others(NamedTuple):
-    """Groups of parts that look like the most plausible digit: height, stroke width, darkness."""
+    """Groups of parts that look like the most plausible digit in height, stroke width and darkness."""
 
     beside: list[list[int]]
     """Those on its line."""
     elsewhere: list[list[int]]
     """Those above and below."""
+    unlike: list[list[int]]
+    """Those of another pen."""
 
 
 def _others(found: Candidate) -> _Others:
     parts = found.view.parts
     box, pen, mean = parts.box(found.group), parts.pen(found.group), parts.mean(found.group)
     height = box[1] - box[0]
-    taken, others = set(found.group), _Others([], [])
+    taken, others = set(found.group), _Others([], [], [])
     for seed in np.argsort(-parts.mass)[:TRIED]:
         if seed in taken or parts.mass[seed] < 0.1 * parts.mass[found.group].sum():
             continue
@@ -168,14 +170,16 @@ def _others(found: Candidate) -> _Others:
         its = parts.box(group)
         its_height = its[1] - its[0]
         shared = min(box[1], its[1]) - max(box[0], its[0])
+        width, ink = parts.pen(group) / pen, parts.mean(group) / mean
         if (
             HEIGHTS[0] < its_height / height < HEIGHTS[1]
-            and 1 / PENS < parts.pen(group) / pen < PENS
-            and parts.mean(group) > FAINT * mean
+            and 1 / OTHER_PENS < width < OTHER_PENS
+            and ink > OTHER_FAINT
             and its[3] - its[2] < 6 * its_height
         ):
             level = shared > LEVEL * min(height, its_height)
-            (others.beside if level else others.elsewhere).append(group)
+            same = 1 / PENS < width < PENS and ink > FAINT
+            (others.unlike if not same else others.beside if level else others.elsewhere).append(group)
             taken.update(group)
     return others
 

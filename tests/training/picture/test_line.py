@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from tests.support.pictures import written
 from training.picture import NoInk, find_line, levels, prepare
@@ -69,6 +69,22 @@ def above(upper, lower, noise=0.0):
     page = np.concatenate([np.pad(line, ((0, 0), (0, width - line.shape[1])), constant_values=255) for line in lines])
     page = page - 15 + np.random.default_rng(0).normal(0, noise, page.shape)
     return Image.fromarray(np.clip(page, 0, 255).astype(np.uint8))
+
+
+def by_two_pens(broader, finer, darkness):
+    """Two digits on paper: the left one by a pen so many pixels broader, the right one by a finer one, less dark."""
+    left = np.asarray(written(1).filter(ImageFilter.MinFilter(broader)), np.float32)
+    right = 255 - darkness * (255 - np.asarray(written(2).filter(ImageFilter.MaxFilter(finer)), np.float32))
+    page = 0.85 * np.concatenate([left, right], axis=1)
+    return Image.fromarray(np.clip(page + np.random.default_rng(1).normal(0, 3, page.shape), 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("broader", "finer", "darkness"), [(1, 1, 1.0), (1, 1, 0.5), (9, 1, 0.6), (13, 5, 1.0), (13, 7, 1.0)]
+)
+def test_a_digit_by_another_pen_beside_it_makes_the_picture_unclear(broader, finer, darkness):
+    line = line_of(by_two_pens(broader, finer, darkness))
+    assert line.beside or not line.clear
 
 
 @pytest.mark.parametrize("noise", [0.0, 4.0])
