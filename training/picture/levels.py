@@ -36,10 +36,12 @@ UPRIGHT: Final = {
 
 
 class NoInk(DigitsError, ValueError):
-    """The picture is all one colour, or nearly so, or has a blot but no strokes."""
+    """The picture is all one colour, or nearly so, or what is on it is no digit, such as a blot, dots or a pattern."""
 
     def __init__(self, ink: Ink) -> None:
-        super().__init__(f"the picture is all one colour or has no {ink} strokes, want a digit in connected lines")
+        super().__init__(
+            f"the picture has no {ink} strokes that could be a digit, want one in connected lines on plain paper"
+        )
 
 
 def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:

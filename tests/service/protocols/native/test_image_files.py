@@ -60,7 +60,7 @@ def test_white_strokes_on_nothing_are_on_black_paper(ink):
 
 
 def test_white_strokes_on_nothing_are_no_black_ones():
-    with pytest.raises(WrongValue, match="all one colour"):
+    with pytest.raises(WrongValue, match="no black strokes"):
         decoded(encoded(transparent("white")), ink="black")
 
 
