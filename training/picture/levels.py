@@ -39,9 +39,7 @@ class NoInk(DigitsError, ValueError):
     """The picture is all one colour, or nearly so, or what is on it is no digit, such as a blot, dots or a pattern."""
 
     def __init__(self, ink: Ink) -> None:
-        super().__init__(
-            f"the picture has no {ink} strokes that could be a digit, want one in connected lines on plain paper"
-        )
+        super().__init__(f"the picture has no {ink} strokes that could be a digit, want connected lines on plain paper")
 
 
 def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:

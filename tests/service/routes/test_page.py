@@ -447,7 +447,7 @@ def test_no_service_and_wrong_pictures_are_told_in_words(chromium, url):
         shows(page, 1)
         give(page, "drop", png(np.full((28, 28), 90, np.uint8)))
         expect(problem).to_have_text(
-            "The picture has no black strokes that could be a digit, want one in connected lines on plain paper."
+            "The picture has no black strokes that could be a digit, want connected lines on plain paper."
         )
         give(page, "drop", b"hello", "text/plain")
         expect(problem).to_have_text("This file is no picture that can be read here: want PNG or JPEG.")

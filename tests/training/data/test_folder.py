@@ -56,9 +56,7 @@ def test_the_border_decides_about_each_picture_unless_the_ink_is_stated(tmp_path
 def test_a_picture_of_28_x_28_that_is_as_good_as_blank_is_refused(tmp_path: Path) -> None:
     """Levels of 0 and 1 in place of 0 and 255 are a digit for nobody."""
     path = drawn(tmp_path / "5" / "a.png", (mnist.train().images[0] > 0).astype(np.uint8))
-    wanted = (
-        f"{path}: the picture has no white strokes that could be a digit, want one in connected lines on plain paper"
-    )
+    wanted = f"{path}: the picture has no white strokes that could be a digit, want connected lines on plain paper"
     assert problem(lambda: load(tmp_path, ink="white")) == wanted
     assert problem(lambda: load(tmp_path)) == wanted
 
@@ -87,7 +85,7 @@ def test_folder_errors_name_the_picture_or_the_sub_folder(tmp_path: Path) -> Non
     unreadable = "not a readable picture, want PNG, JPEG, WebP, GIF, BMP or TIFF"
     assert (
         problem(lambda: load(tmp_path / "blank", ink="white"))
-        == f"{blank}: the picture has no white strokes that could be a digit, want one in connected lines on plain paper"
+        == f"{blank}: the picture has no white strokes that could be a digit, want connected lines on plain paper"
     )
     assert problem(lambda: load(tmp_path / "deep")) == f"{deep}: has 32 bits per pixel (mode I), want 8 or 16"
     assert problem(lambda: load(tmp_path / "other")) == f"{other}: is not a class, want sub-folders named 0 to 9"

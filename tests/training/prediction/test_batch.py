@@ -81,7 +81,7 @@ def test_other_pictures_are_prepared_as_the_service_prepares_them(tmp_path):
     np.testing.assert_array_equal(line.pieces[line.whole].image, read_picture(tmp_path / "large.png")[0])
 
 
-NO_INK = "the picture has no black strokes that could be a digit, want one in connected lines on plain paper"
+NO_INK = "the picture has no black strokes that could be a digit, want connected lines on plain paper"
 BROKEN = (
     (None, "there is no picture"),
     (b"no", "not a readable picture, want PNG, JPEG, WebP, GIF, BMP or TIFF"),

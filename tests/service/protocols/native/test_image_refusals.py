@@ -98,7 +98,7 @@ def animated():
             PNG,
             WrongValue,
             "no_ink",
-            "the picture has no black strokes that could be a digit, want one in connected lines on plain paper",
+            "the picture has no black strokes that could be a digit, want connected lines on plain paper",
         ),
         (
             encoded(BLACK, "JPEG") + b"\xff\xda" * 64,
