@@ -13,7 +13,6 @@ from training.picture.view import negative
 
 if TYPE_CHECKING:
     from training.picture.levels import Levels
-    from training.picture.parts import Box
     from training.picture.view import View
 
 FRINGE: Final = 2
@@ -26,7 +25,7 @@ def cut_out(grey: Levels, factor: int, view: View, group: list[int]) -> Levels:
     mine = parts.mask(group)
     allowed = ndimage.maximum_filter(mine.view(np.uint8), 2 * FRINGE + 1).view(bool)
     allowed &= ((parts.labels == 0) | mine) & ~view.lines
-    rows, columns = _around(parts.box(group), mine.shape)
+    rows, columns = parts.around(group, FRINGE + 1)
     near = allowed[rows, columns]
     if factor == 1:
         return _ink(view.dark[rows, columns], view) * near
@@ -40,15 +39,6 @@ def cut_out(grey: Levels, factor: int, view: View, group: list[int]) -> Levels:
         paper = paper[:height, :width]
     fine = near.repeat(factor, axis=0).repeat(factor, axis=1)[:height, :width]
     return _ink(darkness(large, paper, view.brightest), view) * fine
-
-
-def _around(box: Box, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    top, bottom, left, right = (int(side) for side in box)
-    margin = FRINGE + 1
-    return (
-        slice(max(top - margin, 0), min(bottom + margin, shape[0])),
-        slice(max(left - margin, 0), min(right + margin, shape[1])),
-    )
 
 
 def _ink(dark: Levels, view: View) -> Levels:

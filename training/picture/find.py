@@ -23,7 +23,7 @@ SEARCHED: Final = 256
 LINE: Final = 128
 """Or whose shorter side has at most so many: on a long line digits are small."""
 RIM: Final = 30.0
-"""What a candidate that is the rim of an area loses of its score for each share of its outline (LOG.md)."""
+"""Times the share of its outline that has ink on both sides: so much lower is a candidate's score (LOG.md)."""
 
 
 class Candidate(NamedTuple):
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     features: Features
     score: float
     hollow: float = 0.0
-    """The share of its outline, 0…1, that has ink on both sides."""
+    """The share of its outline, 0…1, that has ink on both sides; only `find` computes it, for few candidates."""
 
 
 def find(grey: Levels, ink: Ink | None = None) -> Candidate:

@@ -23,8 +23,7 @@ def washed_out(found: Candidate) -> bool:
     view, parts = found.view, found.view.parts
     if view.ink == "white" or not isinstance(view.paper, np.ndarray):
         return False
-    top, bottom, left, right = parts.box(found.group).astype(int)
-    box = slice(top, bottom), slice(left, right)
+    box = parts.around(found.group)
     ink = parts.mask(found.group)[box]
     white = ndimage.maximum_filter(view.paper[box] >= CLIPPED, max(round(parts.pen(found.group)), 1))
     inside, outside = ink & white, ink & ~white

@@ -28,8 +28,7 @@ def hollow(view: View, group: list[int], grey: Levels) -> float:
     """
     if not view.window:
         return 0.0
-    top, bottom, left, right = view.parts.box(group).astype(int)
-    near = slice(max(top - REACH, 0), bottom + REACH), slice(max(left - REACH, 0), right + REACH)
+    near = view.parts.around(group, REACH)
     seen, ink = negative(grey[near], view.ink), view.parts.mask(group)[near]
     outline = ink & ~ndimage.binary_erosion(ink, np.ones((3, 3), bool), border_value=1)
     if not outline.any():

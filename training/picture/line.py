@@ -177,9 +177,12 @@ def _others(found: Candidate) -> _Others:
             and ink > OTHER_FAINT
             and its[3] - its[2] < 6 * its_height
         ):
-            level = shared > LEVEL * min(height, its_height)
-            same = 1 / PENS < width < PENS and ink > FAINT
-            (others.unlike if not same else others.beside if level else others.elsewhere).append(group)
+            if not (1 / PENS < width < PENS and ink > FAINT):
+                others.unlike.append(group)
+            elif shared > LEVEL * min(height, its_height):
+                others.beside.append(group)
+            else:
+                others.elsewhere.append(group)
             taken.update(group)
     return others
 

@@ -99,6 +99,15 @@ class Parts:
         boxes = self.boxes[group]
         return np.array([boxes[:, 0].min(), boxes[:, 1].max(), boxes[:, 2].min(), boxes[:, 3].max()])
 
+    def around(self, group: list[int], margin: int = 0) -> tuple[slice, slice]:
+        """The rows and columns of a group's bounding box and of a margin around it, as far as the picture goes."""
+        top, bottom, left, right = (int(side) for side in self.box(group))
+        height, width = self.labels.shape
+        return (
+            slice(max(top - margin, 0), min(bottom + margin, height)),
+            slice(max(left - margin, 0), min(right + margin, width)),
+        )
+
     def mask(self, group: list[int]) -> Mask:
         """The pixels of a group of parts: bool [h, w]."""
         return np.isin(self.labels, np.array(group) + 1)

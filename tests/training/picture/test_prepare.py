@@ -94,7 +94,9 @@ def test_a_blot_has_no_strokes_and_a_ring_has():
 def test_a_picture_of_one_colour_has_no_ink(level):
     for picture in (Image.new("L", (300, 200), level), Image.new("L", (1, 1), level)):
         with pytest.raises(
-            NoInk, match=r"^the picture has no (black|white) strokes that could be a digit, want connected"
+            NoInk,
+            match=r"^the picture has no (black|white) strokes that could be a digit, "
+            r"want connected lines on plain paper$",
         ):
             prepare(picture)
 
