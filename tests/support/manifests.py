@@ -1,5 +1,6 @@
 """The tools that manifests and Dockerfile are checked with, and what kubectl makes of a folder of manifests."""
 
+import os
 import subprocess
 
 import yaml
@@ -7,6 +8,8 @@ import yaml
 from tests.support.project import ROOT
 
 TOOLS = ROOT / ".venv-manifests/bin"
+OVERLAYS = ["base", *(f"overlays/{path.name}" for path in sorted((ROOT / "k8s/overlays").iterdir()))]
+COMPONENTS = sorted(path.parent.name for path in (ROOT / "k8s/components").glob("*/kustomization.yaml"))
 
 
 def tool(name, *arguments, **options):
@@ -24,3 +27,11 @@ def built(path):
 def only(documents, kind, name=None):
     (found,) = [d for d in documents if d["kind"] == kind and name in (None, d["metadata"]["name"])]
     return found
+
+
+def with_component(folder, name, onto="base"):
+    """Makes an empty folder one of manifests: the base or an overlay with a component."""
+    relative = os.path.relpath(ROOT / "k8s", folder)
+    lines = f"resources: [{relative}/{onto}]\ncomponents: [{relative}/components/{name}]\n"
+    (folder / "kustomization.yaml").write_text(lines)
+    return folder
