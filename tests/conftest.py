@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from training.store import Store
     from training.store.card import Card
 
-# JAX and what imports it are imported by fixtures: the process that only hands out tests to two others does without.
+# JAX and what imports it are imported by fixtures: the process that only hands out tests to others does without.
 
 hypothesis.settings.register_profile("quick", max_examples=25)
 LONGEST_FIRST = (
@@ -78,7 +78,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once() -> None:
-    """What XLA compiles for a test, later ones and both workers read: compiling is most of the time of a small network.
+    """What XLA compiles for a test, later ones and all workers read: compiling is most of the time of a small network.
 
     Processes that tests start do as their store says.
     """
@@ -130,16 +130,11 @@ def few_pictures() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def few_outliers() -> Iterator[None]:
-    """A head learns a few pictures: drawing and learning as many as outside of tests takes ten seconds a version."""
-    from training.exposure import pool
-    from training.fitting import outlier_exposure
+    """A head learns a few pictures."""
+    from tests.support.few_outliers import learn_few
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "DRAWN", 80)
-        patch.setattr(outlier_exposure, "DIGITS", 2000)
-        patch.setattr(outlier_exposure, "SPOILED", 250)
-        patch.setattr(outlier_exposure, "VIEWS", 1)
-        patch.setattr(outlier_exposure, "PASSES", 4)
+        learn_few(patch.setattr)
         yield
 
 

@@ -47,6 +47,7 @@ DEATH_KNOWN_AFTER_S = 40
 
 REPORTING = """
 import sys
+from tests.support.few_outliers import learn_few
 from training.fitting import loop as fit
 from training.__main__ import app
 
@@ -61,6 +62,7 @@ def compile_draw(*args, compile_draw=fit.compile_draw):
     return reported
 
 fit.compile_draw = compile_draw
+learn_few()
 app()
 """
 """`python -m training` that also says how it shares out its batches."""
@@ -90,7 +92,7 @@ def alone(job, tmp_path_factory):
 
 
 @contextmanager
-def running(job, store, *options, processes=1, devices=1, program=("-m", "training"), last=()):
+def running(job, store, *options, processes=1, devices=1, program=("-m", "tests.support.few_outliers"), last=()):
     """The processes of a job, each with so many devices; none outlives the block, or PATIENCE_S.
 
     The last one gets some more options.

@@ -239,7 +239,7 @@ def digits(tmp_path_factory, few_digits) -> Path:
 def command(folder: Path, digits: Path, *options: str) -> list[str]:
     (folder / "tiny.toml").write_text(LAYERS)
     return [
-        *(sys.executable, "-m", "training", "fit", "tiny", "--layers", str(folder / "tiny.toml")),
+        *(sys.executable, "-m", "tests.support.few_outliers", "fit", "tiny", "--layers", str(folder / "tiny.toml")),
         *("--data", str(digits), "--store", str(folder), "--epochs", str(EPOCHS), "--validation-images", "500"),
         *options,
     ]
