@@ -33,8 +33,10 @@ ALONE: Final = frozenset({0x01, *range(0xD0, 0xD9)})
 """The second bytes of markers without a segment."""
 METADATA: Final = frozenset({*range(0xE0, 0xF0), 0xFE})
 """The second bytes of markers of application data and comments (APPn, COM)."""
-NEEDED: Final = {0xE1: b"Exif\0\0", 0xEE: b"Adobe\0\x64"}
+NEEDED: Final = {0xE1: b"Exif\0\0", 0xEE: b"Adobe"}
 """Application data that are kept, by their beginning: the orientation, and the colours."""
+LEAST_NEEDED_BYTES: Final = 12
+"""Shorter ones have no orientation, and do not say what the colours are."""
 NEEDED_CHUNKS: Final = frozenset((b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT"))
 """Ancillary chunks that are kept: transparency, orientation, and those of an animation."""
 FILL: Final = re.compile(rb"\xff*")
@@ -77,7 +79,7 @@ def jpeg_size(body: bytes) -> Size:
 def essential_png(body: bytes) -> bytes:
     """A PNG file without the chunks that its pixels do not need. Raises Unreadable for too many chunks."""
     kept, offset, cut = [body[: len(SIGNATURE)]], len(SIGNATURE), False
-    for _ in range(LIMIT_CHUNKS):
+    for _ in range(LIMIT_CHUNKS + 1):
         if offset + 8 > len(body):
             return b"".join(kept) if cut else body
         end = offset + 12 + int.from_bytes(body[offset : offset + 4], "big")
@@ -92,7 +94,7 @@ def essential_png(body: bytes) -> bytes:
 
 
 def essential_jpeg(body: bytes, size: Size) -> bytes:
-    """A JPEG file without the segments that its pixels do not need. Raises Unreadable for too many scans."""
+    """A JPEG file without the segments that its pixels do not need. Raises Unreadable for too many scans, or none."""
     kept = [START_OF_IMAGE]
     for marker, start, end in _segments(body):
         content = body[start + 4 : end]
@@ -102,9 +104,10 @@ def essential_jpeg(body: bytes, size: Size) -> bytes:
             if scans > limit:
                 raise Unreadable(f"it has {scans} scans, want at most {limit} for a picture of its size")
             return b"".join([*kept, body[start:]])
-        if marker not in METADATA or (marker in NEEDED and content.startswith(NEEDED[marker])):
+        needed = marker in NEEDED and content.startswith(NEEDED[marker]) and len(content) >= LEAST_NEEDED_BYTES
+        if needed or marker not in METADATA:
             kept.append(body[start:end])
-    return body
+    raise Unreadable("its first scan is not found")
 
 
 def _segments(body: bytes) -> Iterator[tuple[int, int, int]]:
