@@ -28,7 +28,7 @@ def large(row=0, times=10, room=30, ink="white", how=Image.Resampling.NEAREST):
 
 def decoded(body, media_type=PNG, ink=None, limit_pixels=10**6):
     line = decode_image(open_image(body, media_type, limit_pixels), ink)
-    return line.pieces[line.whole].image
+    return line.image
 
 
 def off(image, row=0):

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from training.data.digits import DataError
-from training.images import SIDE
-from training.picture import NoInk, levels
+from training.images import FULL_INK, SIDE
+from training.picture import FAINTEST, UNSTATED_MODES, NoInk, levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from training.images import Images
     from training.picture import Ink, Levels
-
-FAINTEST = 25.5  # grey levels that differ by less have no ink
-UNSTATED_MODES = ("I", "F")  # 32 bits per pixel, in no stated range that could be mapped to 0…255
 
 
 @contextmanager
@@ -40,12 +37,13 @@ def readable() -> Iterator[None]:
 def read_levels(file: Path | BinaryIO, ink: Ink | None) -> tuple[Levels, bool]:
     """Grey levels [h, w] of a picture file, and whether the picture is 28 x 28. Raises DataError and Pillow's errors.
 
-    Refused are pictures whose grey levels could only be guessed, and animated ones.
+    Refused are, as in the service, pictures whose grey levels could only be guessed, and animated PNG; of several
+    pictures in files of other formats the first one is read.
     """
     with Image.open(file) as picture:
         if picture.mode in UNSTATED_MODES:
             raise DataError(f"has 32 bits per pixel (mode {picture.mode}), want 8 or 16")
-        frames = getattr(picture, "n_frames", 1)  # only formats that can be animated have it
+        frames = getattr(picture, "n_frames", 1) if picture.format == "PNG" else 1
         if frames != 1:
             raise DataError(f"holds {frames} frames, want 1")
         return levels(picture, ink), picture.size == (SIDE, SIDE)
@@ -53,7 +51,7 @@ def read_levels(file: Path | BinaryIO, ink: Ink | None) -> tuple[Levels, bool]:
 
 def small_digit(grey: Levels, ink: Ink) -> Images:
     """Grey levels [28, 28] as they are, or inverted where the ink is black. Raises NoInk for a blank picture."""
-    if np.ptp(grey) < FAINTEST:
+    if np.ptp(grey) < FAINTEST * FULL_INK:
         raise NoInk(ink)
     pixels = np.rint(grey).astype(np.uint8)
     return 255 - pixels if ink == "black" else pixels

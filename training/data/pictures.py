@@ -9,7 +9,7 @@ import numpy as np
 
 from training.data.digits import DataError, Digits
 from training.data.picture_file import read_levels, readable, small_digit
-from training.picture import polarity, prepare_levels
+from training.picture import find_line, polarity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,8 +36,8 @@ def read_pictures(
 ) -> Digits:
     """Digits of the pictures of a folder or a file, in their order.
 
-    `ink` is the colour of the strokes: white on black as in MNIST, or black on white. Without it, the border of each
-    picture is taken for paper, as in the service, and `tell` gets a sentence that counts the pictures of both kinds.
+    `ink` is the colour of the strokes: white on black as in MNIST, or black on white. Without it, the colour is found
+    for each picture, as in the service, and `tell` gets a sentence that counts the pictures of both kinds.
     `skip` gets a sentence about each picture that cannot be read, which is left out. Raises DataError for a picture
     that cannot be read if there is no `skip`, and if there is no other picture.
     """
@@ -58,8 +58,8 @@ def read_pictures(
     if ink is None:
         dark = inks.count("black")
         tell(
-            f"{path}: by their borders, {dark} of {len(inks)} pictures are dark on light and {len(inks) - dark} light "
-            "on dark; --ink black or --ink white states it"
+            f"{path}: {dark} of {len(inks)} pictures are taken for dark on light and {len(inks) - dark} for light on "
+            "dark; --ink black or --ink white states it"
         )
     return Digits(np.stack(images), np.array(digits, dtype=np.uint8))
 
@@ -67,10 +67,14 @@ def read_pictures(
 def read_picture(file: Path | bytes, ink: Ink | None = None) -> tuple[Images, Ink]:
     """One picture as uint8 [28, 28], 255 where the ink is, and its colour; see `read_pictures` for `ink`.
 
-    Pictures of 28 x 28 pixels are taken as they are, or inverted; other sizes are prepared as in the service. Colours
-    become grey by luminance, and transparent parts are background. Raises DataError, which does not name the file.
+    Pictures of 28 x 28 pixels are taken as they are, or inverted; their border is taken for paper. Other sizes are
+    prepared as in the service. Colours become grey by luminance, and transparent parts are background. Raises
+    DataError, which does not name the file.
     """
     with readable():
         grey, small = read_levels(BytesIO(file) if isinstance(file, bytes) else file, ink)
-        found = ink or polarity(grey)
-        return (small_digit(grey, found) if small else prepare_levels(grey, ink)), found
+        if small:
+            found = ink or polarity(grey)
+            return small_digit(grey, found), found
+        line = find_line(grey, ink, alone=True)
+        return line.image, line.ink

@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from training.picture.levels import FAINTEST as FAINTEST
 from training.picture.levels import LONGEST as LONGEST
+from training.picture.levels import UNSTATED_MODES as UNSTATED_MODES
 from training.picture.levels import Ink as Ink
 from training.picture.levels import Levels as Levels
 from training.picture.levels import NoInk as NoInk
@@ -34,10 +36,4 @@ if TYPE_CHECKING:
 
 def prepare(picture: Image.Image, ink: Ink | None = None) -> Images:
     """The most plausible digit as uint8 [28, 28]; the colour of the ink is found unless it is given. Raises NoInk."""
-    return prepare_levels(levels(picture, ink), ink)
-
-
-def prepare_levels(grey: Levels, ink: Ink | None = None) -> Images:
-    """As `prepare`, for grey levels of `levels`: the picture itself, up to 100 MB, can be freed before."""
-    line = find_line(grey, ink, alone=True)
-    return line.pieces[line.whole].image
+    return find_line(levels(picture, ink), ink, alone=True).image

@@ -19,13 +19,18 @@ FRINGE: Final = 2
 """Pixels around a part that belong to its soft outline."""
 
 
+def around(view: View, group: list[int]) -> tuple[slice, slice]:
+    """The rows and columns of a view that are cut out with a group of its parts."""
+    return view.parts.around(group, FRINGE + 1)
+
+
 def cut_out(grey: Levels, factor: int, view: View, group: list[int]) -> Levels:
     """Ink float32 [h, w] in 0…1 of a group of a view's parts alone, from a picture `factor` times as large."""
     parts = view.parts
     mine = parts.mask(group)
     allowed = ndimage.maximum_filter(mine.view(np.uint8), 2 * FRINGE + 1).view(bool)
     allowed &= ((parts.labels == 0) | mine) & ~view.lines
-    rows, columns = parts.around(group, FRINGE + 1)
+    rows, columns = around(view, group)
     near = allowed[rows, columns]
     if factor == 1:
         return _ink(view.dark[rows, columns], view) * near

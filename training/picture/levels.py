@@ -11,6 +11,8 @@ from training.errors import DigitsError
 from training.images import FULL_INK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 Levels: TypeAlias = "NDArray[np.float32]"
@@ -21,8 +23,12 @@ LONGEST: Final = 1024
 """Pictures with a longer side, in pixels, are made smaller first: more detail does not show in 28 x 28."""
 BAND_PIXELS: Final = 2**18
 """Large pictures are reduced in bands of so many pixels: copies of the whole would take three times its memory."""
+FAINTEST: Final = 0.1
+"""Ink takes at least this share of the paper's light; anything less is a blank picture."""
 RANGES: Final = {"I;16": 65535, "I;16B": 65535, "I;16L": 65535}
 """Full white in Pillow's modes with 16 bits."""
+UNSTATED_MODES: Final = ("I", "F")
+"""Pillow's modes with 32 bits for a pixel, which have no stated range."""
 UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,10 +53,13 @@ def levels(picture: Image.Image, ink: Ink | None = None) -> Levels:
 
     Transparent parts are paper: white, or black where the ink is white or nothing would be seen on white.
     """
+    picture.load()  # which turns a TIFF upright
     orientation = _orientation(picture)
     grey = _grey(picture, "black" if ink == "white" else "white")
-    if ink is None and picture.has_transparency_data and grey.min() == FULL_INK:
+    if ink is None and picture.has_transparency_data and grey.min() > FULL_INK * (1 - FAINTEST):
         grey = _grey(picture, "black")
+    if _white_is_zero(picture):
+        grey = FULL_INK - grey
     if orientation in UPRIGHT:
         grey = np.asarray(Image.fromarray(grey).transpose(UPRIGHT[orientation]))
     return grey
@@ -62,6 +71,12 @@ def _orientation(picture: Image.Image) -> int:
         return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # for damaged data Pillow may raise any exception
         return 1
+
+
+def _white_is_zero(picture: Image.Image) -> bool:
+    """Whether white is 0: in TIFF (6.0, PhotometricInterpretation), which Pillow sees to unless there are 16 bits."""
+    tags: Mapping[int, object] = getattr(picture, "tag_v2", {})
+    return picture.mode in RANGES and tags.get(ExifTags.Base.PhotometricInterpretation) == 0
 
 
 def _grey(picture: Image.Image, paper: Ink) -> Levels:

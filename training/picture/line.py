@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from training.picture.cut_out import cut_out
+from training.picture.cut_out import around, cut_out
 from training.picture.find import find, reduced
 from training.picture.glare import washed_out
 from training.picture.levels import NoInk, unenlarged
@@ -34,9 +34,9 @@ OTHER_PENS, OTHER_FAINT = 5.0, 0.25
 LEVEL: Final = 0.4
 """The rows that two digits share are at least this share of the lower one's height."""
 UNCUT: Final = 0.9
-"""A group that is narrower, relative to its height, is one digit."""
+"""A strip, which is a group with its soft outline, that is narrower, relative to its height, is one digit."""
 NARROWEST, WIDEST = 0.12, 1.35
-"""A piece's width relative to the height of its group."""
+"""A piece's width relative to the height of its strip."""
 TRIED: Final = 100
 """Of so many parts, those with the most ink, it is looked whether they belong to another digit."""
 CUTS: Final = 7
@@ -64,7 +64,7 @@ class Piece(NamedTuple):
     """The cut on its right."""
     box: Box
     aspect: float
-    """Width by height."""
+    """Width by height of its strip."""
     image: Images
     """uint8 [28, 28]"""
 
@@ -81,12 +81,19 @@ class Line(NamedTuple):
     """Number of other groups on the line, without those that the edge cuts off unless it cuts off the best one, too."""
     elsewhere: int = 0
     """Number of groups like it above and below the line."""
+    ink: Ink = "black"
+    """The colour of the strokes."""
 
     @property
     def whole(self) -> int:
         """The piece that is all of the most plausible digit."""
         mine = [index for index, piece in enumerate(self.pieces) if piece.group == self.best and piece.first == 0]
         return max(mine, key=lambda index: self.pieces[index].last)
+
+    @property
+    def image(self) -> Images:
+        """uint8 [28, 28]: all of the most plausible digit."""
+        return self.pieces[self.whole].image
 
     @property
     def images(self) -> Images:
@@ -144,7 +151,7 @@ def find_line(grey: Levels, ink: Ink | None = None, *, alone: bool = False) -> L
     cut_off = [group for group in beside if at_edge[group].any() and not at_edge[found.group].any()]
     rows, doubtful = ([group for group in some if not at_edge[group].any()] for some in (elsewhere, unlike))
     clear = clearness > CLEAR and not washed_out(found) and found.hollow < HOLLOW and not doubtful
-    return Line(pieces, best, clear, len(beside) - len(cut_off), len(rows))
+    return Line(pieces, best, clear, len(beside) - len(cut_off), len(rows), found.view.ink)
 
 
 class _Others(NamedTuple):
@@ -194,6 +201,8 @@ def _pieces(grey: Levels, factor: int, found: Candidate, number: int, group: lis
         return
     top, bottom, left, right = found.view.parts.box(group)
     tall, wide = found.view.dark.shape
+    _, reach = around(found.view, group)
+    origin, share = reach.start, (reach.stop - reach.start) / strip.shape[1]
     columns = _cuts(strip)
     for first, start in enumerate(columns):
         for last, stop in enumerate(columns[first + 1 :], start=first + 1):
@@ -204,8 +213,8 @@ def _pieces(grey: Levels, factor: int, found: Candidate, number: int, group: lis
                 image = fitted(thickened(strip[:, start:stop]))
             except NoInk:
                 continue
-            share = (right - left) / strip.shape[1]
-            place = (left + start * share) / wide, top / tall, (stop - start) * share / wide, (bottom - top) / tall
+            sides = [min(max(origin + column * share, left), right) for column in (start, stop)]
+            place = sides[0] / wide, top / tall, (sides[1] - sides[0]) / wide, (bottom - top) / tall
             aspect = (stop - start) / len(strip)
             yield Piece(number, first, last, Box(*map(float, place)), aspect, image)
 

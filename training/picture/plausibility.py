@@ -24,8 +24,9 @@ FEATURES: Final = (
 
 NOISELESS: Final = 4.0
 """Pictures in which ink is clearer are drawings; their border says more about the colour of the ink."""
-SOLID, SQUARE = 0.7, 0.5
-"""A bounding box that is nearly square, and filled to more than the first share, holds a blot: a disc fills π/4."""
+FULL_BOX, LOG_ASPECT = 0.7, 0.5
+"""The feature `solid`: the bounding box is filled to more than the first share, as discs, squares and a few digits are,
+and the logarithm of its width by its height is nearer to 0 than the second."""
 
 
 def describe(view: View, group: list[int], *, expected: bool) -> Features:
@@ -67,7 +68,7 @@ def describe(view: View, group: list[int], *, expected: bool) -> Features:
         "black": float(view.ink == "black"),
     }
     values["drawn"] = values["expected"] * (values["clear"] > NOISELESS)
-    values["solid"] = float(values["fill"] > SOLID and abs(values["narrow"]) < SQUARE)
+    values["solid"] = float(values["fill"] > FULL_BOX and abs(values["narrow"]) < LOG_ASPECT)
     return np.array([values[name] for name in FEATURES])
 
 
@@ -101,10 +102,11 @@ WEIGHTS: Final = {
     "drawn": (0.0542, 0.226, 0.0097, 0.035, 0.0303, -0.00465),
     "solid": (0.0861, 0.281, -0.00495, -0.0146, -0.0343, -0.225),
 }
-CLEAR: Final = -0.004
 """By feature: mean and standard deviation; weights of the standardised feature and of its square for the choice among
-candidates, and for the clarity of the chosen one. They are fitted to photos of training digits, of which 1.2 % have a
-clarity below CLEAR (`python -m tests.photos.plausibility`)."""
+candidates, and for the clarity of the chosen one, fitted to photos of training digits
+(`python -m tests.photos.plausibility`)."""
+CLEAR: Final = -0.004
+"""1.2 % of the photos that the weights are fitted to have a lower clarity."""
 SOMETHING: Final = CLEAR - 4
 """A photo of lower clarity shows nothing."""
 _MEAN, _SPREAD, *_WEIGHTS = np.array([WEIGHTS[name] for name in FEATURES]).T

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from training.images import FULL_INK
 from training.picture.binarise import LEVELS, deviation, histogram, otsu, quantile
+from training.picture.levels import FAINTEST
 from training.picture.light import brightness, darkness, ground, single_level
 from training.picture.lines import long_lines
 from training.picture.parts import Parts
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 WINDOWS: Final = (0.08, 0.18, 0.45)
 """Dark areas up to these shares of the shorter side are strokes, in turn: a narrow window follows the light closely,
 and a wide one finds wide strokes, too."""
-FAINTEST: Final = 0.1
-"""Ink takes at least this share of the paper's light; anything less is a blank picture."""
 NOISE: Final = 3.0
 """Darkness within so many standard deviations of the paper's is paper, too."""
 DARKER: Final = 1.4

@@ -37,8 +37,6 @@ LARGE_PIXELS, LARGE_BYTES = 2**21, 2**21
 BLOCK_BYTES: Final = 2**27
 """Maximum size of Pillow's memory blocks. A picture in one block is returned to the system when closed; of Pillow's
 default blocks of 16 MB, the C library keeps some for each thread."""
-UNSTATED_MODES: Final = ("I", "F")
-"""Pillow's modes with 32 bits for a pixel, which have no stated range."""
 
 
 class Format(NamedTuple):
@@ -165,7 +163,7 @@ def decode_image(file: ImageFile, ink: Ink | None, *, alone: bool = True) -> Lin
 
 def _levels(file: ImageFile, ink: Ink | None) -> Levels:
     """The grey levels of the picture in a file. Raises WrongValue for several pictures, and any error of Pillow."""
-    from training.picture import levels
+    from training.picture import UNSTATED_MODES, levels
 
     with _opened(file) as picture:
         if picture.size != file.size:

@@ -164,7 +164,7 @@ def _picture(answers: Answers, rows: slice, form: str = "PNG", media_type: str =
     sheet.paste(digit, (side // 2, side // 2))
     body = encoded(sheet, form)
     line = decode_image(open_image(body, media_type, 10**8), None)
-    images = line.pieces[line.whole].image[None]
+    images = line.image[None]
     return _known(form, wire("/predict", body, media_type, Accept=JSON), _of_json(answers, rows, images))
 
 

@@ -128,7 +128,7 @@ def test_what_the_borders_of_pictures_say_is_told_on_stderr(tmp_path: Path) -> N
     Image.fromarray(digit).save(folder / "b.png")
     done = run("export", "--data", folder.parent, tmp_path / "out.csv")
     assert done.exit_code == 0
-    assert "by their borders, 1 of 2 pictures are dark on light and 1 light on dark" in done.stderr
+    assert "1 of 2 pictures are taken for dark on light and 1 for light on dark" in done.stderr
     done = run("export", "--data", folder.parent, "--ink", "white", tmp_path / "stated.csv")
     assert done.exit_code == 0
     assert "borders" not in done.stderr

@@ -45,7 +45,7 @@ def test_the_border_decides_about_each_picture_unless_the_ink_is_stated(tmp_path
     told: list[str] = []
     assert np.array_equal(load(tmp_path, tell=told.append).images, digits)
     assert told == [
-        f"{tmp_path}: by their borders, 2 of 3 pictures are dark on light and 1 light on dark; --ink black or --ink "
+        f"{tmp_path}: 2 of 3 pictures are taken for dark on light and 1 for light on dark; --ink black or --ink "
         "white states it"
     ]
     for ink, wanted in (("black", [255 - digits[0], *digits[1:]]), ("white", [digits[0], *(255 - digits[1:])])):
@@ -112,12 +112,19 @@ def test_16_bits_are_as_good_as_8(tmp_path: Path) -> None:
     assert np.array_equal(load(tmp_path, ink="white").images[0], some().images[0])
 
 
-def test_a_picture_with_several_frames_is_refused(tmp_path: Path) -> None:
+def animated(path: Path) -> Path:
     frames = [Image.fromarray(image) for image in some().images[:2]]
-    path = tmp_path / "3" / "a.gif"
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     frames[0].save(path, save_all=True, append_images=frames[1:])
-    assert problem(lambda: load(tmp_path)) == f"{path}: holds 2 frames, want 1"
+    return path
+
+
+def test_of_several_frames_the_first_one_is_read_and_an_animated_png_is_refused(tmp_path: Path) -> None:
+    """As in the service."""
+    animated(tmp_path / "first" / "3" / "a.gif")
+    assert np.array_equal(load(tmp_path / "first", ink="white").images, some().images[:1])
+    path = animated(tmp_path / "none" / "3" / "a.png")
+    assert problem(lambda: load(tmp_path / "none")) == f"{path}: holds 2 frames, want 1"
 
 
 def test_pictures_have_no_scale(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_picture_files_and_labels_are_read(tmp_path: Path, files: list[dict[str,
     assert same(load(path, ink="white"), some())
     told: list[str] = []
     load(path, tell=told.append)
-    assert "of 20 pictures are dark on light" in told[0]
+    assert "of 20 pictures are taken for dark on light" in told[0]
 
 
 def test_a_row_without_a_readable_picture_is_named_and_may_be_left_out(

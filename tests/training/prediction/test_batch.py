@@ -78,7 +78,7 @@ def test_other_pictures_are_prepared_as_the_service_prepares_them(tmp_path):
     (line,) = prepare([png(large)], None)
     assert isinstance(line, Line)
     (tmp_path / "large.png").write_bytes(png(large))
-    np.testing.assert_array_equal(line.pieces[line.whole].image, read_picture(tmp_path / "large.png")[0])
+    np.testing.assert_array_equal(line.image, read_picture(tmp_path / "large.png")[0])
 
 
 NO_INK = "the picture has no black strokes that could be a digit, want connected lines on plain paper"

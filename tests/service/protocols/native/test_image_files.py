@@ -54,9 +54,30 @@ def test_jpeg_of_every_kind_is_nearly_the_same_picture(mode):
     assert off(decoded(encoded(BLACK.convert(mode), "JPEG", quality=90), JPEG)) < 3
 
 
+@pytest.mark.parametrize("version", [100, 101])
+def test_a_jpeg_of_red_green_and_blue_is_told_by_its_adobe_segment(version):
+    """Without the segment, red on white would be taken for luminance and chrominance: 101 once was no version."""
+    red = Image.merge("RGB", (Image.new("L", BLACK.size, 255), BLACK, BLACK))
+    body = encoded(red, "JPEG", keep_rgb=True, quality=95)
+    for before, after in (  # components that are named R, G and B would tell, too
+        (b"R\x11\0G\x11\0B\x11\0", b"\1\x11\0\2\x11\0\3\x11\0"),
+        (b"\3R\0G\0B\0", b"\3\1\0\2\0\3\0"),
+        (b"Adobe\0\x64", b"Adobe\0" + bytes([version])),
+    ):
+        assert body.count(before) == 1
+        body = body.replace(before, after)
+    assert off(decoded(body, JPEG)) < 3
+
+
 @pytest.mark.parametrize("ink", [None, "white"])
 def test_white_strokes_on_nothing_are_on_black_paper(ink):
     assert np.array_equal(decoded(encoded(transparent("white")), ink=ink), prepare(WHITE))
+
+
+@pytest.mark.parametrize("level", [254, 235])
+def test_strokes_on_nothing_that_are_nearly_white_are_on_black_paper(level):
+    """They once were no ink: only 255 was white."""
+    assert off(decoded(encoded(transparent((level,) * 3)))) < 3
 
 
 def test_white_strokes_on_nothing_are_no_black_ones():

@@ -55,6 +55,15 @@ def test_a_picture_is_the_same_in_every_format(picture, media_type, options):
     assert np.abs(decoded(body, media_type).astype(int) - prepare(BLACK)).max() <= 2
 
 
+def test_a_tiff_may_have_16_bits_of_which_0_is_white():
+    """Pillow turns such levels around only where they have 8 bits."""
+    body = encoded(Image.fromarray(65_535 - np.asarray(BLACK).astype(np.uint16) * 257), "TIFF")
+    black_is_zero, white_is_zero = (struct.pack("<HHIHH", 262, 3, 1, meaning, 0) for meaning in (1, 0))
+    assert body.count(black_is_zero) == 1
+    found = decoded(body.replace(black_is_zero, white_is_zero), TIFF, ink="black")
+    assert np.abs(found.astype(int) - prepare(BLACK)).max() <= 2
+
+
 def test_lossy_and_two_coloured_pictures_are_nearly_the_same():
     assert off(decoded(encoded(BLACK, "WEBP", quality=90), WEBP)) < 3
     two = BLACK.convert("1", dither=Image.Dither.NONE)
