@@ -8,11 +8,10 @@ import shlex
 import pytest
 import yaml
 
-from tests.support.manifests import built, only, tool
+from tests.support.manifests import built, only, tool, with_components
 from tests.support.markdown import blocks
-from tests.support.project import ROOT
+from tests.support.project import DOCKERFILE, ROOT
 
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMMANDS = list(
     dict.fromkeys(
         line
@@ -97,12 +96,7 @@ def secrets_that_pods_name(documents):
 def everything(tmp_path_factory):
     """The base with its store in object storage, with keys and TLS."""
     folder = tmp_path_factory.mktemp("everything")
-    here = os.path.relpath(ROOT / "k8s", folder)
-    components = ", ".join(f"{here}/components/{name}" for name in ("keys", "tls"))
-    (folder / "kustomization.yaml").write_text(
-        f"resources: [{here}/overlays/object-store]\ncomponents: [{components}]\n"
-    )
-    return built(folder)
+    return built(with_components(folder, "keys", "tls", onto="overlays/object-store"))
 
 
 @pytest.mark.needs_manifest_tools

@@ -3,9 +3,7 @@
 import pytest
 
 from tests.support.manifests import tool
-from tests.support.project import ROOT
-
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
+from tests.support.project import DOCKERFILE, ROOT
 
 
 def test_the_image_has_the_user_and_the_folder_that_manifests_name():

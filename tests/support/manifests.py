@@ -29,9 +29,10 @@ def only(documents, kind, name=None):
     return found
 
 
-def with_component(folder, name, onto="base"):
-    """Makes an empty folder one of manifests: the base or an overlay with a component."""
+def with_components(folder, *names, onto="base"):
+    """Makes an empty folder one of manifests: the base or an overlay with components."""
     relative = os.path.relpath(ROOT / "k8s", folder)
-    lines = f"resources: [{relative}/{onto}]\ncomponents: [{relative}/components/{name}]\n"
+    components = ", ".join(f"{relative}/components/{name}" for name in names)
+    lines = f"resources: [{relative}/{onto}]\ncomponents: [{components}]\n"
     (folder / "kustomization.yaml").write_text(lines)
     return folder

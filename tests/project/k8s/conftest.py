@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.manifests import COMPONENTS, OVERLAYS, built, with_component
+from tests.support.manifests import COMPONENTS, OVERLAYS, built, with_components
 from tests.support.project import ROOT
 
 
@@ -11,5 +11,5 @@ def manifests(tmp_path_factory):
     """All that can be applied, by name: base, overlays, and base with each component."""
     found = {name: built(ROOT / "k8s" / name) for name in OVERLAYS}
     for name in COMPONENTS:
-        found[f"components/{name}"] = built(with_component(tmp_path_factory.mktemp(name), name))
+        found[f"components/{name}"] = built(with_components(tmp_path_factory.mktemp(name), name))
     return found

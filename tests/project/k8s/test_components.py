@@ -11,7 +11,7 @@ from service.observability.tracing import wanted
 from service.settings import ServiceSettings
 from tests.support.manifests import only
 from tests.support.pods import egress_ports, pods, serves
-from tests.support.project import ROOT
+from tests.support.project import DOCKERFILE
 
 
 @pytest.mark.parametrize("component", ["gateway", "ingress"])
@@ -97,7 +97,7 @@ def test_traces_are_asked_for_leave_the_pod_and_are_made_in_the_image(manifests)
     assert urlsplit(settings["OTEL_EXPORTER_OTLP_ENDPOINT"]).port in egress_ports(documents, pod)
     installed = re.search(
         r"^FROM accelerated AS service-dependencies\n(.*?)^FROM ",
-        (ROOT / "Dockerfile").read_text(),
+        DOCKERFILE,
         re.MULTILINE | re.DOTALL,
     )
     assert "--extra tracing" in installed[1]

@@ -5,7 +5,7 @@ import re
 import pytest
 from typer.main import get_command
 
-from tests.support.manifests import built, only, with_component
+from tests.support.manifests import built, only, with_components
 from tests.support.pods import egress_ports, pods, serves
 from tests.support.project import ROOT
 from training.__main__ import app
@@ -139,6 +139,6 @@ def test_accelerators_are_not_scaled_by_cpu_and_a_rollout_needs_no_spare_one(man
     deployment = only(documents, "Deployment")["spec"]
     assert deployment["replicas"] == 2, "while one is replaced the other one answers"
     assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
-    scaled = built(with_component(tmp_path, "keda-accelerators", f"overlays/{overlay}"))
+    scaled = built(with_components(tmp_path, "keda-accelerators", onto=f"overlays/{overlay}"))
     assert [trigger["type"] for trigger in only(scaled, "ScaledObject")["spec"]["triggers"]] == ["prometheus"]
     assert "replicas" not in only(scaled, "Deployment")["spec"]
